@@ -1,0 +1,54 @@
+"""expclip: zero-shot facial expression recognition from cached features.
+
+Extract frozen embeddings once, fit projection heads in seconds, score any number of prompts and heads for free.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from .errors import ExpclipError, UsageError
+
+if TYPE_CHECKING:
+    from .heads.linear import LinearHead
+    from .stages.evaluate import Scoring, evaluate
+    from .stages.extract import Wanted, extract
+    from .stages.features import open_features
+    from .stages.fit_head import Sweep, Training, fit_head
+    from .stages.workspace import Workspace
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "LinearHead": "heads.linear",
+    "Scoring": "stages.evaluate",
+    "Sweep": "stages.fit_head",
+    "Training": "stages.fit_head",
+    "Wanted": "stages.extract",
+    "Workspace": "stages.workspace",
+    "evaluate": "stages.evaluate",
+    "extract": "stages.extract",
+    "fit_head": "stages.fit_head",
+    "open_features": "stages.features",
+}
+
+__all__ = [
+    "ExpclipError",
+    "LinearHead",
+    "Scoring",
+    "Sweep",
+    "Training",
+    "UsageError",
+    "Wanted",
+    "Workspace",
+    "evaluate",
+    "extract",
+    "fit_head",
+    "open_features",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load what is asked for, and only then torch and its friends."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)

@@ -1,0 +1,1 @@
+"""Where tensors live: feature stores, their keys and receipts, and finding them again."""

@@ -1,0 +1,112 @@
+"""The cache folder: which data sets, manifests, stores and heads it holds, and choosing among them."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ..errors import ExpclipError, UsageError
+from ..manifests.manifest import Manifest
+from .files import new_folder, read_json, write_json
+from .keys import slug
+from .manifest_store import read_manifest, write_manifest
+from .select import describe, differences, matches
+from .store import FeatureStore, Header
+
+TEXT = "text"
+"""The folder of all text features."""
+
+
+class Cache:
+    """A folder of features. Nothing in it is ever changed in place except by replacing it whole."""
+
+    def __init__(self, root: Path):
+        self.root = root.expanduser().absolute()
+
+    @property
+    def builtin(self) -> Path:
+        return self.root / "builtin"
+
+    @property
+    def heads(self) -> Path:
+        return self.root / "heads"
+
+    def datasets(self) -> list[str]:
+        """Names of the data sets that have features or a manifest here, `text` included."""
+        if not self.root.is_dir():
+            return []
+        folders = (path for path in sorted(self.root.iterdir()) if path.is_dir() and not path.name.startswith("."))
+        return [path.name for path in folders if any(path.glob("*.zarr"))]
+
+    # Manifests
+
+    def save_manifest(self, manifest: Manifest) -> None:
+        """Keep a manifest, and remember it as the data set's current one."""
+        folder = self.root / manifest.name
+        final = folder / f"manifest-{manifest.digest[:12]}.zarr"
+        if not final.exists():
+            with new_folder(final) as temporary:
+                write_manifest(temporary, manifest)
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        current = {"manifest": final.name, "root": manifest.root, "rows": manifest.rows.digest, "read": now}
+        write_json(folder / "current.json", current)
+
+    def current_manifest(self, dataset: str) -> Manifest | None:
+        """The manifest of a data set as `extract` last read it; None where it never did."""
+        pointer = read_json(self.root / dataset / "current.json")
+        if pointer is None:
+            return None
+        try:
+            return read_manifest(self.root / dataset / Path(pointer["manifest"]).name, pointer["root"])
+        except Exception as error:
+            folder = self.root / dataset
+            raise ExpclipError(f"{folder}: its manifest cannot be read ({error}): run `expclip extract`") from error
+
+    def manifest_of(self, dataset: str, rows_digest: str) -> Manifest | None:
+        """The current manifest of a data set, if it has the rows of a given digest."""
+        manifest = self.current_manifest(dataset)
+        return manifest if manifest is not None and manifest.rows.digest == rows_digest else None
+
+    # Stores
+
+    def store_path(self, header: Header) -> Path:
+        """Where the store with this key is, or will be. The model's name in it is only for people."""
+        folder = self.root / header.dataset
+        for path in folder.glob(f"{header.node}-*-{header.key[:12]}.zarr"):
+            return path
+        return folder / f"{header.node}-{slug(header.model)}-{header.key[:12]}.zarr"
+
+    def open_store(self, header: Header) -> FeatureStore | None:
+        """The store of a header where it exists."""
+        path = self.store_path(header)
+        return FeatureStore.open(path) if path.exists() else None
+
+    def create_store(self, header: Header) -> FeatureStore:
+        return FeatureStore.create(self.store_path(header), header)
+
+    def stores(self, dataset: str | None = None) -> Iterator[FeatureStore]:
+        """All feature stores, or those of one data set."""
+        for name in [dataset] if dataset else self.datasets():
+            for path in sorted((self.root / name).glob("*.zarr")):
+                if not path.name.startswith("manifest-"):
+                    yield FeatureStore.open(path)
+
+    def find(self, dataset: str, node: str, **wanted: str) -> list[FeatureStore]:
+        """The stores of a data set and node whose headers have the wanted values; complete or not."""
+        return [store for store in self.stores(dataset) if matches(store.header, node, wanted)]
+
+    def select(self, dataset: str, node: str, missing: str, **wanted: str) -> FeatureStore:
+        """The one store of a data set and node whose header has the wanted values.
+
+        `wanted` maps fields of the header (model, instruction, protocol, rows_digest) to values; a model may also be
+        given as the first 8 or more digits of its encoder digest. `missing` is the command that makes the store.
+        Raises UsageError where none or several match.
+        """
+        found = self.find(dataset, node, **wanted)
+        if not found:
+            raise UsageError(f"{dataset} has no {node} for {describe(wanted)} in {self.root}: run `{missing}`")
+        if len(found) > 1:
+            raise UsageError(
+                f"{dataset} has {len(found)} stores of {node} for {describe(wanted)}, which differ in "
+                f"{differences(found)}: name one by its digest instead of the model's name"
+            )
+        return found[0]

@@ -1,0 +1,97 @@
+"""Writing so that a crash leaves the old file or the new one, and one clear line when the disk refuses."""
+
+import errno
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ..errors import ExpclipError
+
+_DISK_TROUBLE = {
+    errno.ENOSPC: "the disk is full: free some space",
+    errno.EDQUOT: "the disk quota is used up: free some space",
+    errno.EFBIG: "the file would be larger than allowed: raise the limit",
+    errno.EROFS: "the disk is read-only: choose another folder with --cache",
+    errno.EACCES: "writing is not permitted: change the permissions or choose another folder with --cache",
+    errno.EPERM: "writing is not permitted: change the permissions or choose another folder with --cache",
+    errno.EIO: "the disk reports an input/output error: check it",
+}
+
+
+@contextmanager
+def writing(place: Path) -> Iterator[None]:
+    """Turn the disk's refusals into one line; what was finished before stays usable."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _DISK_TROUBLE:
+            raise
+        raise ExpclipError(
+            f"cannot write {place}: {_DISK_TROUBLE[error.errno]}, and run the command again. What is finished stays."
+        ) from error
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Replace a JSON file whole, flushed to the disk before it appears under its name."""
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+        try:
+            with temporary.open("w", encoding="utf-8") as file:
+                json.dump(content, file, indent=1)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        fsync(path.parent)
+
+
+def read_json(path: Path) -> Any | None:
+    """The content of a JSON file, or None where it is missing or half-written."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def fsync(path: Path) -> None:
+    """Flush a file or a folder entry to the disk."""
+    if os.name == "nt" and path.is_dir():
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def new_folder(final: Path) -> Iterator[Path]:
+    """A temporary folder that takes its final name when the block ends well; a concurrent winner is accepted."""
+    with writing(final):
+        final.parent.mkdir(parents=True, exist_ok=True)
+        temporary = final.with_name(f".{final.name}.{uuid.uuid4().hex[:8]}")
+        temporary.mkdir()
+        try:
+            yield temporary
+            if not final.exists():
+                temporary.rename(final)
+                fsync(final.parent)
+        except OSError:
+            if not final.exists():
+                raise
+        finally:
+            if temporary.exists():
+                remove_folder(temporary)
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder of ours with what is in it."""
+    shutil.rmtree(folder, ignore_errors=True)

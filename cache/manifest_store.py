@@ -1,0 +1,80 @@
+"""Manifests as arrays and as zarr groups: numbers as they are, strings as UTF-8 bytes separated by zero bytes."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+
+from ..manifests.manifest import Clips, Manifest, Rows
+
+
+def to_arrays(manifest: Manifest) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """What is known of a manifest as JSON-like values, and its arrays by name."""
+    known = {
+        "name": manifest.name,
+        "kind": manifest.kind,
+        "classes": list(manifest.classes),
+        "policies": list(manifest.clips),
+        "remarks": [remark.encode("utf-8", "backslashreplace").decode() for remark in manifest.remarks],
+        "digest": manifest.digest,
+        "rows_digest": manifest.rows.digest,
+    }
+    arrays = {
+        "sources": _to_bytes(manifest.rows.sources),
+        "sizes": manifest.rows.sizes,
+        "frames": manifest.rows.frames,
+        "sample_ids": _to_bytes(manifest.sample_ids),
+        "labels": manifest.labels,
+        "folds": manifest.folds,
+    }
+    for policy, clips in manifest.clips.items():
+        arrays[f"clips/{policy}/offsets"] = clips.offsets
+        arrays[f"clips/{policy}/indices"] = clips.indices
+    return known, arrays
+
+
+def from_arrays(known: dict[str, Any], array: Callable[[str], np.ndarray], root: str) -> Manifest:
+    """The inverse of `to_arrays`; `array(name)` gives an array."""
+    return Manifest(
+        name=known["name"],
+        kind=known["kind"],
+        classes=tuple(known["classes"]),
+        rows=Rows(_to_strings(array("sources")), array("sizes"), array("frames")),
+        sample_ids=_to_strings(array("sample_ids")),
+        labels=array("labels"),
+        folds=array("folds"),
+        clips={p: Clips(array(f"clips/{p}/offsets"), array(f"clips/{p}/indices")) for p in known["policies"]},
+        root=root,
+        remarks=tuple(known["remarks"]),
+    )
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write a manifest as a zarr group."""
+    known, arrays = to_arrays(manifest)
+    group = zarr.create_group(folder, attributes=known)
+    for name, array in arrays.items():
+        group.create_array(name, data=array)
+
+
+def read_manifest(folder: Path, root: str) -> Manifest:
+    """Read a manifest that `write_manifest` wrote."""
+    group = zarr.open_group(folder, mode="r")
+
+    def array(name: str) -> np.ndarray:
+        found = group[name]
+        assert isinstance(found, zarr.Array)
+        return np.asarray(found[:])
+
+    return from_arrays(dict(group.attrs), array, root)
+
+
+def _to_bytes(strings: Sequence[str]) -> np.ndarray:
+    """File names may hold any byte but zero, also ones that are no UTF-8."""
+    return np.frombuffer("\0".join(strings).encode("utf-8", "surrogateescape"), dtype=np.uint8)
+
+
+def _to_strings(blob: np.ndarray) -> tuple[str, ...]:
+    return tuple(blob.tobytes().decode("utf-8", "surrogateescape").split("\0"))

@@ -1,0 +1,35 @@
+"""Which stores of the cache a request means."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from .store import FeatureStore, Header
+
+
+def matches(header: Header, node: str, wanted: dict[str, str]) -> bool:
+    if header.node != node:
+        return False
+    for name, value in wanted.items():
+        by_digest = name == "model" and len(value) >= 8 and header.encoder_digest.startswith(value)
+        if getattr(header, name) != value and not by_digest:
+            return False
+    return True
+
+
+def describe(wanted: dict[str, str]) -> str:
+    return ", ".join(f"{name} {value or 'none'}" for name, value in wanted.items() if name != "rows_digest")
+
+
+def differences(stores: list[FeatureStore]) -> str:
+    flat = [dict(_flatten(store.header.spec)) | {"digest": store.header.encoder_digest[:12]} for store in stores]
+    names = sorted({name for one in flat for name in one if len({repr(other.get(name)) for other in flat}) > 1})
+    shown = [f"{name} ({', '.join(str(one.get(name)) for one in flat)})" for name in names]
+    return "; ".join(shown) or "their data"
+
+
+def _flatten(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _flatten(inner, f"{prefix}.{name}" if prefix else name)
+    else:
+        yield prefix, value

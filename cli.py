@@ -1,0 +1,547 @@
+"""What the user types: each command parses, calls one stage and prints. Torch is imported only where it is needed."""
+
+import functools
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .errors import ExpclipError, UsageError
+from .reports.console import byte_count, duration, print_json, print_table, printable
+
+if TYPE_CHECKING:
+    from .stages.workspace import Workspace
+
+app = typer.Typer(
+    help="Zero-shot facial expression recognition from cached features: extract once, then ablate for free.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+datasets_app = typer.Typer(help="The data sets: what there is, and what is wrong with a copy.", no_args_is_help=True)
+cache_app = typer.Typer(help="The cache: what it holds, and handing stores over.", no_args_is_help=True)
+app.add_typer(datasets_app, name="datasets")
+app.add_typer(cache_app, name="cache")
+
+DONE_WITH_FAILURES = 3
+INTERRUPTED = 130
+
+
+def command(function: Callable[..., None]) -> Callable[..., None]:
+    """A user's mistake is one line without a traceback; an interruption leaves what is finished."""
+
+    @functools.wraps(function)
+    def run(*args: Any, **kwargs: Any) -> None:
+        try:
+            function(*args, **kwargs)
+        except ExpclipError as error:
+            _say(f"error: {error}")
+            raise typer.Exit(error.exit_code) from error
+        except KeyboardInterrupt:
+            _say("interrupted: finished shards stay; the same command goes on from there")
+            raise typer.Exit(INTERRUPTED) from None
+        except (MemoryError, RuntimeError) as error:
+            if not isinstance(error, MemoryError) and "out of memory" not in str(error):
+                raise
+            _say("error: out of memory: give a smaller --batch-size, or a smaller model")
+            raise typer.Exit(ExpclipError.exit_code) from error
+
+    return run
+
+
+def _say(line: str) -> None:
+    print(printable(line), file=sys.stderr)
+
+
+Datasets = Annotated[
+    list[str],
+    typer.Argument(metavar="DATASET…", help="Names (see `expclip datasets list`), NAME:SPLIT, or paths."),
+]
+CacheOption = Annotated[
+    Path | None,
+    typer.Option("--cache", help="The cache folder. Default: $EXPCLIP_CACHE, else ./expclip-cache."),
+]
+RootOption = Annotated[
+    list[str] | None,
+    typer.Option("--root", metavar="[NAME=]DIR", help="Where a named data set is; repeat for several."),
+]
+ClipOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--clip",
+        metavar="NAME",
+        help="ViT-B-32, ViT-B-16, ViT-L-14 (OpenAI's), ARCH@TAG, ARCH@FILE, ARCH@random, local-dir:PATH or "
+        "miniature; repeat to sweep. Default: ViT-L-14.",
+    ),
+]
+TeacherOption = Annotated[
+    str | None,
+    typer.Option(
+        "--teacher",
+        metavar="NAME",
+        help="A BLIP-2 with a T5: OWNER/REPOSITORY, a folder or miniature. Default: blip2-flan-t5-xxl.",
+    ),
+]
+InstructionOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--instruction",
+        metavar="NAME",
+        help="related-1, related-2, related-3, empty, random-1, random-2, …; repeat to sweep. Default: related-1.",
+    ),
+]
+ProtocolOption = Annotated[
+    str | None, typer.Option("--protocol", help="`released` (as the released code; default) or `paper`.")
+]
+FramesOption = Annotated[
+    str | None, typer.Option("--frames", metavar="POLICY", help="Frames of a clip: released, edge or all.")
+]
+BatchOption = Annotated[int | None, typer.Option("--batch-size", min=1, help="Images an encoder sees at once.")]
+DeviceOption = Annotated[
+    str | None, typer.Option("--device", help="cpu, cuda, cuda:N or mps. Default: the best here.")
+]
+DTypeOption = Annotated[
+    str | None,
+    typer.Option("--dtype", help="float32, float16 or bfloat16 for the towers. Default: by device."),
+]
+WorkersOption = Annotated[
+    int | None,
+    typer.Option("--workers", min=1, help="Decoding threads; with --executor dask, worker processes."),
+]
+ExecutorOption = Annotated[str | None, typer.Option("--executor", help="`local` (default) or `dask`.")]
+SchedulerOption = Annotated[
+    str | None,
+    typer.Option("--scheduler", metavar="ADDR", help="A running Dask scheduler, for example tcp://host:8786."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout instead of tables.")]
+
+
+@app.command()
+@command
+def extract(
+    datasets: Datasets,
+    root: RootOption = None,
+    cache: CacheOption = None,
+    clip: ClipOption = None,
+    teacher: TeacherOption = None,
+    instruction: InstructionOption = None,
+    features: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--features",
+            metavar="NODE",
+            help="clip_image, query_tokens, llm; repeat for several. Default: "
+            "all three for train sets, clip_image for test sets.",
+        ),
+    ] = None,
+    protocol: ProtocolOption = None,
+    frames: FramesOption = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, help="Only the first N rows of each data set.")
+    ] = None,
+    part: Annotated[str, typer.Option("--part", metavar="I/N", help="Only every N-th shard, from the I-th.")] = "1/1",
+    batch_size: BatchOption = None,
+    device: DeviceOption = None,
+    dtype: DTypeOption = None,
+    workers: WorkersOption = None,
+    executor: ExecutorOption = None,
+    scheduler: SchedulerOption = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Show what is cached and missing; load no model.")] = False,
+    json_output: JsonOption = False,
+) -> None:
+    """Run frozen models once over images and clips, and keep their embeddings.
+
+    Only what is missing is computed; interrupted, the same command goes on where it stopped. Every combination of
+    repeated options is extracted. Example:
+
+    `expclip extract raf-db --root raf-db=/data/RAF-DB --clip ViT-L-14`
+    """
+    options = locals()
+    from .pipeline.plan import Portion
+    from .stages.extract import Wanted
+    from .stages.extract import extract as run
+
+    workspace, config = _workspace(options, datasets)
+    wanted = Wanted(clip or _as_list(config.clip), teacher or config.teacher, instruction, features)
+    result = run(workspace, datasets, wanted, frames, Portion(limit, _parse_part(part)), plan)
+    failed = [(dataset, row) for dataset, rows in result.failed.items() for row in rows]
+    if json_output:
+        print_json(
+            {
+                "stores": [_plan_line(workspace, line) for line in result.lines],
+                "encoded": 0 if plan else result.plan.rows,
+                "failed": [{"dataset": d, "row": r.row, "source": r.source, "error": r.error} for d, r in failed],
+            }
+        )
+    else:
+        _print_plan(result.lines, plan)
+    _report_failed(failed)
+
+
+@app.command("fit-head")
+@command
+def fit_head(
+    train: Annotated[str, typer.Option("--train", metavar="DATASET", help="The unlabelled faces to learn from.")],
+    cache: CacheOption = None,
+    clip: ClipOption = None,
+    teacher: TeacherOption = None,
+    instruction: InstructionOption = None,
+    protocol: ProtocolOption = None,
+    head: Annotated[list[str] | None, typer.Option("--head", metavar="NAME", help="linear. Default: linear.")] = None,
+    objective: Annotated[str, typer.Option("--objective", help="infonce.")] = "infonce",
+    seed: Annotated[list[int] | None, typer.Option("--seed", help="Repeat for several. Default: 1, 2, 3.")] = None,
+    epochs: Annotated[int, typer.Option("--epochs", min=1)] = 5,
+    batch_size: Annotated[int, typer.Option("--batch-size", min=2)] = 512,
+    lr: Annotated[float, typer.Option("--lr", help="Learning rate of SGD.")] = 1e-3,
+    momentum: Annotated[float, typer.Option("--momentum", min=0)] = 0.9,
+    weight_decay: Annotated[float, typer.Option("--weight-decay", min=0)] = 1e-4,
+    precision: Annotated[str, typer.Option("--precision", help="Of products: float32 or bfloat16.")] = "float32",
+    device: DeviceOption = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Train projection heads from cached features, in seconds.
+
+    Every combination of repeated options is trained unless it is in the cache already. No model is loaded and no
+    image is read. Example:
+
+    `expclip fit-head --train caer-s --clip ViT-L-14 --instruction related-1 --instruction empty`
+    """
+    options = locals()
+    from .stages.extract import DEFAULT_INSTRUCTION
+    from .stages.fit_head import Sweep, Training
+    from .stages.fit_head import fit_head as run
+
+    workspace, config = _workspace(options | {"batch_size": None}, [train])
+    sweep = Sweep(
+        clips=clip or _as_list(config.clip) or [None],
+        teacher=teacher or config.teacher,
+        instructions=instruction or [DEFAULT_INSTRUCTION],
+        heads=head or ["linear"],
+        objective=objective,
+        seeds=seed or [1, 2, 3],
+    )
+    training = Training(epochs, batch_size, lr, momentum, weight_decay, precision)
+    fitted = run(workspace, train, sweep, training)
+    if json_output:
+        print_json([asdict(one.card) | {"path": str(one.path), "is_new": one.is_new} for one in fitted])
+        return
+    rows = [
+        (
+            one.card.id,
+            one.card.backbone,
+            one.card.label,
+            f"{one.card.losses[0]:.3f} → {one.card.losses[-1]:.3f}",
+            f"{one.card.seconds:.1f} s" if one.is_new else "in the cache",
+        )
+        for one in fitted
+    ]
+    print_table(f"Heads trained on {train}", ("id", "backbone", "head", "loss", "fitted in"), rows)
+    _note_untrained(one.card.untrained for one in fitted)
+
+
+@app.command()
+@command
+def evaluate(
+    datasets: Datasets,
+    root: RootOption = None,
+    cache: CacheOption = None,
+    clip: ClipOption = None,
+    head: Annotated[
+        list[str] | None,
+        typer.Option("--head", metavar="ID|DIR|none", help="Default: plain CLIP (`none`) and all heads that match."),
+    ] = None,
+    prompts: Annotated[
+        list[str] | None,
+        typer.Option("--prompts", metavar="SET|FILE", help="P-1 … P-5 or a .json file. Default: all five."),
+    ] = None,
+    frames: FramesOption = None,
+    protocol: ProtocolOption = None,
+    cached_only: Annotated[bool, typer.Option("--cached-only", help="Never run a model.")] = False,
+    batch_size: BatchOption = None,
+    device: DeviceOption = None,
+    dtype: DTypeOption = None,
+    workers: WorkersOption = None,
+    executor: ExecutorOption = None,
+    scheduler: SchedulerOption = None,
+    out: Annotated[Path, typer.Option("--out", help="Folder of the results.")] = Path("expclip-results"),
+    json_output: JsonOption = False,
+) -> None:
+    """Score cached test features for every combination of data sets, heads and prompts.
+
+    Image features that are missing are extracted first. Writes `scores.csv`, `predictions.csv`, `confusion.npz`,
+    `tables.md` and a figure per confusion matrix. UAR: mean recall over classes; WAR: accuracy; both in percent.
+    Example:
+
+    `expclip evaluate raf-db dfew --clip ViT-L-14 --prompts P-3`
+    """
+    options = locals()
+    from .encoders.names import DEFAULT_CLIP
+    from .manifests.prompts import PROMPT_SETS
+    from .reports.scores import as_row
+    from .reports.tables import tables
+    from .stages.evaluate import Scoring
+    from .stages.evaluate import evaluate as run
+
+    workspace, config = _workspace(options, datasets)
+    clips = clip or _as_list(config.clip) or [DEFAULT_CLIP]
+    scoring = Scoring(clips, head, prompts or PROMPT_SETS, frames or "released", cached_only)
+    found = run(workspace, datasets, scoring, out)
+    if json_output:
+        print_json({"out": str(out), "scores": [as_row(one) for one in found.scores]})
+    else:
+        for table in tables(found.scores):
+            print_table(table.title, table.columns, table.rows)
+        print(f"{out}: scores.csv, predictions.csv, confusion.npz, tables.md and figures/")
+    failed = max((one.n_failed for one in found.scores), default=0)
+    if failed:
+        _say(f"some samples could not be scored because an image failed (up to {failed} a data set): see scores.csv")
+        raise typer.Exit(DONE_WITH_FAILURES)
+
+
+@app.command()
+@command
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="Folder for the demo's cache and results.")] = Path(
+        "expclip-demo"
+    ),
+) -> None:
+    """Run the whole method on built-in faces with miniature models, offline, on a CPU.
+
+    Prints the ordinary commands and runs them; give them one by one to get the same.
+    """
+    from .stages.demo import demo_steps
+
+    for step in demo_steps(str(out / "cache"), str(out / "results")):
+        _say(f"\n# {step.why}\n$ {step.command}")
+        status = app(list(step.arguments), standalone_mode=False)
+        if status:
+            raise typer.Exit(int(status))
+    print(f"Look at {out / 'results' / 'figures'} and {out / 'results' / 'tables.md'}")
+
+
+@datasets_app.command("list")
+@command
+def datasets_list(json_output: JsonOption = False) -> None:
+    """The data sets that have a name."""
+    from .manifests.catalogue import catalogue
+
+    entries = catalogue()
+    if json_output:
+        print_json({name: entry.model_dump(mode="json") for name, entry in entries.items()})
+        return
+    rows = [
+        (
+            name,
+            entry.kind,
+            str(entry.classes or "unlabelled"),
+            ", ".join(f"{split}{f' ({s.expected:,})' if s.expected else ''}" for split, s in entry.splits.items()),
+            entry.about,
+        )
+        for name, entry in entries.items()
+    ]
+    print_table("Data sets", ("name", "kind", "classes", "splits (published samples)", "about"), rows)
+
+
+@datasets_app.command("audit")
+@command
+def datasets_audit(
+    datasets: Datasets,
+    root: RootOption = None,
+    cache: CacheOption = None,
+    frames: FramesOption = None,
+    workers: WorkersOption = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Read every file of a data set and report what is missing, broken, double or unlike the published counts."""
+    options = locals()
+    from .stages.datasets import audit
+
+    workspace, _ = _workspace(options, datasets)
+    audits = [audit(workspace, dataset, frames) for dataset in datasets]
+    if json_output:
+        print_json([asdict(one) for one in audits])
+    else:
+        for one in audits:
+            counts = ", ".join(f"{name} {count:,}" for name, count in one.counts.items())
+            print(f"{one.name}: {one.samples:,} samples, {one.rows:,} images ({counts})")
+            for kind, lines in (("error", one.errors), ("remark", one.remarks)):
+                for line in lines:
+                    print(printable(f"  {kind}: {line}"))
+            if not one.errors and not one.remarks:
+                print("  nothing to remark")
+    if any(one.errors for one in audits):
+        raise typer.Exit(DONE_WITH_FAILURES)
+
+
+@cache_app.command("list")
+@command
+def cache_list(cache: CacheOption = None, json_output: JsonOption = False) -> None:
+    """The feature stores of the cache and how far they are."""
+    from .cache.cache import Cache
+    from .settings import cache_folder, read_config
+    from .stages.cache import list_stores
+
+    where = Cache(cache_folder(cache, read_config()))
+    lines = list_stores(where)
+    if json_output:
+        print_json([asdict(line) | {"path": str(line.path)} for line in lines])
+        return
+    rows = [
+        (
+            line.path.stem,
+            line.dataset,
+            line.instruction,
+            f"{line.done:,} / {line.rows:,}" + (f" ({line.failed} failed)" if line.failed else ""),
+            byte_count(line.bytes),
+            "untrained" if line.untrained else "",
+        )
+        for line in lines
+    ]
+    print_table(f"{where.root}", ("store", "data set", "instruction", "rows", "size", ""), rows)
+
+
+@cache_app.command("export")
+@command
+def cache_export(
+    store: Annotated[str, typer.Argument(help="The store's name, or a part of it that only it has.")],
+    file: Annotated[Path, typer.Argument(help="The HDF5 file to write.")],
+    cache: CacheOption = None,
+) -> None:
+    """Write one store to one HDF5 file."""
+    from .cache.cache import Cache
+    from .settings import cache_folder, read_config
+    from .stages.cache import export
+
+    exported = export(Cache(cache_folder(cache, read_config())), store, file)
+    print(f"{file}: {exported.path.stem}, {exported.rows_done():,} rows, {byte_count(file.stat().st_size)}")
+
+
+@cache_app.command("import")
+@command
+def cache_import(
+    files: Annotated[list[Path], typer.Argument(help="HDF5 files that `expclip cache export` wrote.")],
+    cache: CacheOption = None,
+) -> None:
+    """Bring exported stores into the cache."""
+    from .cache.cache import Cache
+    from .settings import cache_folder, read_config
+    from .stages.cache import import_
+
+    for imported in import_(Cache(cache_folder(cache, read_config())), files):
+        print(f"{imported.path}: {imported.rows_done():,} of {imported.header.rows:,} rows")
+
+
+def _workspace(options: dict[str, Any], datasets: Sequence[str]) -> "tuple[Workspace, Any]":
+    """The workspace that a command's options and the configuration file ask for, and the file's defaults."""
+    from .settings import cache_folder, read_config
+    from .stages.workspace import Workspace
+
+    config = read_config()
+    given = {
+        name: options.get(name) if options.get(name) is not None else getattr(config.defaults, name)
+        for name in ("protocol", "device", "dtype", "batch_size", "workers", "executor", "scheduler")
+    }
+    roots = dict(config.roots) | _parse_roots(options.get("root") or [], datasets)
+    chosen = {name: value for name, value in given.items() if value is not None}
+    return Workspace(cache_folder(options.get("cache"), config), roots, **chosen), config.defaults
+
+
+def _parse_roots(roots: Sequence[str], datasets: Sequence[str]) -> dict[str, Path]:
+    from .manifests.catalogue import catalogue, parse_dataset
+
+    parsed: dict[str, Path] = {}
+    for text in roots:
+        name, equals, folder = text.partition("=")
+        if equals and name in catalogue():
+            parsed[name] = Path(folder)
+        elif len(datasets) == 1:
+            ref = parse_dataset(datasets[0])
+            parsed[datasets[0].partition(":")[0] if ref.entry else ref.name] = Path(text)
+        else:
+            raise UsageError(f"--root {text}: with several data sets write --root NAME=DIR")
+    return parsed
+
+
+def _parse_part(text: str) -> tuple[int, int]:
+    index, slash, of = text.partition("/")
+    if not slash or not index.isdigit() or not of.isdigit() or not 1 <= int(index) <= int(of):
+        raise UsageError(f"--part {text!r}: write I/N with 1 ≤ I ≤ N, for example 1/4")
+    return int(index), int(of)
+
+
+def _as_list(value: str | None) -> list[str] | None:
+    return [value] if value else None
+
+
+def _print_plan(lines: Sequence[Any], plan_only: bool) -> None:
+    rows = [
+        (
+            line.header.dataset,
+            line.node.label,
+            f"{line.done:,}",
+            f"{line.to_do:,}",
+            byte_count(line.bytes) if line.to_do else "",
+            duration(line.seconds) if line.to_do else "",
+        )
+        for line in lines
+    ]
+    columns = (
+        "data set",
+        "features",
+        "cached",
+        "missing" if plan_only else "encoded",
+        "size",
+        "estimated time",
+    )
+    if not plan_only:
+        columns, rows = columns[:-1], [row[:-1] for row in rows]
+    print_table("Plan" if plan_only else "Rows", columns, rows)
+    _note_untrained(line.header.untrained for line in lines)
+
+
+def _plan_line(workspace: "Workspace", line: Any) -> dict[str, Any]:
+    header = line.header
+    names = (
+        "dataset",
+        "node",
+        "model",
+        "instruction",
+        "protocol",
+        "untrained",
+        "rows",
+        "encoder_digest",
+        "key",
+    )
+    return {name: getattr(header, name) for name in names} | {
+        "cached": line.done,
+        "missing": line.to_do,
+        "bytes": line.bytes,
+        "seconds": line.seconds,
+        "path": str(workspace.cache.store_path(header)),
+    }
+
+
+def _note_untrained(flags: Iterable[bool]) -> None:
+    if any(flags):
+        _say("note: untrained (random) weights are among these: they show that the machinery works, nothing more")
+
+
+def _report_failed(failed: Sequence[tuple[str, Any]]) -> None:
+    """List rows that could not be encoded, and end with the exit code for them."""
+    if not failed:
+        return
+    for dataset, row in failed[:20]:
+        _say(f"failed: {dataset}: {row.source}: {row.error}")
+    if len(failed) > 20:
+        _say(f"… and {len(failed) - 20:,} more: --json lists them all")
+    _say(f"{len(failed):,} rows could not be encoded; they are NaN in the features and left out of what follows")
+    raise typer.Exit(DONE_WITH_FAILURES)
+
+
+def main() -> None:
+    """The entry point of the `expclip` command."""
+    app()

@@ -1,0 +1,96 @@
+"""From what the user typed to nodes: every model is found here, and described once a run."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import UsageError
+from ..manifests.prompts import instruction
+from .hashes import Hashes
+from .names import BUILTIN, ClipName, TeacherName, clip_name, teacher_name
+from .node import Node
+from .precision import DTYPES, DType, Precision, resolve_device
+
+if TYPE_CHECKING:
+    from .blip2 import Teacher
+    from .clip import ClipModel
+
+PROTOCOLS = ("released", "paper")
+
+
+@dataclass(frozen=True, eq=False)
+class Models:
+    """Finds models and gives their nodes under one protocol, device and number format."""
+
+    builtin: Path
+    """Folder of the models that expclip makes itself."""
+    memory: Path | None = None
+    """File that remembers the digests of weights."""
+    protocol: str = "released"
+    asked_device: str | None = None
+    asked_dtype: DType | None = None
+
+    def __post_init__(self) -> None:
+        if self.protocol not in PROTOCOLS:
+            raise UsageError(f"--protocol {self.protocol!r}: choose {' or '.join(PROTOCOLS)}")
+        if self.asked_dtype not in (None, *DTYPES):
+            raise UsageError(f"--dtype {self.asked_dtype!r}: choose {', '.join(DTYPES)}")
+
+    @cached_property
+    def device(self) -> str:
+        return resolve_device(self.asked_device)
+
+    @cached_property
+    def _precision(self) -> Precision:
+        return Precision(self.device, self.asked_dtype)
+
+    @cached_property
+    def _hashes(self) -> Hashes:
+        return Hashes(self.memory)
+
+    def clip_image(self, name: str) -> Node:
+        from . import clip
+
+        return clip.image_node(self._clip(name), self.protocol, self._precision.clip)
+
+    def clip_text(self, name: str) -> Node:
+        from . import clip
+
+        return clip.text_node(self._clip(name), self._precision.clip)
+
+    def query_tokens(self, teacher: str) -> Node:
+        from . import blip2
+
+        return blip2.query_tokens_node(self._teacher(teacher), self.protocol, self._precision)
+
+    def llm(self, teacher: str, instruction_name: str) -> Node:
+        from . import blip2
+
+        asked = instruction(instruction_name)
+        query_tokens = self.query_tokens(teacher)
+        return blip2.llm_node(self._teacher(teacher), query_tokens, asked.name, asked.text, self._precision)
+
+    @lru_cache  # noqa: B019  (one Models a run)
+    def _clip(self, name: str) -> "ClipModel":
+        from .clip import find_clip
+
+        asked = clip_name(name)
+        if asked.weights not in BUILTIN:
+            return find_clip(asked, self._hashes)
+        from .miniature import CLIP, ensure_miniature
+
+        folder = ClipName("", str(ensure_miniature(self.builtin) / CLIP))
+        return replace(find_clip(folder, self._hashes), name=asked.canonical, untrained=True)
+
+    @lru_cache  # noqa: B019
+    def _teacher(self, name: str) -> "Teacher":
+        from .blip2 import find_teacher
+
+        asked = teacher_name(name)
+        if asked.place not in BUILTIN:
+            return find_teacher(asked, self._hashes)
+        from .miniature import TEACHER, ensure_miniature
+
+        folder = TeacherName(str(ensure_miniature(self.builtin) / TEACHER), is_local=True)
+        return replace(find_teacher(folder, self._hashes), name=asked.canonical, untrained=True)

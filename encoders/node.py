@@ -1,0 +1,57 @@
+"""A node of the flow: one kind of feature under one frozen encoder."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from ..cache.keys import digest
+from .images import Squash
+
+Input = Literal["pixels", "text", "query_tokens"]
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """What is computed, by which encoder, from what. It pickles; the encoder itself is loaded where it runs."""
+
+    name: str
+    """clip_image, query_tokens, llm or clip_text."""
+    model: str
+    spec: dict[str, Any]
+    """Everything that can change the values."""
+    row_shape: tuple[int, ...]
+    input: Input
+    load: "Callable[[str], Encoder]"
+    """Loads the encoder onto a device."""
+    untrained: bool = False
+    protocol: str = ""
+    instruction: str = ""
+    squash: Squash | None = None
+    """How an image becomes pixels; None where the input is no image."""
+    parent: "Node | None" = None
+    """The node whose stored features are the input; None where the input is an image or a text."""
+
+    @cached_property
+    def digest(self) -> str:
+        """The encoder digest: SHA-256 of the spec."""
+        return digest(self.spec)
+
+    @property
+    def label(self) -> str:
+        """For people: what, by which model, under which instruction."""
+        instruction = f" · {self.instruction}" if self.instruction else ""
+        return f"{self.name} · {self.model}{instruction}{' · untrained' if self.untrained else ''}"
+
+
+class Encoder(Protocol):
+    """A loaded encoder."""
+
+    def __call__(self, batch: Any, /) -> np.ndarray:
+        """(n, *row_shape) float32 for n inputs.
+
+        Pixels come as uint8 (n, size, size, 3), texts as a list of str, query tokens as stored (n, tokens, width).
+        """
+        ...

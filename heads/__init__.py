@@ -1,0 +1,1 @@
+"""What is trained: projection heads on cached features."""

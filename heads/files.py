@@ -1,0 +1,90 @@
+"""Heads on disk: a safetensors file and a JSON file that says where it comes from."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from ..cache.files import new_folder, read_json, write_json
+from ..cache.keys import digest
+from ..errors import UsageError
+from .linear import LinearHead
+
+_WEIGHTS = "head.safetensors"
+_CARD = "head.json"
+
+
+@dataclass(frozen=True)
+class HeadCard:
+    """What a head is and what it was trained from."""
+
+    id: str
+    """First 12 digits of the digest of `spec`."""
+    head: str
+    objective: str
+    backbone: str
+    """The CLIP whose embeddings it projects."""
+    clip_digest: str
+    """Encoder digest of those embeddings: test features must have the same."""
+    teacher: str
+    instruction: str
+    protocol: str
+    train: str
+    """Name of the data set it was trained on."""
+    seed: int
+    untrained: bool
+    """Whether an encoder behind it has random weights."""
+    spec: dict[str, Any]
+    """Everything that determines the head: kind, objective, optimiser, seed, the two stores' keys, failed rows."""
+    losses: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+    fitted: str = ""
+
+    @property
+    def label(self) -> str:
+        return f"{self.head} · {self.instruction} · seed {self.seed}"
+
+
+def head_id(spec: dict[str, Any]) -> str:
+    return digest(spec)[:12]
+
+
+def save_head(heads: Path, card: HeadCard, weight: np.ndarray) -> Path:
+    """Write a head's folder whole; returns it. An existing one is kept."""
+    folder = heads / card.id
+    with new_folder(folder) as temporary:
+        save_file({"weight": weight}, temporary / _WEIGHTS)
+        stamped = asdict(card) | {"fitted": datetime.now(UTC).isoformat(timespec="seconds")}
+        write_json(temporary / _CARD, stamped)
+    return folder
+
+
+def read_card(folder: Path) -> HeadCard | None:
+    """The card of a head's folder, or None where there is none."""
+    content = read_json(folder / _CARD)
+    try:
+        return HeadCard(**content) if content else None
+    except TypeError:
+        return None
+
+
+def load_head(folder: Path) -> LinearHead:
+    """The head of a folder. Raises UsageError where its file is missing or damaged."""
+    try:
+        with safe_open(folder / _WEIGHTS, framework="np") as tensors:
+            return LinearHead.from_weight(tensors.get_tensor("weight"))
+    except (SafetensorError, OSError) as error:
+        raise UsageError(f"{folder / _WEIGHTS}: the head cannot be read ({error}): fit it again") from error
+
+
+def all_heads(heads: Path) -> Iterator[tuple[Path, HeadCard]]:
+    """The heads of a cache with their cards, oldest name first."""
+    for folder in sorted(heads.glob("[!.]*")) if heads.is_dir() else ():
+        card = read_card(folder)
+        if card is not None:
+            yield folder, card

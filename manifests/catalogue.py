@@ -1,0 +1,226 @@
+"""The data sets that have a name, and how a name or a path on the command line becomes a manifest."""
+
+import difflib
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cache
+from importlib.resources import files
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from ..errors import UsageError
+from .classes import CLASSES
+from .faces import RENDERER_VERSION, ensure_set
+from .frames import DEFAULT_POLICIES
+from .manifest import Manifest
+from .readers import (
+    ListForm,
+    looks_like_image_folder,
+    read_image_folder,
+    read_list_files,
+    read_name_label_list,
+    read_plain_folder,
+)
+
+Progress = Callable[[int, int], None]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Layout(_Strict):
+    """One way in which a split may lie on disk."""
+
+    reader: Literal["image-folder", "plain-folder", "list-files", "name-label-list"]
+    path: str
+    """Relative to the root; `{fold}` stands for 1, 2, …"""
+    own: bool = False
+    """Whether the labels in list files are the data set's own instead of the common ones."""
+    after: str = ""
+    below: str = ""
+    names: str = "*"
+    image: str = "{stem}{suffix}"
+
+
+class Split(_Strict):
+    role: Literal["train", "test"]
+    layouts: tuple[Layout, ...]
+    counts: dict[str, int] = {}
+    """Published number of samples a class."""
+    folds: tuple[int, ...] = ()
+    """Published number of samples a fold."""
+    total: int = 0
+
+    @property
+    def expected(self) -> int:
+        """Published number of samples; 0 where it depends on how the faces were cropped."""
+        return self.total or sum(self.counts.values()) or sum(self.folds)
+
+
+class DataSet(_Strict):
+    title: str
+    about: str
+    kind: Literal["images", "clips"]
+    classes: int
+    source: str
+    default_split: str
+    splits: dict[str, Split]
+    own_labels: dict[str, str] = {}
+    builtin: bool = False
+
+
+@cache
+def catalogue() -> dict[str, DataSet]:
+    """All named data sets, in the order of the catalogue."""
+    text = files(__name__.rpartition(".")[0]).joinpath("datasets.toml").read_text(encoding="utf-8")
+    return {name: DataSet.model_validate(entry) for name, entry in tomllib.loads(text).items()}
+
+
+@dataclass(frozen=True)
+class DataSetRef:
+    """What the user typed: a catalogue name with a split, or a path."""
+
+    name: str
+    """What the data set is called in the cache."""
+    entry: DataSet | None
+    split: str
+    path: Path | None = None
+
+    @property
+    def published(self) -> Split | None:
+        return self.entry.splits[self.split] if self.entry else None
+
+
+def parse_dataset(text: str) -> DataSetRef:
+    """A catalogue name with an optional `:split`, or a path to a folder or a list file.
+
+    Raises UsageError for an unknown name or split. A path need not exist any more: its features may be cached.
+    """
+    name, _, split = text.partition(":")
+    entry = catalogue().get(name)
+    if entry is not None:
+        split = split or entry.default_split
+        if split not in entry.splits:
+            raise UsageError(f"{name} has no split {split!r}: it has {', '.join(entry.splits)}")
+        return DataSetRef(name if split == entry.default_split else f"{name}-{split}", entry, split)
+    path = Path(text).expanduser()
+    if not (path.exists() or path.is_absolute() or text.startswith(".") or len(path.parts) > 1):
+        close = difflib.get_close_matches(text, catalogue(), n=1)
+        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(catalogue())}"
+        raise UsageError(f"{text!r} is neither a data set nor a path: {hint}")
+    return DataSetRef(_name_of_path(path), None, "", path)
+
+
+def _name_of_path(path: Path) -> str:
+    stem = path.absolute().stem if path.is_file() else path.absolute().name
+    name = "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "-" for c in stem).strip("-.") or "root"
+    taken = {*catalogue(), "heads", "builtin", "text"}
+    return f"{name}-folder" if name in taken else name
+
+
+def read_dataset(
+    ref: DataSetRef,
+    root: Path | None,
+    builtin_folder: Path,
+    policies: Iterable[str] = DEFAULT_POLICIES,
+    progress: Progress | None = None,
+) -> Manifest:
+    """Read the manifest of a data set from disk; a built-in set is drawn first where it is missing.
+
+    Raises UsageError where the root is unknown or missing, or holds none of the data set's layouts.
+    """
+    if ref.path is not None:
+        return _read_path(ref.name, ref.path, root, policies)
+    assert ref.entry is not None
+    if ref.entry.builtin:
+        root = ensure_set(ref.name, builtin_folder / f"{ref.name}-v{RENDERER_VERSION}", progress)
+    if root is None:
+        raise UsageError(
+            f"where is {ref.entry.title}? Give --root {ref.name}=DIR, or write it under [roots] in expclip.toml"
+        )
+    root = root.expanduser().absolute()
+    if not root.is_dir():
+        raise UsageError(f"the root of {ref.entry.title} is no folder: {root}")
+    layout, found = _find_layout(ref, root)
+    return _READERS[layout.reader](ref, root, layout, found, policies)
+
+
+def _read_path(name: str, path: Path, root: Path | None, policies: Iterable[str]) -> Manifest:
+    if path.is_file():
+        root = root or path.absolute().parent
+        return read_list_files(name, root.absolute(), [(path, 0)], policies=policies)
+    if not path.is_dir():
+        raise UsageError(f"{path}: there is no such folder or list file")
+    if looks_like_image_folder(path):
+        return read_image_folder(name, path.absolute())
+    return read_plain_folder(name, path.absolute())
+
+
+def _find_layout(ref: DataSetRef, root: Path) -> tuple[Layout, list[tuple[Path, int]]]:
+    """The first layout that is on disk, with its files or its folder and their folds."""
+    assert ref.published is not None
+    looked_for = []
+    for layout in ref.published.layouts:
+        folds = range(1, len(ref.published.folds) + 1) if "{fold}" in layout.path else [0]
+        paths = [(root / layout.path.format(fold=fold), fold) for fold in folds]
+        missing = [path for path, _ in paths if not path.exists()]
+        if not missing:
+            return layout, paths
+        if len(missing) < len(paths):
+            raise UsageError(f"{ref.name}: {missing[0]} is missing, while other folds are there")
+        looked_for.append(str(missing[0].relative_to(root)))
+    raise UsageError(f"{root} holds {ref.name} in no known layout: looked for {', '.join(looked_for)}")
+
+
+def _classes(ref: DataSetRef) -> tuple[str, ...]:
+    assert ref.entry is not None
+    return CLASSES[: ref.entry.classes]
+
+
+def _form(ref: DataSetRef, layout: Layout) -> ListForm:
+    assert ref.entry is not None
+    return ListForm(ref.entry.own_labels if layout.own else None, layout.after, layout.below)
+
+
+def _read_plain(ref: DataSetRef, root: Path, layout: Layout, found, policies) -> Manifest:
+    return read_plain_folder(ref.name, root, layout.path)
+
+
+def _read_classes(ref: DataSetRef, root: Path, layout: Layout, found, policies) -> Manifest:
+    assert ref.entry is not None
+    if ref.entry.own_labels and any(child.name.isdigit() for child in (root / layout.path).iterdir()):
+        raise UsageError(
+            f"{root / layout.path}: {ref.entry.title} has label numbers of its own and number folders do not say "
+            f"whose they are: rename them to {', '.join(_classes(ref))}"
+        )
+    return read_image_folder(ref.name, root, _classes(ref), layout.path)
+
+
+def _read_lists(ref: DataSetRef, root: Path, layout: Layout, found, policies) -> Manifest:
+    return read_list_files(ref.name, root, found, _classes(ref), _form(ref, layout), policies)
+
+
+def _read_name_labels(ref: DataSetRef, root: Path, layout: Layout, found, policies) -> Manifest:
+    assert ref.entry is not None
+
+    def source_of(name: str) -> str | None:
+        path = PurePosixPath(name)
+        named = layout.image.format(stem=path.stem, suffix=path.suffix)
+        return named if fnmatchcase(name, layout.names) else None
+
+    form = ListForm(ref.entry.own_labels)
+    return read_name_label_list(ref.name, root, found[0][0], _classes(ref), source_of, form)
+
+
+_Reader = Callable[[DataSetRef, Path, Layout, list[tuple[Path, int]], Iterable[str]], Manifest]
+_READERS: Mapping[str, _Reader] = {
+    "plain-folder": _read_plain,
+    "image-folder": _read_classes,
+    "list-files": _read_lists,
+    "name-label-list": _read_name_labels,
+}

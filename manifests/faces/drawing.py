@@ -1,0 +1,83 @@
+"""Draw one face and take its picture."""
+
+from functools import lru_cache
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFilter
+
+from .action_units import Intensities, complete
+from .appearance import Appearance, View
+from .head import (
+    draw_back_hair,
+    draw_backdrop,
+    draw_beard,
+    draw_front_hair,
+    draw_hat,
+    draw_shoulders,
+    draw_skull,
+)
+from .lower_face import draw_cheeks, draw_chin, draw_mouth, draw_mouth_creases, draw_nose, shape_mouth
+from .scene import Scene, build_scene
+from .upper_face import draw_brows, draw_eyes, draw_forehead, draw_glasses
+
+_SUPERSAMPLING = 3
+
+
+def draw_face(action_units: Intensities, appearance: Appearance, view: View, size: int = 96) -> np.ndarray:
+    """Draw a face with the given action units.
+
+    `action_units` maps FACS numbers to intensities in 0..1; units left out are at rest. Returns an RGB
+    picture (size, size, 3) uint8. Raises ValueError for an unknown action unit, an intensity outside
+    0..1 or a size below 16. Source: FACS, Ekman, Friesen & Hager 2002.
+    """
+    if size < 16:
+        raise ValueError(f"size must be at least 16 pixels, got {size}")
+    width = size * _SUPERSAMPLING
+    picture = Image.new("RGB", (width, width), appearance.backdrop)
+    scene = build_scene(complete(action_units), appearance, view, ImageDraw.Draw(picture), width)
+    _draw_parts(scene, (view.gaze_x, view.gaze_y), width)
+    picture = picture.reduce(_SUPERSAMPLING)
+    if view.blur > 0.0:
+        picture = picture.filter(ImageFilter.GaussianBlur(view.blur * size / 96))
+    if view.greyscale:
+        picture = picture.convert("L").convert("RGB")
+    return _expose(picture, view)
+
+
+def _draw_parts(scene: Scene, gaze: tuple[float, float], width: int) -> None:
+    mouth = shape_mouth(scene)
+    draw_backdrop(scene, width)
+    draw_back_hair(scene)
+    draw_shoulders(scene)
+    draw_skull(scene)
+    draw_beard(scene)
+    draw_cheeks(scene, mouth)
+    draw_forehead(scene)
+    draw_front_hair(scene)
+    draw_hat(scene)
+    draw_eyes(scene, gaze)
+    draw_brows(scene)
+    draw_nose(scene)
+    draw_chin(scene, mouth)
+    draw_mouth_creases(scene, mouth)
+    draw_mouth(scene, mouth)
+    draw_glasses(scene)
+
+
+def _expose(picture: Image.Image, view: View) -> np.ndarray:
+    size = picture.width
+    ramp = _ramp(size)
+    light = view.gain * (1.0 + view.light_x * ramp[None, :] + view.light_y * ramp[:, None])
+    grain = np.random.default_rng(view.noise_seed).standard_normal((size, size), dtype=np.float32)
+    grain *= view.noise
+    exposed = np.array(picture, dtype=np.float32)
+    for channel in range(3):
+        exposed[..., channel] *= light
+        exposed[..., channel] += grain
+    np.clip(exposed, 0.0, 255.0, out=exposed)
+    return exposed.astype(np.uint8)
+
+
+@lru_cache(maxsize=8)
+def _ramp(size: int) -> np.ndarray:
+    return np.linspace(-1.0, 1.0, size, dtype=np.float32)

@@ -1,0 +1,174 @@
+"""Cheeks, nose, mouth and chin: action units 6, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26 and 27.
+
+Creases are written for the right half of the picture and drawn mirrored too.
+Source of all movements: FACS, Ekman, Friesen & Hager 2002.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .canvas import BothSides
+from .colours import Colour, mix
+from .scene import Scene
+
+_ACROSS = np.linspace(-1.0, 1.0, 21)
+_CENTRE = len(_ACROSS) // 2
+_CUPIDS_BOW = 1.0 - 0.3 * np.exp(-((_ACROSS / 0.17) ** 2))
+_TEETH: Colour = (250, 248, 242)
+_CAVITY: Colour = (74, 20, 24)
+_TONGUE: Colour = (206, 96, 98)
+
+
+@dataclass(frozen=True)
+class Mouth:
+    """The lips as heights over the common columns `x`, and the corner of the right half."""
+
+    x: np.ndarray
+    upper_outer: np.ndarray
+    upper_inner: np.ndarray
+    lower_inner: np.ndarray
+    lower_outer: np.ndarray
+    gap: float
+
+    @property
+    def corner(self) -> tuple[float, float]:
+        return float(self.x[-1]), float(self.upper_inner[-1])
+
+
+def shape_mouth(scene: Scene) -> Mouth:
+    """Pull the lips into the shape that the action units give them."""
+    au, geometry = scene.au, scene.geometry
+    level = 0.645 + 0.025 * geometry.mouth_height
+    gap = 0.07 * au[25] + 0.2 * au[26] + 0.32 * au[27] + 0.06 * au[12] * au[25] + 0.03 * au[10]
+    gap = min(gap, 0.4) - 0.07 * au[20] * au[26]
+    gap = max(0.0, gap - 0.012)
+    # A dropped jaw rounds the mouth unless its corners are pulled aside.
+    roundness = max(au[26], au[27]) * (1.0 - au[20]) * (1.0 - au[12])
+    width = 0.255 + 0.022 * geometry.mouth_width + 0.115 * au[12] + 0.125 * au[20] + 0.02 * au[15]
+    width -= 0.05 * au[23] + 0.02 * au[17] + 0.085 * roundness + 0.02 * au[14]
+    corner = level - 0.145 * au[12] + 0.13 * au[15] + 0.06 * au[20] - 0.012 * geometry.mouth_curve
+    corner += 0.45 * gap * max(roundness, au[20] * (1.0 - au[12])) + 0.02 * au[26] - 0.02 * au[14]
+    centre = level + 0.045 * au[12] - 0.03 * au[15] - 0.055 * au[17] + 0.012 * geometry.mouth_curve
+    upper = centre - 0.06 * au[10] - 0.035 * au[9] - 0.01 * au[27]
+    bend = np.abs(_ACROSS) ** (1.9 + 1.2 * au[15])
+    arch = (1.0 - np.abs(_ACROSS) ** (2.0 + 4.0 * au[20] + 1.5 * au[10])) ** (1.0 - 0.5 * roundness)
+    upper_inner = corner * bend + upper * (1.0 - bend)
+    lower_inner = upper_inner + (gap + (centre - upper) * min(1.0, 4.0 * gap)) * arch
+    fullness = 1.0 + 0.18 * geometry.lip_fullness
+    fullness *= (1.0 - 0.72 * au[23]) * (1.0 - 0.25 * au[12]) * (1.0 - 0.25 * au[20])
+    rim = np.sqrt(1.0 - np.abs(_ACROSS) ** 1.8)
+    upper_lip = 0.052 * fullness * (1.0 - 0.2 * au[10])
+    lower_lip = 0.07 * fullness * (1.0 + 0.35 * au[17])
+    return Mouth(
+        x=width * _ACROSS,
+        upper_outer=upper_inner - upper_lip * rim * _CUPIDS_BOW,
+        upper_inner=upper_inner,
+        lower_inner=lower_inner,
+        lower_outer=lower_inner + lower_lip * rim,
+        gap=gap,
+    )
+
+
+def draw_cheeks(scene: Scene, mouth: Mouth) -> None:
+    """Draw cheeks (raised by AU6, bunched by AU12) and the folds from nose to mouth (AU9, AU10, AU12)."""
+    au = scene.au
+    flush = max(au[6], 0.7 * au[12], 0.3 if scene.appearance.made_up else 0.0)
+    wing, base = scene.nose_wing, scene.nose_base
+    corner_x, corner_y = mouth.corner
+    fold = max(0.9 * au[9], 0.9 * au[10], 0.7 * au[12], 0.2 * au[6], 0.4 * scene.appearance.age)
+    # Only a smile draws the fold out to the mouth's corners; a raised lip ends it above them.
+    reach = max(0.0, au[12] - max(au[9], au[10]))
+    sides = scene.face_sides
+    if flush > 0.05:
+        colour = mix(scene.palette.skin, scene.palette.blush, 0.5 * flush)
+        sides.ellipse((0.46, 0.31 - 0.05 * au[6]), (0.15, 0.11), colour)
+        sides.ellipse((0.46, 0.31 - 0.05 * au[6]), (0.1, 0.07), mix(colour, scene.palette.blush, 0.4 * flush))
+    if fold > 0.1:
+        start = (wing + 0.02, base - 0.05 - 0.03 * au[9])
+        end = (max(corner_x, 0.25) + 0.06, 0.56 + (corner_y - 0.06 - 0.56) * reach)
+        middle = (0.5 * (start[0] + end[0]) + 0.04, 0.5 * (start[1] + end[1]) - 0.03)
+        sides.crease([start, middle, end], scene.crease_colour(0.75 * fold), 0.032)
+
+
+def draw_nose(scene: Scene) -> None:
+    """Draw the nose; AU9 pulls its wings up and wrinkles its root and sides."""
+    strength, base, wing = scene.au[9], scene.nose_base, scene.nose_wing
+    palette, canvas = scene.palette, scene.nose
+    ridge = [(0.045, -0.06), (0.05, 0.12), (0.7 * wing, base - 0.08)]
+    canvas.crease(ridge, palette.shade, 0.035)
+    canvas.ellipse((0.0, base - 0.025), (0.62 * wing, 0.06), palette.shade)
+    canvas.ellipse((0.0, base - 0.045), (0.56 * wing, 0.06), palette.skin)
+    sides = BothSides(canvas, canvas.mirrored())
+    lift = 0.02 * strength
+    rim = [(wing * 0.78, base - 0.085 - lift), (wing, base - 0.03 - lift), (wing * 0.74, base + 0.012)]
+    sides.crease(rim, palette.crease, 0.032)
+    sides.ellipse((0.42 * wing, base + 0.004), (0.034, 0.018), palette.crease)
+    if strength > 0.1:
+        colour = scene.crease_colour(0.8 * strength)
+        sides.crease([(0.03, 0.06), (0.085, 0.08), (0.12, 0.14)], colour, 0.03)
+        sides.crease([(0.035, 0.14), (0.09, 0.165), (0.125, 0.225)], colour, 0.03)
+        for level in (-0.075, -0.015):
+            canvas.crease([(-0.075, level), (0.0, level + 0.02), (0.075, level)], colour, 0.028)
+
+
+def draw_mouth(scene: Scene, mouth: Mouth) -> None:
+    """Draw lips and, where they part, teeth and tongue."""
+    canvas, palette = scene.face, scene.palette
+    canvas.polygon(_band(mouth.x, mouth.upper_outer, mouth.lower_outer), palette.lip)
+    if mouth.gap > 0.01:
+        canvas.polygon(_band(mouth.x, mouth.upper_inner, mouth.lower_inner), _CAVITY)
+        _draw_teeth(scene, mouth)
+    canvas.line(np.stack([mouth.x, mouth.upper_inner], axis=1), palette.lip_line, 0.026 + 0.01 * scene.au[23])
+    scene.face_sides.dot(mouth.corner, 0.018, mix(palette.muzzle, palette.lip_line, 0.8))
+
+
+def draw_mouth_creases(scene: Scene, mouth: Mouth) -> None:
+    """Draw what the mouth does to the skin around it: AU14, AU15, AU20 and AU23."""
+    au, muzzle = scene.au, scene.palette.muzzle
+    x, y = mouth.corner
+    sides = scene.face_sides
+    if au[14] > 0.05:
+        dimple = [(x + 0.03, y - 0.08), (x + 0.08, y), (x + 0.03, y + 0.07)]
+        sides.crease(dimple, scene.crease_colour(0.9 * au[14], muzzle), 0.01 + 0.035 * au[14])
+    if au[15] > 0.1:
+        pouch = [(x + 0.025, y), (x + 0.05, y + 0.055), (x + 0.03, y + 0.11)]
+        sides.crease(pouch, scene.crease_colour(0.65 * au[15], muzzle), 0.032)
+    if au[20] > 0.1:
+        stretch = [(x + 0.06, y - 0.11), (x + 0.085, y), (x + 0.06, y + 0.11)]
+        sides.crease(stretch, scene.crease_colour(0.55 * au[20], muzzle), 0.028)
+    if au[23] > 0.1:
+        colour = scene.crease_colour(0.4 * au[23], muzzle)
+        sides.crease([(0.09, y - 0.05), (0.1, y - 0.1)], colour, 0.026)
+        sides.crease([(0.0, y + 0.085), (0.08, y + 0.08), (0.15, y + 0.06)], colour, 0.03)
+
+
+def draw_chin(scene: Scene, mouth: Mouth) -> None:
+    """Draw the chin boss, which AU17 pushes up and puckers."""
+    strength, muzzle = scene.au[17], scene.palette.muzzle
+    lip = float(mouth.lower_outer[_CENTRE])
+    level = min(lip + 0.08, scene.chin - 0.08)
+    shade = mix(mix(muzzle, scene.palette.shade, 0.6), scene.palette.crease, 0.85 * strength)
+    ends = level + 0.02 + 0.03 * strength
+    scene.face.crease([(-0.13, ends), (0.0, level - 0.01), (0.13, ends)], shade, 0.026 + 0.01 * strength)
+    if strength > 0.15:
+        colour = scene.crease_colour(0.7 * strength, muzzle)
+        for x, y in ((-0.07, 0.06), (0.0, 0.05), (0.07, 0.06), (-0.035, 0.1), (0.035, 0.1)):
+            scene.face.dot((x, level + y), 0.016, colour)
+
+
+def _draw_teeth(scene: Scene, mouth: Mouth) -> None:
+    au, inside = scene.au, slice(2, -2)
+    x, top, bottom = mouth.x[inside], mouth.upper_inner[inside], mouth.lower_inner[inside]
+    if mouth.gap > 0.14:
+        centre = (0.0, float(mouth.lower_inner[_CENTRE]) - 0.22 * mouth.gap)
+        scene.face.ellipse(centre, (0.55 * mouth.corner[0], 0.2 * mouth.gap), _TONGUE)
+    # A round mouth hides its teeth; corners or lip pulled away bare them.
+    upper = 0.1 * max(au[12], au[20], au[10], 0.3 * (1.0 - max(au[26], au[27])))
+    scene.face.polygon(_band(x, top, np.minimum(top + upper, bottom)), _TEETH)
+    if au[20] > 0.15:
+        scene.face.polygon(_band(x, np.maximum(bottom - 0.06 * au[20], top), bottom), _TEETH)
+
+
+def _band(x: np.ndarray, top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
+    return np.stack([np.concatenate([x, x[::-1]]), np.concatenate([top, bottom[::-1]])], axis=1)

@@ -1,0 +1,114 @@
+"""Prompt sets (what the classes are called) and instructions (what the teacher is asked)."""
+
+import json
+import random
+import re
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+from ..errors import UsageError
+from .classes import CLASSES
+from .manifest import Manifest, text_manifest
+
+PROMPT_SETS = ("P-1", "P-2", "P-3", "P-4", "P-5")
+
+
+@dataclass(frozen=True)
+class PromptSet:
+    """One or more prompts for each class."""
+
+    name: str
+    prompts: dict[str, tuple[str, ...]]
+
+    def manifest(self) -> Manifest:
+        """The prompts as a manifest of texts; the label of a text is the index of its class in `prompts`."""
+        classes = tuple(self.prompts)
+        texts = [(text, label) for label, name in enumerate(classes) for text in self.prompts[name]]
+        return text_manifest(self.name, classes, texts)
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """What the teacher is told to do with the image."""
+
+    name: str
+    text: str
+
+
+def prompt_set(name: str, protocol: str = "released") -> PromptSet:
+    """A prompt set by name, or from a JSON file `{"class": ["prompt", …], …}`.
+
+    Source: Exp-CLIP's Table A; under the paper protocol P-5 is the ten templates of the paper's appendix.
+    Raises UsageError for an unknown name or a file of another form.
+    """
+    if name in PROMPT_SETS:
+        if name == "P-5" and protocol == "paper":
+            templates = _data()["paper_templates"]
+            return PromptSet("P-5-paper", {c: tuple(t.format(**{"class": c}) for t in templates) for c in CLASSES})
+        return PromptSet(name, {c: tuple(texts) for c, texts in _data()["released"][name].items()})
+    path = Path(name)
+    if path.suffix == ".json":
+        return PromptSet(path.stem, _read_prompts(path))
+    raise UsageError(f"no prompt set {name!r}: there are {', '.join(PROMPT_SETS)}, or give a .json file")
+
+
+def instruction(name: str) -> Instruction:
+    """An instruction by name: related-1 … related-3 of the paper's Table 3, `empty`, or `random-K`.
+
+    `random-K` is eight words drawn from seed K; the paper's task-unrelated wording is unpublished.
+    """
+    related = _data()["instructions"]
+    if name in related:
+        return Instruction(name, related[name])
+    if name == "empty":
+        return Instruction(name, "")
+    drawn = re.fullmatch(r"random-(\d{1,9})", name)
+    if drawn:
+        return Instruction(name, " ".join(random.Random(int(drawn[1])).sample(_WORDS, 8)) + ".")
+    raise UsageError(f"no instruction {name!r}: there are {', '.join(related)}, empty and random-1, random-2, …")
+
+
+_WORDS = [
+    "river",
+    "copper",
+    "window",
+    "bicycle",
+    "paper",
+    "mountain",
+    "engine",
+    "garlic",
+    "ladder",
+    "winter",
+    "carpet",
+    "harbour",
+    "pencil",
+    "granite",
+    "kettle",
+    "orbit",
+    "meadow",
+    "ticket",
+    "violin",
+    "cement",
+]
+
+
+def _read_prompts(path: Path) -> dict[str, tuple[str, ...]]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise UsageError(f"{path}: the prompt file cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise UsageError(f"{path}: this is no JSON ({error})") from error
+    if not isinstance(content, dict) or not content:
+        raise UsageError(f'{path}: expected {{"class": ["prompt", …], …}}')
+    for name, texts in content.items():
+        if not isinstance(texts, list) or not texts or not all(isinstance(t, str) and t.strip() for t in texts):
+            raise UsageError(f"{path}: {name!r} needs a list of one or more prompts")
+    return {name: tuple(texts) for name, texts in content.items()}
+
+
+@cache
+def _data() -> dict:
+    return json.loads(files(__name__.rpartition(".")[0]).joinpath("prompts.json").read_text(encoding="utf-8"))

@@ -1,0 +1,1 @@
+"""From a request to finished shards: what is missing, in which order, on which machine."""

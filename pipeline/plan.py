@@ -1,0 +1,219 @@
+"""From a request to the tasks that are missing. Nothing is computed and nothing is written here."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from ..cache.cache import TEXT, Cache
+from ..cache.keys import store_key
+from ..cache.receipts import Receipt
+from ..cache.store import FeatureStore, Header
+from ..encoders.node import Node
+from ..manifests.manifest import Manifest
+
+
+@dataclass(frozen=True)
+class Request:
+    """Features of one data set that somebody wants."""
+
+    manifest: Manifest
+    nodes: tuple[Node, ...]
+
+
+@dataclass(frozen=True)
+class Portion:
+    """Which part of the missing work is to be done now."""
+
+    limit: int | None = None
+    """Only the first so many rows of each data set."""
+    part: tuple[int, int] = (1, 1)
+    """(i, n): every n-th shard, beginning with the i-th."""
+
+    def stop(self, rows: range) -> int:
+        """Where to stop in a shard with these rows."""
+        return rows.stop if self.limit is None else min(rows.stop, max(self.limit, rows.start))
+
+    def has(self, shard: int) -> bool:
+        index, of = self.part
+        return shard % of == index - 1
+
+
+@dataclass(frozen=True)
+class Job:
+    """One store's part of a task: rows start … stop of the task's shard."""
+
+    node: Node
+    store: Path
+    start: int
+    parent_store: Path | None = None
+    """Where the node's input is stored, if it is features."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One shard for all the nodes that miss it, so that each image is decoded once."""
+
+    dataset: str
+    root: str
+    shard: int
+    first: int
+    """Row number of the shard's first row; `start` and `stop` are row numbers too."""
+    stop: int
+    sources: tuple[str, ...]
+    """Sources of the rows first … stop."""
+    jobs: tuple[Job, ...]
+
+    @property
+    def rows(self) -> int:
+        """Rows to encode, summed over stores."""
+        return sum(self.stop - job.start for job in self.jobs)
+
+    @property
+    def pixel_jobs(self) -> tuple[Job, ...]:
+        return tuple(job for job in self.jobs if job.node.input == "pixels")
+
+    @property
+    def start(self) -> int:
+        """The first row whose image is needed."""
+        return min((job.start for job in self.pixel_jobs), default=self.stop)
+
+
+@dataclass(frozen=True)
+class Line:
+    """What a plan says of one store."""
+
+    header: Header
+    node: Node
+    done: int
+    """Rows that have a receipt."""
+    to_do: int
+    """Rows that this run would encode."""
+    seconds: float | None
+    """Estimated time, from the receipts of the same encoder on the same device; None where there are none."""
+
+    @property
+    def bytes(self) -> int:
+        """Bytes that this run would write."""
+        return self.header.bytes * self.to_do // max(self.header.rows, 1)
+
+
+@dataclass(frozen=True)
+class Plan:
+    lines: tuple[Line, ...]
+    tasks: tuple[Task, ...]
+
+    @property
+    def rows(self) -> int:
+        return sum(task.rows for task in self.tasks)
+
+
+def header_of(manifest: Manifest, node: Node) -> Header:
+    """The header of the store that a node gives for the rows of a manifest."""
+    return Header(
+        dataset=TEXT if manifest.kind == "texts" else manifest.name,
+        node=node.name,
+        model=node.model,
+        instruction=node.instruction,
+        protocol=node.protocol,
+        untrained=node.untrained,
+        spec=node.spec,
+        encoder_digest=node.digest,
+        rows_digest=manifest.rows.digest,
+        key=store_key(node.spec, manifest.rows.digest),
+        rows=len(manifest.rows),
+        row_shape=node.row_shape,
+        wrote_by=f"expclip {version('expclip')}",
+    )
+
+
+def make_plan(cache: Cache, requests: Iterable[Request], portion: Portion, device: str) -> Plan:
+    """What is cached, what is missing, and the tasks that would make it."""
+    lines: list[Line] = []
+    tasks: list[Task] = []
+    for request in requests:
+        states = {
+            node.digest: _State(cache, header_of(request.manifest, node), node) for node in _with_parents(request)
+        }
+        asked = {node.digest for node in request.nodes}
+        new = _tasks(request, states, portion)
+        tasks += new
+        for digest, state in states.items():
+            to_do = sum(task.stop - job.start for task in new for job in task.jobs if job.node.digest == digest)
+            if to_do or digest in asked:
+                lines.append(
+                    Line(state.header, state.node, state.done, to_do, _estimate(cache, state, to_do, device))
+                )
+    return Plan(tuple(lines), tuple(tasks))
+
+
+class _State:
+    """What a store holds now."""
+
+    def __init__(self, cache: Cache, header: Header, node: Node):
+        self.header = header
+        self.node = node
+        self.path = cache.store_path(header)
+        store = FeatureStore(self.path, header) if self.path.exists() else None
+        self.receipts: dict[int, Receipt] = store.receipts.read() if store else {}
+
+    @property
+    def done(self) -> int:
+        return sum(receipt.rows for receipt in self.receipts.values())
+
+    def next_row(self, shard: int) -> int:
+        """The first row of a shard that has no receipt."""
+        receipt = self.receipts.get(shard)
+        return self.header.shard_rows(shard).start + (receipt.rows if receipt else 0)
+
+
+def _with_parents(request: Request) -> list[Node]:
+    """The nodes asked for and those they are computed from, each once."""
+    parents = {node.parent.digest: node.parent for node in request.nodes if node.parent is not None}
+    return list((parents | {node.digest: node for node in request.nodes}).values())
+
+
+def _tasks(request: Request, states: dict[str, _State], portion: Portion) -> list[Task]:
+    manifest = request.manifest
+    header = next(iter(states.values())).header
+    tasks = []
+    for shard in filter(portion.has, range(header.shards)):
+        rows = header.shard_rows(shard)
+        stop = portion.stop(rows)
+        jobs = _jobs(request, states, shard, stop)
+        if jobs:
+            sources = manifest.rows.sources[rows.start : stop]
+            tasks.append(Task(header.dataset, manifest.root, shard, rows.start, stop, sources, jobs))
+    return tasks
+
+
+def _jobs(request: Request, states: dict[str, _State], shard: int, stop: int) -> tuple[Job, ...]:
+    """The stores that miss rows of a shard; a parent is among them only where a child needs it."""
+
+    def misses(node: Node) -> bool:
+        return states[node.digest].next_row(shard) < stop
+
+    missing = [node for node in request.nodes if misses(node)]
+    parents = [node.parent for node in missing if node.parent is not None and misses(node.parent)]
+    jobs = {}
+    for node in (*parents, *missing):
+        state = states[node.digest]
+        parent_store = states[node.parent.digest].path if node.parent else None
+        jobs[node.digest] = Job(node, state.path, state.next_row(shard), parent_store)
+    return tuple(jobs.values())
+
+
+def _estimate(cache: Cache, state: _State, to_do: int, device: str) -> float | None:
+    """Seconds for some rows, at the speed that the receipts of this encoder on this device tell."""
+    if not to_do:
+        return 0.0
+    receipts: Sequence[Receipt] = [
+        receipt
+        for store in cache.stores()
+        if store.header.encoder_digest == state.node.digest
+        for receipt in store.receipts.read().values()
+        if receipt.device == device
+    ]
+    rows = sum(receipt.rows for receipt in receipts)
+    seconds = sum(sum(receipt.seconds.values()) for receipt in receipts)
+    return to_do * seconds / rows if rows else None

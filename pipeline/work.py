@@ -1,0 +1,176 @@
+"""The work of one task: encode a shard for every node that misses it, write it whole, then its receipts."""
+
+import platform
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from ..cache.receipts import FailedRow, Receipt
+from ..cache.store import FeatureStore
+from ..encoders.node import Encoder, Node
+from ..errors import ExpclipError
+from .decode import Batch
+from .events import Emit, RowsEncoded, ShardFinished
+from .plan import Job, Task
+
+Load = Callable[[Node], Encoder]
+
+
+def encode_task(
+    task: Task, batches: Iterable[Batch], load: Load, device: str, batch_size: int, emit: Emit
+) -> list[Receipt]:
+    """Run a task: images first, then what is computed from query tokens or texts.
+
+    `batches` are the decoded images of the task, in order. Raises ExpclipError where an encoder gives NaN, values
+    beyond float16, or the same features for different inputs; nothing of such a shard is written.
+    """
+    work = {job.node.digest: _ShardWork(task, job) for job in task.jobs}
+    failed = _encode_pixels(task, batches, work, load, emit)
+    for job in task.jobs:
+        if job.node.input != "pixels":
+            failed = _encode_derived(task, job, work, load, batch_size, emit) | failed
+    receipts = []
+    for shard in work.values():
+        receipt = shard.write(failed, device=device, batch_size=batch_size, versions=_versions())
+        emit(ShardFinished(task.dataset, shard.store.path.name, receipt))
+        receipts.append(receipt)
+    return receipts
+
+
+class _ShardWork:
+    """The features of one store's shard while they are made."""
+
+    def __init__(self, task: Task, job: Job):
+        self.task = task
+        self.node = job.node
+        self.start = job.start
+        self.store = FeatureStore.open(job.store)
+        header = self.store.header
+        self.values = np.full((task.stop - task.first, *header.row_shape), np.nan, dtype=header.dtype)
+        if job.start > task.first:
+            self.values[: job.start - task.first] = self.store.read(range(task.first, job.start))
+        self.earlier = [row for row in self.store.failed_rows() if task.first <= row.row < job.start]
+        self.seconds = {"read": 0.0, "infer": 0.0, "write": 0.0}
+        self._example: Any = None
+        self._inputs_differ = False
+
+    def encode(self, encoder: Encoder, rows: np.ndarray, inputs: Any) -> None:
+        """Encode inputs and put them in their rows."""
+        if not len(rows):
+            return
+        self._compare(inputs)
+        with self._timed("infer"):
+            features = encoder(inputs)
+        self.values[rows - self.task.first] = self._checked(features, rows)
+
+    def write(self, failed: dict[int, str], **circumstances: Any) -> Receipt:
+        self._refuse_constant()
+        new = [FailedRow(row, self.task.sources[row - self.task.first], failed[row]) for row in sorted(failed)]
+        failures = (*self.earlier, *(row for row in new if row.row >= self.start))
+        started = time.perf_counter()
+        receipt = self.store.write_shard(
+            self.task.shard, self.values, failures, seconds=self.seconds, **circumstances
+        )
+        self.seconds["write"] += time.perf_counter() - started
+        return receipt
+
+    def _checked(self, features: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Features in the stored number format. Raises ExpclipError where they are no finite numbers in it."""
+        with np.errstate(over="ignore"):
+            stored = features.astype(self.values.dtype)
+        if not np.isfinite(stored).all():
+            flat = stored.reshape(len(stored), -1)
+            row = int(rows[~np.isfinite(flat).all(axis=1)][0])
+            source = self.task.sources[row - self.task.first]
+            what = "NaN or infinity" if not np.isfinite(features).all() else f"values beyond {stored.dtype}"
+            raise ExpclipError(
+                f"{self.node.label} gave {what} for {source} (row {row}); the shard is not written. "
+                f"Try --dtype float32; if that does not help, the weights are damaged"
+            )
+        return stored
+
+    def _compare(self, inputs: Any) -> None:
+        """Note whether any two inputs differ."""
+        if self._inputs_differ:
+            return
+        if isinstance(inputs, list):
+            self._example = self._example if self._example is not None else inputs[0]
+            self._inputs_differ = any(text != self._example for text in inputs)
+        else:
+            self._example = self._example if self._example is not None else inputs[0]
+            self._inputs_differ = bool((inputs != self._example).any())
+
+    def _refuse_constant(self) -> None:
+        encoded = self.values[self.start - self.task.first :].reshape(self.task.stop - self.start, -1)
+        encoded = encoded[np.isfinite(encoded).all(axis=1)]
+        if self._inputs_differ and (encoded == encoded[0]).all():
+            raise ExpclipError(
+                f"{self.node.label} gave the same features for different inputs (shard {self.task.shard} of "
+                f"{self.task.dataset}); the shard is not written. The weights or the configuration are wrong"
+            )
+
+    @contextmanager
+    def _timed(self, what: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self.seconds[what] += time.perf_counter() - started
+
+
+def _encode_pixels(
+    task: Task, batches: Iterable[Batch], work: dict[str, _ShardWork], load: Load, emit: Emit
+) -> dict[int, str]:
+    """Feed each decoded batch to all encoders that take pixels; returns why rows failed."""
+    failed: dict[int, str] = {}
+    asked = time.perf_counter()
+    for batch in batches:
+        waited = (time.perf_counter() - asked) / len(task.pixel_jobs)
+        failed |= batch.errors
+        for job in task.pixel_jobs:
+            shard = work[job.node.digest]
+            shard.seconds["read"] += waited
+            new = batch.rows >= job.start
+            if new.any():
+                assert job.node.squash is not None
+                shard.encode(load(job.node), batch.rows[new], batch.pixels[job.node.squash.size][new])
+            emit(RowsEncoded(int(new.sum()) + sum(row >= job.start for row in batch.errors)))
+        asked = time.perf_counter()
+    return failed
+
+
+def _encode_derived(
+    task: Task, job: Job, work: dict[str, _ShardWork], load: Load, batch_size: int, emit: Emit
+) -> dict[int, str]:
+    """Encode texts, or query tokens exactly as they are stored; returns the failed rows of the input."""
+    shard = work[job.node.digest]
+    inputs, failed = (task.sources, {}) if job.parent_store is None else _stored(task, job, work)
+    for start in range(job.start, task.stop, batch_size):
+        stop = min(start + batch_size, task.stop)
+        rows = np.array([row for row in range(start, stop) if row not in failed], dtype=np.int64)
+        offsets = rows - task.first
+        batch = inputs[offsets] if isinstance(inputs, np.ndarray) else [inputs[k] for k in offsets]
+        shard.encode(load(job.node), rows, batch)
+        emit(RowsEncoded(stop - start))
+    return failed
+
+
+def _stored(task: Task, job: Job, work: dict[str, _ShardWork]) -> tuple[np.ndarray, dict[int, str]]:
+    """The parent's features of the task's rows in the stored number format, and its failed rows."""
+    assert job.node.parent is not None and job.parent_store is not None
+    made_now = work.get(job.node.parent.digest)
+    if made_now:
+        values, known = made_now.values, made_now.earlier
+    else:
+        parent = FeatureStore.open(job.parent_store)
+        values, known = parent.read(range(task.first, task.stop)), parent.failed_rows()
+    why = {row.row: row.error for row in known}
+    unreadable = np.flatnonzero(np.isnan(values.reshape(len(values), -1)[:, 0])) + task.first
+    return values, {row: why.get(row, "the image failed") for row in unreadable.tolist()}
+
+
+def _versions() -> dict[str, str]:
+    packages = ("expclip", "torch", "open_clip_torch", "transformers", "pillow", "numpy", "zarr")
+    return {package: version(package) for package in packages} | {"python": platform.python_version()}

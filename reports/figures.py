@@ -1,0 +1,46 @@
+"""Figures."""
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from .scores import Score
+from .tables import UNTRAINED_NOTE
+
+_INK = "#1b2a41"
+
+
+def confusion_figure(score: Score, path: Path) -> None:
+    """Draw a confusion matrix as a PNG: row-normalised shares in percent, colour-blind safe."""
+    support = score.confusion.sum(axis=1, keepdims=True)
+    shares = 100 * score.confusion / np.maximum(support, 1)
+    side = 1.9 + 0.52 * len(score.classes)
+    figure = Figure(figsize=(side + 0.9, side + 0.55), layout="constrained")
+    axes = figure.add_subplot()
+    image = axes.imshow(shares, cmap="cividis", vmin=0, vmax=100)
+    for (row, column), share in np.ndenumerate(shares):
+        colour = "white" if share < 55 else _INK
+        axes.text(column, row, f"{share:.0f}", ha="center", va="center", color=colour, fontsize=9)
+    ticks = range(len(score.classes))
+    axes.set_xticks(ticks, score.classes, rotation=40, ha="right", rotation_mode="anchor", fontsize=9)
+    axes.set_yticks(ticks, [f"{c} ({n})" for c, n in zip(score.classes, support[:, 0], strict=True)], fontsize=9)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true (samples)")
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    axes.set_title(_title(score), fontsize=10, color=_INK, loc="left")
+    bar = figure.colorbar(image, ax=axes, shrink=0.75, pad=0.02)
+    bar.set_label("% of the true class", fontsize=9)
+    bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
+    if score.of.untrained:
+        figure.supxlabel(UNTRAINED_NOTE.replace(": ", ":\n"), fontsize=8, color="#a3333d")
+    figure.savefig(path, dpi=110)
+
+
+def _title(score: Score) -> str:
+    seed = "" if score.of.seed is None else f" · seed {score.of.seed}"
+    return (
+        f"{score.of.dataset} · {score.of.backbone} · {score.of.prompts}\n"
+        f"{score.of.head_label}{seed}\nUAR {score.uar:.2f} %   WAR {score.war:.2f} %"
+    )

@@ -1,0 +1,127 @@
+"""Cached features as arrays, for notebooks and for the stages that only read."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..cache.cache import Cache
+from ..cache.store import FeatureStore, Header
+from ..encoders.names import DEFAULT_CLIP, DEFAULT_TEACHER, clip_name, teacher_name
+from ..errors import UsageError
+from ..manifests.catalogue import DataSetRef, parse_dataset
+from ..manifests.manifest import NO_LABEL, Manifest
+from ..settings import cache_folder, read_config
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """The features of all rows of a data set under one encoder."""
+
+    array: np.ndarray
+    """(rows, *row_shape) as stored; NaN where `mask` is False."""
+    mask: np.ndarray
+    """(rows,) bool: whether the row could be encoded."""
+    ids: tuple[str, ...]
+    """Source of each row."""
+    labels: np.ndarray
+    """(rows,) int16: class index of the row's sample, -1 where it has none."""
+    classes: tuple[str, ...]
+    manifest: Manifest
+    """The samples: folds, and for clips the rows of each."""
+    header: Header
+
+
+def open_features(
+    dataset: str,
+    node: str = "clip_image",
+    *,
+    model: str | None = None,
+    instruction: str | None = None,
+    protocol: str = "released",
+    cache: Path | str | None = None,
+) -> Features:
+    """Read cached features into memory; needs neither images nor weights.
+
+    `node` is clip_image, query_tokens or llm; `model` defaults to the real models. Raises UsageError naming the
+    command that makes the features where they are not there or not complete.
+    """
+    where = Cache(cache_folder(Path(cache) if cache else None, read_config()))
+    manifest = cached_manifest(where, parse_dataset(dataset))
+    store = complete_store(where, manifest, dataset, node, model, instruction, protocol)
+    return read_features(store, manifest)
+
+
+def cached_manifest(cache: Cache, ref: DataSetRef) -> Manifest:
+    """The manifest of a data set as `extract` last read it. Raises UsageError where it never did."""
+    manifest = known_manifest(cache, ref)
+    if manifest is None:
+        raise UsageError(
+            f"{cache.root} has nothing of {ref.name}: run `expclip extract {ref.path or ref.name}` first"
+        )
+    return manifest
+
+
+def known_manifest(cache: Cache, ref: DataSetRef) -> Manifest | None:
+    """The cached manifest of a data set; None where there is none, or where the path is another folder."""
+    manifest = cache.current_manifest(ref.name)
+    if manifest is None or ref.path is None or not ref.path.exists():
+        return manifest
+    root = ref.path.absolute() if ref.path.is_dir() else ref.path.absolute().parent
+    return manifest if Path(manifest.root) == root or ref.path.is_file() else None
+
+
+def complete_store(
+    cache: Cache,
+    manifest: Manifest,
+    dataset: str,
+    node: str,
+    model: str | None = None,
+    instruction: str | None = None,
+    protocol: str = "released",
+) -> FeatureStore:
+    """The one store of a node that is complete. Raises UsageError naming the command that makes it."""
+    wanted = wanted_fields(node, model, instruction, protocol) | {"rows_digest": manifest.rows.digest}
+    command = extract_command(dataset, node, model, instruction, protocol)
+    store = cache.select(manifest.name, node, command, **wanted)
+    if not store.is_complete():
+        raise UsageError(
+            f"{store.path.name}: {store.rows_done():,} of {store.header.rows:,} rows are extracted: run `{command}`"
+        )
+    return store
+
+
+def wanted_fields(node: str, model: str | None, instruction: str | None, protocol: str) -> dict[str, str]:
+    """The header fields by which a store of a node is chosen."""
+    wanted = {"model": canonical_model(node, model), "protocol": protocol}
+    return wanted | ({"instruction": instruction or "related-1"} if node == "llm" else {})
+
+
+def canonical_model(node: str, model: str | None) -> str:
+    """What a model is called in the cache; a digest stays as it is."""
+    if model is not None and len(model) >= 8 and all(c in "0123456789abcdef" for c in model):
+        return model
+    if node.startswith("clip"):
+        return clip_name(model or DEFAULT_CLIP).canonical
+    return teacher_name(model or DEFAULT_TEACHER).canonical
+
+
+def extract_command(dataset: str, node: str, model: str | None, instruction: str | None, protocol: str) -> str:
+    """The `expclip extract` that makes some features."""
+    option = "--clip" if node == "clip_image" else "--teacher"
+    parts = ["expclip extract", dataset, f"--features {node}"]
+    parts += [f"{option} {model}"] if model else []
+    parts += [f"--instruction {instruction}"] if instruction and node == "llm" else []
+    parts += [f"--protocol {protocol}"] if protocol != "released" else []
+    return " ".join(parts)
+
+
+def read_features(store: FeatureStore, manifest: Manifest) -> Features:
+    """A store's features with what is known of the rows."""
+    array = store.read()
+    mask = np.ones(len(array), dtype=bool)
+    mask[[row.row for row in store.failed_rows()]] = False
+    labels = np.full(len(array), NO_LABEL, dtype=np.int16)
+    for clips in manifest.clips.values():
+        labels[clips.indices] = np.repeat(manifest.labels, np.diff(clips.offsets))
+    return Features(array, mask, manifest.rows.sources, labels, manifest.classes, manifest, store.header)

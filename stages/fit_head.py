@@ -1,0 +1,148 @@
+"""`expclip fit-head`: train projection heads from cached features."""
+
+import itertools
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from rich.progress import Progress
+
+from ..cache.keys import digest
+from ..encoders.precision import resolve_device
+from ..errors import UsageError
+from ..heads.files import HeadCard, head_id, read_card, save_head
+from ..heads.linear import LinearHead
+from ..manifests.catalogue import parse_dataset
+from .extract import DEFAULT_INSTRUCTION
+from .features import Features, cached_manifest, complete_store, read_features
+from .workspace import Workspace
+
+HEADS = ("linear",)
+OBJECTIVES = ("infonce",)
+PRECISIONS = ("float32", "bfloat16")
+LOGIT_SCALE = 100.0
+"""exp(logit_scale) of OpenAI's CLIP models, frozen as in the released code."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """How heads are trained; the defaults are those of Exp-CLIP's released code."""
+
+    epochs: int = 5
+    batch_size: int = 512
+    lr: float = 1e-3
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    precision: str = "float32"
+    """Number format of the matrix products."""
+
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise UsageError(f"--precision {self.precision!r}: choose {' or '.join(PRECISIONS)}")
+        if self.epochs < 1 or self.batch_size < 2 or not self.lr > 0 or self.momentum < 0 or self.weight_decay < 0:
+            raise UsageError("epochs, batch size and learning rate must be positive, momentum and decay not negative")
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """The options that may be repeated: every combination becomes a head."""
+
+    clips: Sequence[str | None] = (None,)
+    teacher: str | None = None
+    instructions: Sequence[str] = (DEFAULT_INSTRUCTION,)
+    heads: Sequence[str] = ("linear",)
+    objective: str = "infonce"
+    seeds: Sequence[int] = (1, 2, 3)
+
+    def __post_init__(self) -> None:
+        for head in self.heads:
+            if head not in HEADS:
+                raise UsageError(f"--head {head!r}: choose {', '.join(HEADS)}")
+        if self.objective not in OBJECTIVES:
+            raise UsageError(f"--objective {self.objective!r}: choose {', '.join(OBJECTIVES)}")
+
+
+@dataclass(frozen=True)
+class FittedHead:
+    """A head in the cache."""
+
+    path: Path
+    card: HeadCard
+    is_new: bool
+    """Whether this run trained it."""
+
+
+def fit_head(
+    workspace: Workspace, train: str, sweep: Sweep | None = None, training: Training | None = None
+) -> list[FittedHead]:
+    """Train every head of the sweep that is not in the cache yet, from cached features alone.
+
+    Raises UsageError naming the `expclip extract` command where features are missing.
+    """
+    sweep, training = sweep or Sweep(), training or Training()
+    manifest = cached_manifest(workspace.cache, parse_dataset(train))
+    device = resolve_device(workspace.device)
+    fitted = []
+    for clip, instruction in itertools.product(sweep.clips, sweep.instructions):
+        image_store, teacher_store = (
+            complete_store(workspace.cache, manifest, train, node, model, asked, workspace.protocol)
+            for node, model, asked in (("clip_image", clip, None), ("llm", sweep.teacher, instruction))
+        )
+        pairs = Pairs(read_features(image_store, manifest), read_features(teacher_store, manifest))
+        for head, seed in itertools.product(sweep.heads, sweep.seeds):
+            card = _card(pairs, head, sweep.objective, seed, training)
+            fitted.append(_fit(workspace, card, pairs, training, device))
+    return fitted
+
+
+class Pairs:
+    """Image embeddings X (n, L) and teacher embeddings E (n, L') of the rows that have both."""
+
+    def __init__(self, images: Features, teacher: Features):
+        both = images.mask & teacher.mask
+        self.images, self.teacher = images, teacher
+        self.X, self.E = images.array[both], teacher.array[both]
+        self.failed = np.flatnonzero(~both).tolist()
+
+
+def _card(pairs: Pairs, head: str, objective: str, seed: int, training: Training) -> HeadCard:
+    images, teacher = pairs.images.header, pairs.teacher.header
+    spec = {
+        "head": head,
+        "objective": {"name": objective, "logit_scale": LOGIT_SCALE},
+        "optimiser": {"name": "sgd", **asdict(training)},
+        "seed": seed,
+        "clip_image": images.key,
+        "llm": teacher.key,
+        "failed_rows": digest(pairs.failed),
+    }
+    return HeadCard(
+        id=head_id(spec),
+        head=head,
+        objective=objective,
+        backbone=images.model,
+        clip_digest=images.encoder_digest,
+        teacher=teacher.model,
+        instruction=teacher.instruction,
+        protocol=images.protocol,
+        train=images.dataset,
+        seed=seed,
+        untrained=images.untrained or teacher.untrained,
+        spec=spec,
+    )
+
+
+def _fit(workspace: Workspace, card: HeadCard, pairs: Pairs, training: Training, device: str) -> FittedHead:
+    folder = workspace.cache.heads / card.id
+    known = read_card(folder)
+    if known is not None:
+        return FittedHead(folder, known, is_new=False)
+    head = LinearHead(**asdict(training), logit_scale=LOGIT_SCALE, seed=card.seed, device=device)
+    started = time.perf_counter()
+    with Progress(console=workspace.console, transient=True, disable=not workspace.console.is_terminal) as bars:
+        bar = bars.add_task(f"fit {card.label}", total=None)
+        head.fit(pairs.X, pairs.E, lambda done, total: bars.update(bar, completed=done, total=total))
+    card = replace(card, losses=head.losses_, seconds=round(time.perf_counter() - started, 3))
+    return FittedHead(save_head(workspace.cache.heads, card, head.weight_), card, is_new=True)
