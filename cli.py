@@ -281,7 +281,7 @@ def evaluate(
     options = locals()
     from .encoders.names import DEFAULT_CLIP
     from .manifests.prompts import PROMPT_SETS
-    from .reports.scores import as_row
+    from .reports.results import as_row
     from .reports.tables import tables
     from .stages.evaluate import Scoring
     from .stages.evaluate import evaluate as run

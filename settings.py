@@ -42,16 +42,23 @@ class Config(BaseModel):
 def read_config(folder: Path | None = None) -> Config:
     """Read `expclip.toml` of a folder (by default the working directory). Raises UsageError for what is wrong."""
     path = (folder or Path()) / CONFIG_FILE
-    if not path.is_file():
-        return Config()
     try:
-        return Config.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        return Config.model_validate(tomllib.loads(path.read_text(encoding="utf-8-sig")))
+    except FileNotFoundError:
+        return Config()
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"{path}: cannot be read ({error})") from error
+        raise UsageError(f"{path}: cannot be read ({error}): correct it or move it away") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise UsageError(f"{path}: {where}: {first['msg']}") from error
+        raise UsageError(f"{path}: {_first_problem(error)}") from error
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    *tables, key = (str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        table = Defaults if tables == ["defaults"] else Config
+        return f"{'.'.join([*tables, key])} is unknown: there are {', '.join(table.model_fields)}"
+    return f"{'.'.join([*tables, key])}: {problem['msg']}, found {problem['input']!r}"
 
 
 def cache_folder(option: Path | None, config: Config) -> Path:

@@ -1,16 +1,16 @@
 """The cache folder: which data sets, manifests, stores and heads it holds, and choosing among them."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 from ..errors import ExpclipError, UsageError
 from ..manifests.manifest import Manifest
-from .files import new_folder, read_json, write_json
+from .files import flush, new_folder, read_json, write_json
+from .header import Header
 from .keys import slug
 from .manifest_store import read_manifest, write_manifest
 from .select import describe, differences, matches
-from .store import FeatureStore, Header
+from .store import FeatureStore
 
 TEXT = "text"
 """The folder of all text features."""
@@ -46,9 +46,10 @@ class Cache:
         if not final.exists():
             with new_folder(final) as temporary:
                 write_manifest(temporary, manifest)
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        current = {"manifest": final.name, "root": manifest.root, "rows": manifest.rows.digest, "read": now}
-        write_json(folder / "current.json", current)
+                flush(temporary)
+        current = {"manifest": final.name, "root": manifest.root}
+        if read_json(folder / "current.json") != current:
+            write_json(folder / "current.json", current)
 
     def current_manifest(self, dataset: str) -> Manifest | None:
         """The manifest of a data set as `extract` last read it; None where it never did."""
@@ -84,11 +85,27 @@ class Cache:
         return FeatureStore.create(self.store_path(header), header)
 
     def stores(self, dataset: str | None = None) -> Iterator[FeatureStore]:
-        """All feature stores, or those of one data set."""
+        """All feature stores that can be read, or those of one data set."""
+        for path in self._store_paths(dataset):
+            try:
+                store = FeatureStore.open(path)
+            except ExpclipError:
+                continue
+            yield store
+
+    def unreadable(self) -> Iterator[ExpclipError]:
+        """What is wrong with the folders that are named like a store and cannot be read as one."""
+        for path in self._store_paths():
+            try:
+                FeatureStore.open(path)
+            except ExpclipError as error:
+                yield error
+
+    def _store_paths(self, dataset: str | None = None) -> Iterator[Path]:
         for name in [dataset] if dataset else self.datasets():
             for path in sorted((self.root / name).glob("*.zarr")):
                 if not path.name.startswith("manifest-"):
-                    yield FeatureStore.open(path)
+                    yield path
 
     def find(self, dataset: str, node: str, **wanted: str) -> list[FeatureStore]:
         """The stores of a data set and node whose headers have the wanted values; complete or not."""

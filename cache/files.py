@@ -29,10 +29,9 @@ def writing(place: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in _DISK_TROUBLE:
-            raise
+        why = _DISK_TROUBLE.get(error.errno or 0, f"{error}: choose another folder")
         raise ExpclipError(
-            f"cannot write {place}: {_DISK_TROUBLE[error.errno]}, and run the command again. What is finished stays."
+            f"cannot write {place}: {why}, and run the command again. What is finished stays."
         ) from error
 
 
@@ -72,9 +71,18 @@ def fsync(path: Path) -> None:
         os.close(handle)
 
 
+def flush(folder: Path) -> None:
+    """Flush all files of a folder to the disk."""
+    for path in folder.rglob("*"):
+        fsync(path)
+
+
 @contextmanager
 def new_folder(final: Path) -> Iterator[Path]:
-    """A temporary folder that takes its final name when the block ends well; a concurrent winner is accepted."""
+    """A temporary folder that takes its final name when the block ends well; a concurrent winner is accepted.
+
+    Its name is hidden: what a killed process leaves behind is read by nobody and in nobody's way.
+    """
     with writing(final):
         final.parent.mkdir(parents=True, exist_ok=True)
         temporary = final.with_name(f".{final.name}.{uuid.uuid4().hex[:8]}")

@@ -1,9 +1,15 @@
-"""Stores as single HDF5 files, for handing over, and back."""
+"""Stores as single HDF5 files, for handing over, and back.
 
+An exported file may come from anywhere: nothing of it is believed before it is checked, and nothing is unpickled.
+"""
+
+import io
 import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
@@ -12,19 +18,22 @@ from ..errors import ExpclipError, UsageError
 from ..manifests.manifest import Manifest
 from .cache import Cache
 from .files import writing
-from .keys import store_key
+from .header import Header, parse_header
+from .keys import digest, store_key
 from .manifest_store import from_arrays, to_arrays
-from .receipts import FailedRow, Receipt
-from .store import FeatureStore, Header, checksum
+from .receipts import Receipt, fits, parse_receipt
+from .store import FeatureStore, checksum
 
 _FORMAT = "expclip-store-1"
+_DATASET_NAME = re.compile(r"[^./\\\x00-\x1f][^/\\\x00-\x1f]{0,99}")
+_NODE_NAME = re.compile(r"[a-z0-9_]{1,40}")
 
 
 def export_store(store: FeatureStore, manifest: Manifest | None, path: Path) -> None:
-    """Write a store with its receipts, and its data set's manifest, to one HDF5 file.
+    """Write the finished shards of a store with their receipts, and its data set's manifest, to one HDF5 file.
 
-    `features` (rows, *row_shape) has one chunk a shard, with HDF5's Fletcher-32 checksums. Raises UsageError where
-    the file exists.
+    `features` (rows, *row_shape) has one chunk a shard, with HDF5's Fletcher-32 checksums; shards that are not
+    finished read as NaN. Raises UsageError where the file exists.
     """
     header = store.header
     if path.exists():
@@ -32,102 +41,136 @@ def export_store(store: FeatureStore, manifest: Manifest | None, path: Path) -> 
     temporary = path.with_name(f".{path.name}.part")
     with writing(path):
         try:
-            with h5py.File(temporary, "w") as file:
+            with _Sink(temporary, "w+") as sink, h5py.File(sink, "w") as file:
+                receipts = list(store.receipts.read().values())
                 file.attrs["format"] = _FORMAT
                 file.attrs["header"] = json.dumps(asdict(header))
-                receipts = store.receipts.read()
-                file.attrs["receipts"] = json.dumps([asdict(receipts[shard]) for shard in sorted(receipts)])
-                chunk = (min(header.rows, len(header.shard_rows(0))), *header.row_shape)
-                features = file.create_dataset(
-                    "features", (header.rows, *header.row_shape), header.dtype, chunks=chunk, fletcher32=True
-                )
-                for shard in range(header.shards):
-                    rows = header.shard_rows(shard)
-                    features[rows.start : rows.stop] = store.read(rows)
+                file.attrs["receipts"] = json.dumps([asdict(receipt) for receipt in receipts])
                 if manifest is not None:
                     _write_manifest(file.create_group("manifest"), manifest)
+                shape = (header.rows, *header.row_shape)
+                features = file.create_dataset(
+                    "features", shape, header.dtype, chunks=header.shard_shape, fletcher32=True, fillvalue=np.nan
+                )
+                for receipt in receipts:
+                    rows = header.shard_rows(receipt.shard)
+                    features[rows.start : rows.stop] = store.read(rows)
+                    sink.raise_refusal()
+            sink.raise_refusal()
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
 
 
+class _Sink(io.FileIO):
+    """A file that remembers that the disk refused, and lets HDF5 end in peace: its library crashes otherwise."""
+
+    _refusal: OSError | None = None
+
+    def write(self, data) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            self._refusal = self._refusal or error
+            return len(data)
+
+    def truncate(self, size: int | None = None) -> int:
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self._refusal = self._refusal or error
+            return size or 0
+
+    def raise_refusal(self) -> None:
+        if self._refusal is not None:
+            raise self._refusal
+
+
 def import_store(cache: Cache, path: Path) -> FeatureStore:
     """Bring an exported store into a cache. Shards that are already there are kept.
 
-    Raises UsageError where the file is no export, ExpclipError where its contents contradict each other.
+    Its manifest becomes the data set's current one, unless that has the same rows. Raises UsageError where the file
+    is no export, ExpclipError where its contents contradict each other.
     """
-    try:
+    with _reading(path, UsageError):
         file = h5py.File(path, "r")
-    except OSError as error:
-        raise UsageError(f"{path}: this is no HDF5 file that can be read ({error})") from error
     with file:
-        header, receipts = _read_header(file, path)
-        if "manifest" in file:
-            manifest = _read_manifest(file, path)
-            if manifest.name != header.dataset or manifest.rows.digest != header.rows_digest:
-                raise ExpclipError(f"{path}: its manifest belongs to other features: export it again")
-            cache.save_manifest(manifest)
+        with _reading(path, UsageError):
+            header, receipts, features = _contents(file)
+            manifest = _read_manifest(file, header) if "manifest" in file else None
         store = cache.create_store(header)
-        present = store.receipts.read()
         for receipt in receipts:
-            if receipt.shard not in present:
-                _import_shard(store, receipt, file["features"], path)
+            with _reading(path, ExpclipError):
+                values = _read_shard(features, header, receipt)
+            store.restore_shard(receipt, values)
+    if manifest is not None and cache.manifest_of(header.dataset, header.rows_digest) is None:
+        cache.save_manifest(manifest)
     return store
 
 
-def _read_header(file: h5py.File, path: Path) -> tuple[Header, list[Receipt]]:
+@contextmanager
+def _reading(path: Path, kind: type[ExpclipError]) -> Iterator[None]:
+    """One line for whatever is wrong with an export."""
     try:
-        if file.attrs["format"] != _FORMAT:
-            raise ValueError(f"its format is {file.attrs['format']}")
-        content: dict[str, Any] = json.loads(str(file.attrs["header"]))
-        header = Header(**{**content, "row_shape": tuple(content["row_shape"])})
-        receipts = [
-            Receipt(**{**one, "failed": tuple(FailedRow(**row) for row in one["failed"])})
-            for one in json.loads(str(file.attrs["receipts"]))
-        ]
-        shape = file["features"].shape  # pyright: ignore[reportAttributeAccessIssue]
-    except (KeyError, TypeError, ValueError) as error:
-        raise UsageError(f"{path}: this is no exported store ({error})") from error
-    names = (header.dataset, header.node)
-    if any(not name or Path(name).name != name or name.startswith(".") for name in names):
-        raise ExpclipError(f"{path}: its data set or node has a name that would leave the cache")
-    if header.key != store_key(header.spec, header.rows_digest) or shape != (header.rows, *header.row_shape):
-        raise ExpclipError(f"{path}: its header does not fit its contents: export it again")
-    return header, receipts
+        yield
+    except (OSError, RuntimeError, LookupError, TypeError, ValueError) as error:
+        why = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise kind(f"{path}: this is no exported store that can be read ({why}): export it again") from error
 
 
-def _import_shard(store: FeatureStore, receipt: Receipt, features: Any, path: Path) -> None:
-    if not 0 <= receipt.shard < store.header.shards or receipt.key != store.header.key:
-        raise ExpclipError(f"{path}: it has a receipt of another store")
-    start = store.header.shard_rows(receipt.shard).start
-    try:
-        values = np.asarray(features[start : start + receipt.rows])
-    except OSError as error:
-        raise ExpclipError(f"{path}: shard {receipt.shard} is damaged ({error})") from error
-    if checksum(values.astype(store.header.dtype)) != receipt.sha256:
-        raise ExpclipError(f"{path}: shard {receipt.shard} changed since it was written")
-    store.write_shard(
-        receipt.shard,
-        values,
-        receipt.failed,
-        seconds=receipt.seconds,
-        device=receipt.device,
-        batch_size=receipt.batch_size,
-        versions=receipt.versions,
-    )
+def _contents(file: h5py.File) -> tuple[Header, list[Receipt], h5py.Dataset]:
+    """Header, receipts and features of an export. Raises ValueError where they do not belong together."""
+    if file.attrs.get("format") != _FORMAT:
+        raise ValueError(f"its format is {file.attrs.get('format')}, not {_FORMAT}")
+    link = file.visititems_links(lambda name, link: None if isinstance(link, h5py.HardLink) else name)
+    if link is not None:
+        raise ValueError(f"{link} is a link to something else")
+    header = parse_header(str(file.attrs["header"]))
+    receipts = [parse_receipt(json.dumps(receipt)) for receipt in json.loads(str(file.attrs["receipts"]))]
+    if not _DATASET_NAME.fullmatch(header.dataset) or not _NODE_NAME.fullmatch(header.node):
+        raise ValueError(f"{header.dataset!r} and {header.node!r} are no names of a data set and a node")
+    expected = (digest(header.spec), store_key(header.spec, header.rows_digest))
+    if (header.encoder_digest, header.key) != expected:
+        raise ValueError("its key does not fit its header")
+    features = file["features"]
+    layout = ((header.rows, *header.row_shape), np.dtype(header.dtype), header.shard_shape)
+    if not isinstance(features, h5py.Dataset) or (features.shape, features.dtype, features.chunks) != layout:
+        raise ValueError("its features do not fit its header")
+    return header, receipts, features
+
+
+def _read_shard(features: h5py.Dataset, header: Header, receipt: Receipt) -> np.ndarray:
+    """The finished rows of a shard. Raises ValueError where they are not all there, or not those of the receipt."""
+    start = header.shard_rows(receipt.shard).start
+    if not fits(receipt, header):
+        raise ValueError(f"the receipt of shard {receipt.shard} belongs to other features")
+    stored = features.id.get_chunk_info_by_coord((start, *(0 for _ in header.row_shape)))
+    if stored.size < np.prod(header.shard_shape) * features.dtype.itemsize:
+        raise ValueError(f"shard {receipt.shard} is not whole")
+    values = np.asarray(features[start : start + receipt.rows])
+    if checksum(values) != receipt.sha256:
+        raise ValueError(f"shard {receipt.shard} changed since it was written")
+    return values
 
 
 def _write_manifest(group: h5py.Group, manifest: Manifest) -> None:
     known, arrays = to_arrays(manifest)
-    group.attrs["known"] = json.dumps(known | {"root": manifest.root}, ensure_ascii=True)
+    group.attrs["known"] = json.dumps(known | {"root": manifest.root})
     for name, array in arrays.items():
         group.create_dataset(name, data=array)
 
 
-def _read_manifest(file: h5py.File, path: Path) -> Manifest:
-    try:
-        group = file["manifest"]
-        known = json.loads(str(group.attrs["known"]))
-        return from_arrays(known, lambda name: np.asarray(group[name][:]), known["root"])  # pyright: ignore
-    except (KeyError, TypeError, ValueError) as error:
-        raise ExpclipError(f"{path}: its manifest cannot be read ({error})") from error
+def _read_manifest(file: h5py.File, header: Header) -> Manifest:
+    group = file["manifest"]
+    known = json.loads(str(group.attrs["known"]))
+
+    def array(name: str) -> np.ndarray:
+        found = file[f"manifest/{name}"]
+        if not isinstance(found, h5py.Dataset) or found.id.get_storage_size() != found.nbytes or found.external:
+            raise ValueError(f"its manifest's {name} is not whole")
+        return np.asarray(found[:])
+
+    manifest = from_arrays(known, array, known["root"])
+    if (manifest.name, manifest.rows.digest) != (header.dataset, header.rows_digest):
+        raise ValueError("its manifest belongs to other features")
+    return manifest

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import zarr
 
-from ..manifests.manifest import Clips, Manifest, Rows
+from ..manifests.manifest import NO_LABEL, Clips, Manifest, Rows
 
 
 def to_arrays(manifest: Manifest) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -36,8 +36,8 @@ def to_arrays(manifest: Manifest) -> tuple[dict[str, Any], dict[str, np.ndarray]
 
 
 def from_arrays(known: dict[str, Any], array: Callable[[str], np.ndarray], root: str) -> Manifest:
-    """The inverse of `to_arrays`; `array(name)` gives an array."""
-    return Manifest(
+    """The inverse of `to_arrays`; `array(name)` gives an array. Raises ValueError where anything changed since."""
+    manifest = Manifest(
         name=known["name"],
         kind=known["kind"],
         classes=tuple(known["classes"]),
@@ -49,6 +49,31 @@ def from_arrays(known: dict[str, Any], array: Callable[[str], np.ndarray], root:
         root=root,
         remarks=tuple(known["remarks"]),
     )
+    if not _is_consistent(manifest) or manifest.digest != known["digest"]:
+        raise ValueError("the manifest changed since it was written")
+    return manifest
+
+
+def _is_consistent(manifest: Manifest) -> bool:
+    """Whether its arrays fit each other; a digest alone says nothing of a file from elsewhere."""
+    samples, rows = len(manifest), len(manifest.rows)
+    return (
+        len(manifest.labels) == len(manifest.folds) == samples
+        and len(manifest.rows.sizes) == len(manifest.rows.frames) == rows
+        and _is_within(manifest.labels, NO_LABEL, len(manifest.classes))
+        and all(_is_within(clips.indices, 0, rows) for clips in manifest.clips.values())
+        and all(_are_bounds(clips.offsets, samples, len(clips.indices)) for clips in manifest.clips.values())
+    )
+
+
+def _is_within(numbers: np.ndarray, first: int, stop: int) -> bool:
+    return bool(((numbers >= first) & (numbers < stop)).all())
+
+
+def _are_bounds(offsets: np.ndarray, parts: int, total: int) -> bool:
+    """Whether offsets cut `total` things into parts."""
+    has_ends = len(offsets) == parts + 1 and offsets[0] == 0 and offsets[-1] == total
+    return has_ends and bool((np.diff(offsets) >= 0).all())
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

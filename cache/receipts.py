@@ -1,17 +1,24 @@
 """Receipts: one small JSON file a finished shard. The set of receipts is the state of an extraction."""
 
+import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-from .files import read_json, write_json
+from pydantic import Field, TypeAdapter, ValidationError
+
+from .files import fsync, write_json
+from .header import Header
+
+_Count = Annotated[int, Field(ge=0)]
+_NUMBER = re.compile("[0-9]{1,12}")
 
 
 @dataclass(frozen=True)
 class FailedRow:
     """A row that could not be encoded; its features are NaN."""
 
-    row: int
+    row: _Count
     source: str
     error: str
 
@@ -21,8 +28,8 @@ class Receipt:
     """What is known of one finished shard."""
 
     key: str
-    shard: int
-    rows: int
+    shard: _Count
+    rows: _Count
     """How many rows are done, counted from the first of the shard; fewer than its size after `--limit`."""
     sha256: str
     """Over the bytes of those rows as stored."""
@@ -39,33 +46,60 @@ class Receipt:
 class Receipts:
     """The receipts of one store, in a folder beside it."""
 
-    def __init__(self, folder: Path, key: str):
+    def __init__(self, folder: Path, header: Header):
         self._folder = folder
-        self._key = key
+        self._header = header
 
     def path(self, shard: int) -> Path:
         return self._folder / f"{shard:05d}.json"
 
+    def get(self, shard: int) -> Receipt | None:
+        """The receipt of a shard; None where it is missing, unreadable, contradicts itself or is of another store."""
+        try:
+            receipt = parse_receipt(self.path(shard).read_bytes())
+        except (OSError, ValueError):
+            return None
+        return receipt if receipt.shard == shard and fits(receipt, self._header) else None
+
     def read(self) -> dict[int, Receipt]:
-        """All receipts by shard. One that is unreadable or of another store counts as none."""
-        if not self._folder.is_dir():
-            return {}
-        found = (_parse(read_json(path)) for path in self._folder.glob("[0-9]*.json"))
-        return {receipt.shard: receipt for receipt in found if receipt is not None and receipt.key == self._key}
+        """All receipts by shard, in order."""
+        shards = {int(path.stem) for path in self._folder.glob("*.json") if _NUMBER.fullmatch(path.stem)}
+        found = ((shard, self.get(shard)) for shard in sorted(shards))
+        return {shard: receipt for shard, receipt in found if receipt is not None}
 
     def write(self, receipt: Receipt) -> None:
         write_json(self.path(receipt.shard), asdict(receipt))
 
     def withdraw(self, shard: int) -> None:
         """Before a shard is written anew its receipt goes: a crash in between costs the shard, not its truth."""
-        self.path(shard).unlink(missing_ok=True)
+        path = self.path(shard)
+        if path.exists():
+            path.unlink(missing_ok=True)
+            fsync(self._folder)
+
+    def withdraw_all(self) -> None:
+        """The receipts of a store that was removed say nothing about the one that takes its place."""
+        for path in self._folder.glob("*.json"):
+            path.unlink(missing_ok=True)
 
 
-def _parse(content: Any) -> Receipt | None:
+def parse_receipt(text: bytes | str) -> Receipt:
+    """A receipt from its JSON. Raises ValueError where it is none."""
     try:
-        failed = tuple(FailedRow(**row) for row in content["failed"])
-        receipt = Receipt(**{**content, "failed": failed})
-        whole = all(isinstance(n, int) and n >= 0 for n in (receipt.shard, receipt.rows))
-    except (TypeError, KeyError):
-        return None
-    return receipt if whole else None
+        return _RECEIPT.validate_json(text, strict=True)
+    except ValidationError as error:
+        raise ValueError(f"this is no receipt: {error.errors()[0]['msg']}") from error
+
+
+def fits(receipt: Receipt, header: Header) -> bool:
+    """Whether a receipt can be one of the store with this header."""
+    rows = header.shard_rows(receipt.shard)
+    done = range(rows.start, rows.start + receipt.rows)
+    return (
+        receipt.key == header.key
+        and 0 < receipt.rows <= len(rows)
+        and all(failed.row in done for failed in receipt.failed)
+    )
+
+
+_RECEIPT = TypeAdapter(Receipt)

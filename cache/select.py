@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from .store import FeatureStore, Header
+from .header import Header
+from .store import FeatureStore
 
 
 def matches(header: Header, node: str, wanted: dict[str, str]) -> bool:

@@ -1,60 +1,23 @@
 """A feature store: one zarr v3 group of features, and its receipts beside it."""
 
 import hashlib
-import os
-from dataclasses import asdict, dataclass
+import json
+import time
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import zarr
 from zarr.codecs import Crc32cCodec
 
 from ..errors import ExpclipError
-from .files import fsync, new_folder, writing
+from . import shard_file
+from .files import flush, fsync, new_folder, read_json, writing
+from .header import Header, parse_header
 from .receipts import FailedRow, Receipt, Receipts
-
-SCHEMA = 1
-SHARD_ROWS = 1024
-"""Rows a shard, the same for every node: 1 to 50 MB, the unit of work and of atomic writing."""
-
-
-@dataclass(frozen=True)
-class Header:
-    """What a store says of itself."""
-
-    dataset: str
-    node: str
-    model: str
-    instruction: str
-    """Name of the instruction; empty where the node has none."""
-    protocol: str
-    """"released" or "paper"; empty where the values do not depend on it."""
-    untrained: bool
-    """Whether the encoder has random weights: such features show that the machinery works, and nothing else."""
-    spec: dict[str, Any]
-    encoder_digest: str
-    rows_digest: str
-    key: str
-    rows: int
-    row_shape: tuple[int, ...]
-    dtype: str = "float16"
-    schema: int = SCHEMA
-    wrote_by: str = ""
-
-    @property
-    def shards(self) -> int:
-        return -(-self.rows // SHARD_ROWS)
-
-    def shard_rows(self, shard: int) -> range:
-        """Row numbers of a shard."""
-        return range(shard * SHARD_ROWS, min((shard + 1) * SHARD_ROWS, self.rows))
-
-    @property
-    def bytes(self) -> int:
-        return int(self.rows * np.prod(self.row_shape) * np.dtype(self.dtype).itemsize)
 
 
 class FeatureStore:
@@ -63,19 +26,19 @@ class FeatureStore:
     def __init__(self, path: Path, header: Header):
         self.path = path
         self.header = header
-        self.receipts = Receipts(path.with_suffix(".receipts"), header.key)
+        self.receipts = Receipts(path.with_suffix(".receipts"), header)
 
     @classmethod
     def open(cls, path: Path) -> "FeatureStore":
         """Open an existing store. Raises ExpclipError where it is damaged or of another schema."""
         try:
-            attributes: dict[str, Any] = dict(zarr.open_group(path, mode="r").attrs)
-            header = Header(**{**attributes, "row_shape": tuple(attributes["row_shape"])})
+            metadata = json.loads((path / "zarr.json").read_text(encoding="utf-8"))
+            return cls(path, parse_header(json.dumps(metadata["attributes"])))
         except Exception as error:
-            raise ExpclipError(f"{path}: this is no feature store ({error}): remove it and extract again") from error
-        if header.schema != SCHEMA:
-            raise ExpclipError(f"{path}: its schema is {header.schema}, this version reads {SCHEMA}: extract again")
-        return cls(path, header)
+            why = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise ExpclipError(
+                f"{path}: this is no feature store of this version ({why}): remove it and run `expclip extract` again"
+            ) from error
 
     @classmethod
     def create(cls, path: Path, header: Header) -> "FeatureStore":
@@ -83,18 +46,18 @@ class FeatureStore:
         if not path.exists():
             with new_folder(path) as temporary:
                 group = zarr.create_group(temporary, attributes=asdict(header))
-                shard = (min(SHARD_ROWS, header.rows), *header.row_shape)
                 group.create_array(
                     "features",
                     shape=(header.rows, *header.row_shape),
                     dtype=header.dtype,
-                    chunks=shard,
-                    shards=shard,
+                    chunks=header.shard_shape,
+                    shards=header.shard_shape,
                     compressors=[Crc32cCodec()],
                     fill_value=float("nan"),
                     dimension_names=("row", *_DIMENSIONS[: len(header.row_shape) - 1], "embedding"),
-                    config={"write_empty_chunks": True},
                 )
+                flush(temporary)
+                Receipts(path.with_suffix(".receipts"), header).withdraw_all()
         store = cls.open(path)
         if store.header.key != header.key:
             raise ExpclipError(
@@ -102,67 +65,132 @@ class FeatureStore:
             )
         return store
 
-    @cached_property
-    def _array(self) -> zarr.Array:
-        array = zarr.open_group(self.path, mode="r+" if os.access(self.path, os.W_OK) else "r")["features"]
-        assert isinstance(array, zarr.Array)
-        return array.with_config({"write_empty_chunks": True})
-
     def write_shard(
-        self, shard: int, features: np.ndarray, failed: tuple[FailedRow, ...] = (), **circumstances: Any
+        self,
+        shard: int,
+        features: np.ndarray,
+        failed: tuple[FailedRow, ...] = (),
+        seconds: dict[str, float] | None = None,
+        **circumstances: Any,
     ) -> Receipt:
-        """Write a whole shard, then its receipt.
+        """Write a whole shard, then its receipt, which is returned.
 
-        `features` (n, *row_shape) are the first n rows of the shard; the rest of it stays NaN. `circumstances` are
-        the receipt's `seconds`, `device`, `batch_size` and `versions`. Raises ExpclipError where the disk refuses.
+        `features` (n, *row_shape) are the first n rows of the shard; the rest of it stays NaN, and so do failed rows.
+        The time of writing is added to `seconds`; `circumstances` are the receipt's `device`, `batch_size` and
+        `versions`. Where another process finished these rows meanwhile, its shard and receipt are kept. Raises
+        ExpclipError where the disk refuses, or where a row that did not fail is not finite.
         """
-        rows = self.header.shard_rows(shard)
-        values = np.full((len(rows), *self.header.row_shape), np.nan, dtype=self.header.dtype)
-        values[: len(features)] = features
-        with writing(self.path):
-            self.receipts.withdraw(shard)
-            self._array[rows.start : rows.stop] = values
-            self._flush(shard)
+        present = self.receipts.get(shard)
+        if present is not None and present.rows >= len(features):
+            return present
+        started = time.perf_counter()
+        sha256 = self._write_values(shard, features, failed)
+        seconds = {"write": 0.0} | (seconds or {})
+        seconds["write"] += time.perf_counter() - started
         receipt = Receipt(
             key=self.header.key,
             shard=shard,
             rows=len(features),
-            sha256=checksum(values[: len(features)]),
+            sha256=sha256,
             failed=failed,
+            seconds=seconds,
             written=datetime.now(UTC).isoformat(timespec="seconds"),
             **circumstances,
         )
         self.receipts.write(receipt)
         return receipt
 
-    def _flush(self, shard: int) -> None:
-        coordinates = (shard,) + (0,) * len(self.header.row_shape)
-        file = self.path / "features" / self._array.metadata.encode_chunk_key(coordinates)
-        fsync(file)
-        fsync(file.parent)
+    def restore_shard(self, receipt: Receipt, features: np.ndarray) -> None:
+        """Write a shard as another copy of this store has it, with its receipt, unless as many rows are here."""
+        present = self.receipts.get(receipt.shard)
+        if present is None or present.rows < receipt.rows:
+            self._write_values(receipt.shard, features, receipt.failed)
+            self.receipts.write(receipt)
+
+    def _write_values(self, shard: int, features: np.ndarray, failed: tuple[FailedRow, ...]) -> str:
+        """Replace a shard's file, its receipt gone first; returns the checksum of the rows given."""
+        rows = self.header.shard_rows(shard)
+        values = np.full((len(rows), *self.header.row_shape), np.nan, dtype=self.header.dtype)
+        done = values[: len(features)]
+        with np.errstate(over="ignore"):
+            done[:] = features
+        missing = [row.row - rows.start for row in failed]
+        done[missing] = np.nan
+        bad = np.logical_not(np.isfinite(done.reshape(len(done), -1)).all(axis=1))
+        bad[missing] = False
+        if bad.any():
+            row = rows[int(bad.argmax())]
+            raise ExpclipError(f"{self.path}: row {row} did not fail and is not finite: the shard is not written")
+        with writing(self.path):
+            self.receipts.withdraw(shard)
+            self._array("r+")[rows.start : rows.stop] = values
+            fsync(self._file(shard))
+            fsync(self._file(shard).parent)
+        return checksum(done)
 
     def read(self, rows: range | None = None) -> np.ndarray:
-        """Features of a run of rows, by default of all, as stored.
+        """Features of a run of rows, by default of all, as stored; NaN where they failed or are not yet written.
 
-        Raises ExpclipError naming the shard whose bytes changed since they were written.
+        Raises ExpclipError naming the shard whose bytes changed since they were written, or whose file is gone.
         """
         rows = rows if rows is not None else range(self.header.rows)
-        try:
-            return np.asarray(self._array[rows.start : rows.stop])
-        except Exception as error:
-            raise self._damage(error) from error
+        features = np.empty((len(rows), *self.header.row_shape), dtype=self.header.dtype)
+        for shard in self.header.shards_of(rows):
+            of_shard = self.header.shard_rows(shard)
+            wanted = range(max(rows.start, of_shard.start), min(rows.stop, of_shard.stop))
+            part = features[wanted.start - rows.start : wanted.stop - rows.start]
+            self._read_shard(shard, wanted, part)
+            self._refuse_vanished(shard, wanted, part)
+        return features
 
-    def _damage(self, error: Exception) -> ExpclipError:
-        for shard in range(self.header.shards):
-            rows = self.header.shard_rows(shard)
-            try:
-                self._array[rows.start : rows.stop]
-            except Exception:
-                return ExpclipError(
-                    f"{self.path}: shard {shard} is damaged ({error}): remove {self.receipts.path(shard)} "
-                    f"and run `expclip extract` again, which writes that shard anew"
-                )
-        return ExpclipError(f"{self.path}: cannot be read ({error})")
+    def _read_shard(self, shard: int, wanted: range, part: np.ndarray) -> None:
+        is_whole = part.shape == self.header.shard_shape
+        values = part if is_whole else np.empty(self.header.shard_shape, dtype=self.header.dtype)
+        try:
+            if not (self._is_plain and shard_file.read_into(values, self._file(shard))):
+                part[:] = self._array("r")[wanted.start : wanted.stop]
+            elif not is_whole:
+                first = self.header.shard_rows(shard).start
+                part[:] = values[wanted.start - first : wanted.stop - first]
+        except (ExpclipError, MemoryError):
+            raise
+        except OSError as error:
+            raise ExpclipError(f"{self.path}: shard {shard} cannot be read ({error}): check the disk") from error
+        except Exception as error:
+            raise self._damage(shard, str(error)) from error
+
+    def _refuse_vanished(self, shard: int, wanted: range, part: np.ndarray) -> None:
+        """A missing file reads as NaN, which of the rows that have a receipt only the failed ones may be."""
+        receipt = self.receipts.get(shard)
+        if receipt is None:
+            return
+        rows = np.arange(wanted.start, wanted.stop)
+        is_done = rows < self.header.shard_rows(shard).start + receipt.rows
+        is_done[np.isin(rows, [row.row for row in receipt.failed])] = False
+        first_values = part[:, *(0 for _ in self.header.row_shape)]
+        if not np.isfinite(first_values[is_done]).all():
+            is_gone = not self._file(shard).exists()
+            raise self._damage(shard, "its file is gone" if is_gone else "rows that did not fail are NaN")
+
+    def _damage(self, shard: int, why: str) -> ExpclipError:
+        return ExpclipError(
+            f"{self.path}: shard {shard} is damaged ({why}): remove {self.receipts.path(shard)} "
+            f"and run `expclip extract` again, which writes that shard anew"
+        )
+
+    def _file(self, shard: int) -> Path:
+        return self.path.joinpath("features", "c", str(shard), *("0" for _ in self.header.row_shape))
+
+    def _array(self, mode: Literal["r", "r+"]) -> zarr.Array:
+        array = zarr.open_array(self.path / "features", mode=mode, zarr_format=3)
+        if array.shape != (self.header.rows, *self.header.row_shape) or array.dtype != self.header.dtype:
+            raise ExpclipError(f"{self.path}: its features do not fit its header: remove it and extract again")
+        return array.with_config({"write_empty_chunks": True})
+
+    @cached_property
+    def _is_plain(self) -> bool:
+        """Whether the shards can be read without zarr."""
+        return shard_file.is_plain(self.header, read_json(self.path / "features" / "zarr.json"))
 
     def rows_done(self) -> int:
         """How many rows have a receipt."""
@@ -173,8 +201,7 @@ class FeatureStore:
 
     def failed_rows(self) -> tuple[FailedRow, ...]:
         """The rows that could not be encoded, in order."""
-        receipts = self.receipts.read()
-        return tuple(row for shard in sorted(receipts) for row in receipts[shard].failed)
+        return tuple(row for receipt in self.receipts.read().values() for row in receipt.failed)
 
 
 _DIMENSIONS = ("token",)

@@ -1,8 +1,7 @@
 """A checkpoint in the hub's format, in a local folder or on the hub: only the files and tensors that are needed."""
 
 import json
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from ..errors import ExpclipError, UsageError
+from . import hub
 from .hashes import Hashes
+from .wording import reason
 
 _INDEX = "model.safetensors.index.json"
 _WHOLE = "model.safetensors"
@@ -27,100 +28,89 @@ class Checkpoint:
 
     def file(self, name: str) -> Path:
         """Path of a file, downloaded from the hub where it is not here yet. Raises ExpclipError if there is none."""
+        return self._local(name) if self.is_local else hub.fetch(self.place, name)
+
+    def first(self, names: Sequence[str]) -> str | None:
+        """The first of some files that the checkpoint has; one that is on this machine comes before all others."""
         if self.is_local:
-            return self._local(name)
-        from huggingface_hub import hf_hub_download
-
-        try:
-            return Path(hf_hub_download(self.place, name))
-        except Exception as error:
-            raise ExpclipError(self._unreachable(name, error)) from error
-
-    def has(self, name: str) -> bool:
-        """Whether the checkpoint has a file."""
-        if self.is_local:
-            return (Path(self.place) / name).is_file()
-        from huggingface_hub import file_exists, try_to_load_from_cache
-
-        if isinstance(try_to_load_from_cache(self.place, name), str):
-            return True
-        try:
-            return file_exists(self.place, name)
-        except Exception as error:
-            raise ExpclipError(self._unreachable(name, error)) from error
+            return next((name for name in names if (Path(self.place) / name).is_file()), None)
+        here = next((name for name in names if hub.cached(self.place, name)), None)
+        return here or next((name for name in names if hub.exists(self.place, name)), None)
 
     def sha256(self, name: str, hashes: Hashes) -> str:
         """SHA-256 of a file; from the hub's own records where it is not downloaded yet."""
-        if self.is_local:
-            return hashes.sha256(self._local(name))
-        from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
-
-        cached = try_to_load_from_cache(self.place, name)
-        if isinstance(cached, str):
-            return hashes.sha256(Path(cached))
-        try:
-            etag = get_hf_file_metadata(hf_hub_url(self.place, name)).etag or ""
-        except Exception as error:
-            raise ExpclipError(self._unreachable(name, error)) from error
-        return etag if re.fullmatch(r"[0-9a-f]{64}", etag) else hashes.sha256(self.file(name))
+        path = self._local(name) if self.is_local else hub.cached(self.place, name)
+        if path is not None:
+            return hashes.sha256(path)
+        return hub.recorded_sha256(self.place, name) or hashes.sha256(self.file(name))
 
     def json(self, name: str) -> dict[str, Any]:
+        """The content of a JSON file. Raises ExpclipError where it is no JSON object."""
         path = self.file(name)
         try:
-            return json.loads(path.read_text(encoding="utf-8"))
+            content = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise ExpclipError(f"{path}: this is no JSON ({error})") from error
+            raise ExpclipError(f"{path}: this is no JSON ({reason(error)}): download it again") from error
+        if not isinstance(content, dict):
+            raise ExpclipError(f"{path}: this is no JSON object: download it again")
+        return content
 
-    def shards(self, prefixes: Sequence[str]) -> dict[str, list[str]]:
-        """For every safetensors file that holds a tensor under one of the prefixes: the names of those tensors."""
-        if self.has(_INDEX):
-            holder: dict[str, str] = self.json(_INDEX)["weight_map"]
-        elif self.has(_WHOLE):
+    def tensors(self) -> dict[str, str]:
+        """For every tensor, the safetensors file that holds it; no file but the index or the only one is opened."""
+        found = self.first((_INDEX, _WHOLE))
+        if found == _INDEX:
+            return self._index()
+        if found == _WHOLE:
             with _opened(self.file(_WHOLE)) as tensors:
-                holder = dict.fromkeys(tensors.keys(), _WHOLE)
-        else:
-            raise UsageError(f"{self.place} has neither {_INDEX} nor {_WHOLE}: other formats are not read")
-        wanted: dict[str, list[str]] = {}
-        for tensor, shard in holder.items():
-            if tensor.startswith(tuple(prefixes)):
-                wanted.setdefault(Path(shard).name, []).append(tensor)
-        if not wanted:
-            raise UsageError(f"{self.place} holds no tensor under {', '.join(prefixes)}: is it a BLIP-2 with a T5?")
-        return dict(sorted(wanted.items()))
+                return dict.fromkeys(tensors.keys(), _WHOLE)
+        raise UsageError(f"{self.place} has neither {_INDEX} nor {_WHOLE}: other formats are not read")
 
-    def weights_digests(self, prefixes: Sequence[str], hashes: Hashes) -> dict[str, str]:
-        """SHA-256 of each file that holds a tensor under one of the prefixes."""
-        return {name: self.sha256(name, hashes) for name in self.shards(prefixes)}
+    def digests(self, names: Iterable[str], hashes: Hashes) -> list[str]:
+        """SHA-256 of each file that holds one of some tensors, sorted: what the files are called does not matter."""
+        holder = self.tensors()
+        return sorted({self.sha256(shard, hashes) for shard in {holder[name] for name in names}})
 
-    def tensors(self, prefixes: Sequence[str]) -> Iterator[tuple[str, torch.Tensor]]:
-        """The tensors under the prefixes, one after another; no other bytes of their files are read."""
-        for shard, names in self.shards(prefixes).items():
-            path = self.file(shard)
+    def read(self, names: Iterable[str]) -> Iterator[tuple[str, torch.Tensor]]:
+        """Some tensors, file by file and one after another; no other bytes of the files are read.
+
+        A tensor is a view of its file, which is opened for it alone: once the tensor is dropped, its pages are free.
+        """
+        holder = self.tensors()
+        for name in sorted(names, key=lambda name: (holder[name], name)):
+            path = self.file(holder[name])
             with _opened(path) as tensors:
-                for name in names:
-                    try:
-                        yield name, tensors.get_tensor(name)
-                    except SafetensorError as error:
-                        raise ExpclipError(f"{path}: {name} cannot be read ({error})") from error
+                try:
+                    tensor = tensors.get_tensor(name)
+                except (SafetensorError, OSError, RuntimeError) as error:
+                    raise ExpclipError(
+                        f"{path}: {name} cannot be read ({reason(error)}): download the file again"
+                    ) from error
+            yield name, tensor
+
+    def _index(self) -> dict[str, str]:
+        holder = self.json(_INDEX).get("weight_map")
+        if not isinstance(holder, dict) or not all(isinstance(shard, str) for shard in holder.values()):
+            raise ExpclipError(f"{self.place}: {_INDEX} has no usable `weight_map`: download it again")
+        for shard in set(holder.values()):
+            if "/" in shard or "\\" in shard or not shard.endswith(".safetensors"):
+                raise UsageError(
+                    f"{self.place}: {_INDEX} names {shard!r}, which is no .safetensors file beside it, and is not "
+                    f"followed: take the index from where the model comes from"
+                )
+        return holder
 
     def _local(self, name: str) -> Path:
-        path = Path(self.place) / name
-        if not path.is_file():
-            raise UsageError(
-                f"{self.place} has no {name}" if Path(self.place).is_dir() else f"no folder {self.place}"
-            )
-        return path
-
-    def _unreachable(self, name: str, error: Exception) -> str:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        return (
-            f"{self.place}: {name} is not on this machine and could not be fetched ({reason}). Download the model "
-            f"where there is a network and name its folder instead."
-        )
+        folder = Path(self.place)
+        if not folder.is_dir():
+            raise UsageError(f"there is no folder {folder}")
+        if not (folder / name).is_file():
+            raise UsageError(f"{folder} has no {name}: copy all files of the model there")
+        return folder / name
 
 
 def _opened(path: Path):
     try:
         return safe_open(path, framework="pt")
     except (SafetensorError, OSError) as error:
-        raise ExpclipError(f"{path}: this is no whole safetensors file ({error}): download it again") from error
+        what = f"this is no whole safetensors file ({reason(error)})"
+        raise ExpclipError(f"{path}: {what}: download it again") from error

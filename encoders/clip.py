@@ -1,12 +1,9 @@
 """CLIP's image and text towers, through open_clip."""
 
-import contextlib
-import difflib
 import logging
-import os
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache, partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -14,142 +11,16 @@ import numpy as np
 import open_clip
 import torch
 
-from ..errors import ExpclipError, UsageError
-from .checkpoint import Checkpoint
-from .hashes import Hashes
+from ..cache.keys import digest
+from ..errors import ExpclipError
+from .clip_found import RANDOM_SEED, ClipModel, Weights
 from .images import Squash
-from .names import ClipName
 from .node import Node
 from .pixels import to_planes
 from .precision import DType, torch_dtype
+from .wording import reason
 
-_RANDOM_SEED = 0
-_FOLDER_CONFIG = "open_clip_config.json"
-_FOLDER_WEIGHTS = "open_clip_model.safetensors"
 _PRECISION = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
-
-
-@dataclass(frozen=True)
-class ClipModel:
-    """A CLIP that was found: how open_clip is to build it, and what its values depend on."""
-
-    name: str
-    build_as: str
-    """What open_clip calls it: an architecture or `local-dir:FOLDER`."""
-    pretrained: str | None
-    """A tag or a file; None for a folder and for random weights."""
-    config: dict[str, Any]
-    """open_clip's model configuration."""
-    preprocess: dict[str, Any]
-    """open_clip's resolved preprocessing of this model."""
-    weights: dict[str, Any]
-    """SHA-256 of the weights, or the seed of random ones."""
-    tokenizer: dict[str, Any]
-    untrained: bool
-
-    @property
-    def width(self) -> int:
-        return self.config["embed_dim"]
-
-    @property
-    def image_size(self) -> int:
-        size = self.config["vision_cfg"].get("image_size", 224)
-        if isinstance(size, (list, tuple)):
-            if len(set(size)) != 1:
-                raise UsageError(f"{self.name} takes {size} pixels; only square inputs are supported")
-            size = size[0]
-        return size
-
-
-def find_clip(name: ClipName, hashes: Hashes) -> ClipModel:
-    """Resolve a name to configuration and weights without building the model.
-
-    Raises UsageError for an unknown architecture, tag or file and for a tag that needs another activation, and
-    ExpclipError where the weights cannot be had.
-    """
-    if not name.architecture:
-        return _from_folder(name, hashes)
-    config = open_clip.get_model_config(name.architecture)
-    if config is None:
-        close = difflib.get_close_matches(name.architecture, open_clip.list_models(), n=3)
-        raise UsageError(f"--clip: open_clip knows no {name.architecture!r}; close are {', '.join(close) or 'none'}")
-    found = partial(ClipModel, name=name.canonical, build_as=name.architecture, config=config)
-    tokenizer = {"open_clip": config["text_cfg"].get("hf_tokenizer_name", "simple")}
-    if name.weights == "random":
-        origin = {
-            "random_seed": _RANDOM_SEED,
-            "open_clip": version("open_clip_torch"),
-            "torch": version("torch"),
-        }
-        default = asdict(open_clip.transform.PreprocessCfg())
-        return found(pretrained=None, preprocess=default, weights=origin, tokenizer=tokenizer, untrained=True)
-    if Path(name.weights).is_file():
-        weights = {"sha256": hashes.sha256(Path(name.weights))}
-        default = asdict(open_clip.transform.PreprocessCfg())
-        return found(
-            pretrained=name.weights, preprocess=default, weights=weights, tokenizer=tokenizer, untrained=False
-        )
-    tag = _tag(name, config)
-    preprocess = open_clip.transform.merge_preprocess_dict(open_clip.transform.PreprocessCfg(), tag)
-    weights = {"sha256": _tag_sha256(name, tag, hashes)}
-    return found(
-        pretrained=name.weights, preprocess=preprocess, weights=weights, tokenizer=tokenizer, untrained=False
-    )
-
-
-def _from_folder(name: ClipName, hashes: Hashes) -> ClipModel:
-    folder = Path(name.weights)
-    checkpoint = Checkpoint(str(folder), is_local=True)
-    content = checkpoint.json(_FOLDER_CONFIG)
-    if "model_cfg" not in content:
-        raise UsageError(f"{folder / _FOLDER_CONFIG} has no `model_cfg`: is it open_clip's configuration?")
-    preprocess = open_clip.transform.merge_preprocess_dict(
-        open_clip.transform.PreprocessCfg(), content.get("preprocess_cfg", {})
-    )
-    tokenizer_files = [file for file in ("tokenizer.json", "vocab.txt", "merges.txt") if checkpoint.has(file)]
-    return ClipModel(
-        name=name.canonical,
-        build_as=f"local-dir:{folder}",
-        pretrained=None,
-        config=content["model_cfg"],
-        preprocess=preprocess,
-        weights={"sha256": checkpoint.sha256(_FOLDER_WEIGHTS, hashes)},
-        tokenizer={file: checkpoint.sha256(file, hashes) for file in tokenizer_files} or {"open_clip": "simple"},
-        untrained=False,
-    )
-
-
-def _tag(name: ClipName, config: dict[str, Any]) -> dict[str, Any]:
-    tag = open_clip.get_pretrained_cfg(name.architecture, name.weights)
-    if not tag:
-        tags = open_clip.list_pretrained_tags_by_model(name.architecture)
-        raise UsageError(
-            f"--clip {name.architecture}@{name.weights}: neither a file, nor `random`, nor one of the tags "
-            f"{', '.join(tags) or '(it has none)'}"
-        )
-    if tag.get("quick_gelu", False) != config.get("quick_gelu", False):
-        other = f"{name.architecture}-quickgelu" if tag.get("quick_gelu") else name.architecture[: -len("-quickgelu")]
-        raise UsageError(
-            f"--clip {name.architecture}@{name.weights}: these weights were trained with the other GELU; "
-            f"write {other}@{name.weights}"
-        )
-    return tag
-
-
-def _tag_sha256(name: ClipName, tag: dict[str, Any], hashes: Hashes) -> str:
-    if tag.get("hf_hub"):
-        repository, file = os.path.split(tag["hf_hub"])
-        checkpoint = Checkpoint(repository, is_local=False)
-        if not file:
-            file = next((f for f in (_FOLDER_WEIGHTS,) if checkpoint.has(f)), "open_clip_pytorch_model.bin")
-        return checkpoint.sha256(file, hashes)
-    try:
-        return hashes.sha256(Path(open_clip.download_pretrained(tag)))
-    except (OSError, RuntimeError) as error:
-        raise ExpclipError(
-            f"--clip {name.architecture}@{name.weights}: the weights are not here and could not be "
-            f"fetched ({error}). Download them where there is a network and write {name.architecture}@FILE."
-        ) from error
 
 
 def image_node(model: ClipModel, protocol: str, dtype: DType) -> Node:
@@ -159,7 +30,7 @@ def image_node(model: ClipModel, protocol: str, dtype: DType) -> Node:
     spec = {
         "node": "clip_image",
         "architecture": {key: value for key, value in model.config.items() if key != "text_cfg"},
-        "weights": model.weights,
+        "weights": model.origin,
         "protocol": protocol,
         "transform": squash.spec() | {"mean_std": mean_std},
         "precision": dtype,
@@ -183,7 +54,7 @@ def text_node(model: ClipModel, dtype: DType) -> Node:
     spec = {
         "node": "clip_text",
         "architecture": {key: value for key, value in model.config.items() if key != "vision_cfg"},
-        "weights": model.weights,
+        "weights": model.origin,
         "tokenizer": model.tokenizer,
         "precision": dtype,
         "stored": "float16",
@@ -210,68 +81,95 @@ class ImageTower:
     """Pixels to e_I."""
 
     def __init__(self, model: ClipModel, dtype: DType, mean_std: tuple[list[float], list[float]] | None, device: str):
-        self._model = _build(model.build_as, model.pretrained, dtype, device)
+        self._model = _build(model, dtype, device)
         self._input_dtype = torch_dtype(dtype)
         self._mean_std = mean_std
         self._device = device
 
     @torch.inference_mode()
     def __call__(self, pixels: np.ndarray) -> np.ndarray:
-        planes = to_planes(pixels, self._device, self._mean_std)
-        return self._model.encode_image(planes.to(self._input_dtype)).float().cpu().numpy()
+        planes = to_planes(pixels, self._device, self._mean_std).to(self._input_dtype)
+        return self._model.encode_image(planes, normalize=False).float().cpu().numpy()
 
 
 class TextTower:
     """Texts to e_T."""
 
     def __init__(self, model: ClipModel, dtype: DType, device: str):
-        self._model = _build(model.build_as, model.pretrained, dtype, device)
-        self._tokenize = open_clip.get_tokenizer(model.build_as)
+        self._model = _build(model, dtype, device)
+        self._tokenize = _tokenizer(model.build_as)
         self._device = device
 
     @torch.inference_mode()
     def __call__(self, texts: list[str]) -> np.ndarray:
-        return self._model.encode_text(self._tokenize(texts).to(self._device)).float().cpu().numpy()
+        tokens = self._tokenize(texts).to(self._device)
+        return self._model.encode_text(tokens, normalize=False).float().cpu().numpy()
+
+
+def _build(model: ClipModel, dtype: DType, device: str) -> Any:
+    """One model a process for both towers."""
+    return _built(model.build_as, digest(model.config), model.weights, dtype, device)
 
 
 @lru_cache(maxsize=4)
-def _build(build_as: str, pretrained: str | None, dtype: DType, device: str) -> Any:
-    """One model a process for both towers."""
-    is_random = pretrained is None and not build_as.startswith("local-dir:")
-    with torch.random.fork_rng(devices=[]), _quiet_open_clip():
-        torch.manual_seed(_RANDOM_SEED)
+def _built(build_as: str, config: str, weights: Weights | None, dtype: DType, device: str) -> Any:
+    """`config` is only there to tell a folder from the same folder with another configuration."""
+    path = weights.checkpoint.file(weights.file) if weights else None
+    with _quiet_open_clip(), torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(RANDOM_SEED)
         try:
             model = open_clip.create_model(
-                build_as,
-                pretrained=pretrained,
-                precision=_PRECISION[dtype],
-                device=device,
-                require_pretrained=not is_random,
-                load_weights=not is_random,
+                build_as, load_weights=False, pretrained_text=False, precision=_PRECISION[dtype], device=device
             )
+        except Exception as error:  # open_clip checks little: what a wrong configuration raises depends on where
+            raise ExpclipError(f"--clip {build_as}: open_clip cannot build it ({reason(error)})") from error
+        try:
+            if path is not None:
+                open_clip.load_checkpoint(model, str(path), strict=True, weights_only=True)  # pyright: ignore[reportArgumentType]
         except Exception as error:
-            raise ExpclipError(_why_not_built(build_as, pretrained, error)) from error
-    return model.eval()
+            raise ExpclipError(f"--clip {build_as}: {path} {_why_not_loaded(error)}") from error
+    return model.eval().requires_grad_(False)
 
 
-def _why_not_built(build_as: str, pretrained: str | None, error: Exception) -> str:
-    what = f"{build_as}@{pretrained}" if pretrained else build_as
-    if "TorchScript" in str(error) or "weights_only" in str(error).lower():
+def _tokenizer(build_as: str) -> Any:
+    with _quiet_open_clip():
+        try:
+            return open_clip.get_tokenizer(build_as)
+        except Exception as error:
+            raise ExpclipError(f"--clip {build_as}: open_clip finds no tokenizer for it ({reason(error)})") from error
+
+
+def _why_not_loaded(error: Exception) -> str:
+    if "TorchScript" in str(error):
         return (
-            f"--clip {what}: the file is TorchScript or holds pickled objects, which are not loaded from untrusted "
-            f"files. Convert it once where you trust it: torch.save(torch.jit.load(FILE).state_dict(), NEW_FILE)."
+            "is TorchScript, which is a program and is not run. Where you trust it, convert it once: "
+            "weights = torch.jit.load(FILE).state_dict(); torch.save({k: v for k, v in weights.items() "
+            'if v.ndim or k == "logit_scale"}, NEW_FILE)'
         )
-    reason = str(error).strip().splitlines()
-    return f"--clip {what}: open_clip cannot load it ({reason[0] if reason else type(error).__name__})"
+    if "weights_only" in str(error).lower():
+        return (
+            "holds pickled Python objects besides tensors, which are not loaded: they may run any program. Where you "
+            "trust it, save its state dict alone, as safetensors or with torch.save"
+        )
+    return f"does not hold the weights of this model ({reason(error)})"
 
 
-@contextlib.contextmanager
-def _quiet_open_clip():
-    """open_clip reports every step, and random weights as a warning, on the root logger."""
+@contextmanager
+def _quiet_open_clip() -> Iterator[None]:
+    """Drop what open_clip reports of every step, and of random weights as a warning, on the root logger.
+
+    The handler is there because `logging.info` gives a root logger without any one that stays and prints.
+    """
     root = logging.getLogger()
-    level = root.level
-    root.setLevel(logging.CRITICAL)
+    handler = logging.NullHandler()
+    root.addHandler(handler)
+    root.addFilter(_not_open_clip)
     try:
         yield
     finally:
-        root.setLevel(level)
+        root.removeFilter(_not_open_clip)
+        root.removeHandler(handler)
+
+
+def _not_open_clip(record: logging.LogRecord) -> bool:
+    return Path(record.pathname).parent != Path(open_clip.__file__).parent

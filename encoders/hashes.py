@@ -10,30 +10,43 @@ from ..errors import ExpclipError
 
 
 class Hashes:
-    """Remembers digests by (path, size, modification time) in a JSON file; works without one that can be written."""
+    """Remembers digests by (path, size, modification time), in a JSON file too if one is given."""
 
     def __init__(self, memory: Path | None = None):
         self._memory = memory
+        self._known: dict[str, str] = {}
 
     def sha256(self, path: Path) -> str:
         """SHA-256, as hex, of a file's bytes. Raises ExpclipError where it cannot be read."""
-        blob = path.resolve().name
-        if path.is_symlink() and re.fullmatch(r"[0-9a-f]{64}", blob):
-            return blob  # the hub's cache names a file by its SHA-256
+        return _hub_name(path) or self._remembered(path)
+
+    def _remembered(self, path: Path) -> str:
         try:
             status = path.stat()
             known_as = f"{path.absolute()}|{status.st_size}|{status.st_mtime_ns}"
-            known: dict[str, str] = (self._memory and read_json(self._memory)) or {}
-            if known_as not in known:
+            if known_as not in self._known:
+                self._known |= self._written()
+            if known_as not in self._known:
                 with path.open("rb") as file:
-                    known[known_as] = hashlib.file_digest(file, "sha256").hexdigest()
-                self._remember(known)
+                    self._known[known_as] = hashlib.file_digest(file, "sha256").hexdigest()
+                self._write()
         except OSError as error:
             raise ExpclipError(f"{path}: the weights cannot be read ({error.strerror})") from error
-        return known[known_as]
+        return self._known[known_as]
 
-    def _remember(self, known: dict[str, str]) -> None:
+    def _written(self) -> dict[str, str]:
+        content = read_json(self._memory) if self._memory else None
+        return content if isinstance(content, dict) else {}
+
+    def _write(self) -> None:
         if self._memory is None:
             return
         with suppress(ExpclipError, OSError):  # a read-only cache costs the time of hashing again, nothing else
-            write_json(self._memory, known)
+            write_json(self._memory, self._written() | self._known)
+
+
+def _hub_name(path: Path) -> str | None:
+    """The name of a file in the hub's cache, which links a large file to a blob that is named by its SHA-256."""
+    blob = path.resolve()
+    is_digest = re.fullmatch(r"[0-9a-f]{64}", blob.name) is not None
+    return blob.name if path.is_symlink() and blob.parent.name == "blobs" and is_digest and blob.is_file() else None

@@ -1,14 +1,23 @@
 """From an image file to the squashed square that the encoders take."""
 
-import warnings
+import errno
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
 
+from ..errors import ExpclipError
+
+_FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+"""Pillow decodes these itself; it would hand some others (EPS, WMF), whatever their name, to outside programs."""
+
 _SIXTEEN_BIT_STEP = 257
 """65535 / 255: a 16-bit value divided by it is the 8-bit value of the same brightness."""
+
+_NOT_THE_FILES_FAULT = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN}
+"""Troubles of the machine. A row that failed stays failed, so these must not count as failures of the file."""
 
 
 class ImageError(Exception):
@@ -29,7 +38,7 @@ class Squash:
             "resize": "bilinear squash (Pillow)",
             "scale": "1/255",
             "exif_orientation": "honoured" if self.honour_orientation else "ignored",
-            "sixteen_bit": "divided by 257",
+            "sixteen_bit": "grey divided by 257, colour by its high byte",
             "alpha": "dropped",
         }
 
@@ -38,23 +47,42 @@ def read_image(path: Path, honour_orientation: bool = False) -> Image.Image:
     """Open an image file as 8-bit RGB, first frame, pixels loaded; turned upright by its EXIF data if asked.
 
     Palette, greyscale, CMYK and transparent images are converted by Pillow (alpha is dropped); 16-bit greyscale is
-    scaled to 8 bits, not clipped. Raises ImageError for what cannot be read whole.
+    scaled to 8 bits, not clipped, and of 16-bit colour Pillow keeps the high byte. TIFF files are always upright:
+    their orientation is no EXIF data but part of how their pixels are stored. Damaged EXIF data is ignored.
+    Raises ImageError for what cannot be read whole, ExpclipError where the machine is in trouble and not the file.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                image.load()
-                return _to_rgb(ImageOps.exif_transpose(image) if honour_orientation else image)
-    except FileNotFoundError:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):  # opening a named pipe would wait for ever
+            raise ImageError("this is a folder" if stat.S_ISDIR(mode) else "this is no ordinary file")
+        with Image.open(path, formats=_FORMATS) as image:
+            image.load()
+            return _to_rgb(_upright(image) if honour_orientation else image)
+    except (ImageError, MemoryError):
+        raise
+    except (FileNotFoundError, NotADirectoryError):
         raise ImageError("the file is missing") from None
     except Image.UnidentifiedImageError:
-        size = path.stat().st_size if path.exists() else 0
-        raise ImageError("this is no image" if size else "the file is empty") from None
-    except ImageError:
-        raise
+        raise ImageError("this is no image" if path.stat().st_size else "the file is empty") from None
+    except Image.DecompressionBombError:
+        raise ImageError(f"images of more than {_most_pixels():,} pixels are refused: save it smaller") from None
+    except OSError as error:
+        if error.errno in _NOT_THE_FILES_FAULT:
+            raise ExpclipError(f"{path}: {error.strerror}: see to the machine and run the command again") from error
+        raise ImageError(f"the file cannot be read whole ({error.strerror or error})") from error
     except Exception as error:  # decoders raise almost anything on broken files
-        raise ImageError(f"{error or type(error).__name__}") from error
+        raise ImageError(f"the file is damaged ({error or type(error).__name__})") from error
+
+
+def _most_pixels() -> int:
+    return 2 * (Image.MAX_IMAGE_PIXELS or 0)
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # damaged EXIF data says nothing about the orientation, and the pixels are sound
+        return image
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import open_clip
 import torch
-from safetensors.torch import save_file
+from huggingface_hub import split_torch_state_dict_into_shards
+from safetensors.torch import save
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import (
     Blip2Config,
@@ -30,6 +31,10 @@ _PAD, _EOS, _UNKNOWN = _SPECIAL = "<pad>", "</s>", "<unk>"
 """In the order of their ids."""
 _SPREAD = 0.2
 """Standard deviation of the random weights: with the library's 0.02 all images would look alike."""
+
+_SHARD = "400KB"
+"""Largest shard, so that the teacher is cut into several as the real one is."""
+_METADATA = {"format": "pt"}
 
 CLIP = "clip"
 TEACHER = "teacher"
@@ -96,7 +101,7 @@ def _write_clip(folder: Path, tokenizer: PreTrainedTokenizerFast) -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(_SEED)
         model = open_clip.CLIP(**config)
-    save_file(model.state_dict(), folder / "open_clip_model.safetensors")
+    (folder / "open_clip_model.safetensors").write_bytes(save(model.state_dict(), _METADATA))
 
 
 def _write_teacher(folder: Path, tokenizer: PreTrainedTokenizerFast) -> None:
@@ -107,8 +112,20 @@ def _write_teacher(folder: Path, tokenizer: PreTrainedTokenizerFast) -> None:
             for parameter in model.parameters():
                 if parameter.ndim > 1:
                     parameter.normal_(std=_SPREAD)
-    model.save_pretrained(folder, max_shard_size="400KB")
+    folder.mkdir()
+    model.config.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    _write_shards(model, folder)
+
+
+def _write_shards(model: Blip2ForConditionalGeneration, folder: Path) -> None:
+    """As `save_pretrained` does, which would draw a progress bar: shards with an index, shared tensors once."""
+    tensors: dict[str, torch.Tensor] = {name: tensor.data for name, tensor in model.named_parameters()}
+    plan = split_torch_state_dict_into_shards(tensors, max_shard_size=_SHARD)
+    for name, names in plan.filename_to_tensors.items():
+        (folder / name).write_bytes(save({tensor: tensors[tensor] for tensor in names}, _METADATA))
+    index = {"metadata": {"total_size": plan.metadata["total_size"]}, "weight_map": plan.tensor_to_filename}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=1), encoding="utf-8")
 
 
 def _teacher_config(tokenizer: PreTrainedTokenizerFast) -> Blip2Config:

@@ -13,8 +13,8 @@ from .node import Node
 from .precision import DTYPES, DType, Precision, resolve_device
 
 if TYPE_CHECKING:
-    from .blip2 import Teacher
-    from .clip import ClipModel
+    from .clip_found import ClipModel
+    from .teacher import Teacher
 
 PROTOCOLS = ("released", "paper")
 
@@ -59,6 +59,7 @@ class Models:
 
         return clip.text_node(self._clip(name), self._precision.clip)
 
+    @lru_cache  # noqa: B019  (one Models a run)
     def query_tokens(self, teacher: str) -> Node:
         from . import blip2
 
@@ -71,9 +72,9 @@ class Models:
         query_tokens = self.query_tokens(teacher)
         return blip2.llm_node(self._teacher(teacher), query_tokens, asked.name, asked.text, self._precision)
 
-    @lru_cache  # noqa: B019  (one Models a run)
+    @lru_cache  # noqa: B019
     def _clip(self, name: str) -> "ClipModel":
-        from .clip import find_clip
+        from .clip_found import find_clip
 
         asked = clip_name(name)
         if asked.weights not in BUILTIN:
@@ -85,7 +86,7 @@ class Models:
 
     @lru_cache  # noqa: B019
     def _teacher(self, name: str) -> "Teacher":
-        from .blip2 import find_teacher
+        from .teacher import find_teacher
 
         asked = teacher_name(name)
         if asked.place not in BUILTIN:

@@ -29,12 +29,17 @@ class ClipName:
     """A tag, a file, "random", or the folder."""
 
     @property
+    def is_file(self) -> bool:
+        """Whether the weights are written as a file is; tags hold no dots or slashes."""
+        return any(mark in self.weights for mark in "/\\.")
+
+    @property
     def canonical(self) -> str:
-        """What the model is called in the cache: without the folders of local files."""
+        """What the model is called in the cache: without the folders of local files, tags as open_clip lists them."""
         if not self.architecture:
-            return self.weights if self.weights in BUILTIN else Path(self.weights).absolute().name
-        is_file = "/" in self.weights or "\\" in self.weights or "." in self.weights
-        return f"{self.architecture}@{Path(self.weights).name if is_file else self.weights}"
+            return self.weights if self.weights in BUILTIN else Path(self.weights).expanduser().absolute().name
+        tag = self.weights.lower().replace("-", "_")
+        return f"{self.architecture}@{Path(self.weights).name if self.is_file else tag}"
 
 
 def clip_name(text: str) -> ClipName:

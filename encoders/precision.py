@@ -13,17 +13,21 @@ DTYPES: tuple[DType, ...] = ("float32", "float16", "bfloat16")
 
 def resolve_device(name: str | None) -> str:
     """The device asked for, or the best there is: cuda, then mps, then cpu. Raises UsageError if it is not there."""
+    count = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available()), "cpu": 1}
     if name in (None, "auto"):
-        if torch.cuda.is_available():
-            return "cuda"
-        return "mps" if torch.backends.mps.is_available() else "cpu"
-    kind = name.partition(":")[0]
-    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if kind not in available:
+        return next(kind for kind in count if count[kind])
+    kind, _, index = name.partition(":")
+    if kind not in count or (index or "0") != str(_number(index)):
         raise UsageError(f"--device {name!r}: choose cpu, cuda, cuda:N or mps")
-    if not available[kind]:
+    if not count[kind]:
         raise UsageError(f"--device {name}: this machine has none that torch {torch.__version__} can use")
+    if _number(index) >= count[kind]:
+        raise UsageError(f"--device {name}: this machine has {count[kind]}, numbered from 0")
     return name
+
+
+def _number(index: str) -> int:
+    return int(index) if index.isdecimal() else 0
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Heads on disk: a safetensors file and a JSON file that says where it comes from."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -88,3 +88,17 @@ def all_heads(heads: Path) -> Iterator[tuple[Path, HeadCard]]:
         card = read_card(folder)
         if card is not None:
             yield folder, card
+
+
+def find_head(name: str, known: Sequence[tuple[Path, HeadCard]]) -> tuple[Path, HeadCard]:
+    """The head that a user means by a folder, its file, or the beginning of an id. Raises UsageError otherwise."""
+    path = Path(name)
+    folder = path.parent if path.is_file() else path
+    card = read_card(folder)
+    if card is not None:
+        return folder, card
+    matching = [(folder, card) for folder, card in known if card.id.startswith(name)]
+    if len(matching) != 1:
+        ids = ", ".join(card.id for _, card in known) or "there is none"
+        raise UsageError(f"--head {name!r}: {'several' if matching else 'no'} heads are called so ({ids})")
+    return matching[0]

@@ -6,6 +6,8 @@ Source: Exp-CLIP, equation 3, as its released code computes it: the symmetric cr
 
 import torch
 
+from .products import product
+
 _SMALLEST_NORM = 1e-12
 
 
@@ -16,7 +18,7 @@ def infonce(projected: torch.Tensor, teacher: torch.Tensor, scale: float) -> tup
     in float32 and in the type of `projected`.
     """
     norm = torch.linalg.vector_norm(projected.float(), dim=1, keepdim=True).clamp_min(_SMALLEST_NORM)
-    logits = (projected @ teacher.T).float().mul_(scale / norm)
+    logits = product(projected, teacher.T).float().mul_(scale / norm)
     to_teacher = logits.logsumexp(dim=1, keepdim=True)
     to_image = logits.logsumexp(dim=0, keepdim=True)
     loss = ((to_teacher.mean() + to_image.mean()) / 2) - logits.diagonal().mean()
@@ -26,6 +28,6 @@ def infonce(projected: torch.Tensor, teacher: torch.Tensor, scale: float) -> tup
     slope.diagonal().sub_(2)
     slope.div_(2 * count)
     along = (slope * logits).sum(dim=1, keepdim=True)
-    gradient = slope.mul_(scale / norm).to(teacher.dtype) @ teacher
+    gradient = product(slope.mul_(scale / norm).to(teacher.dtype), teacher)
     gradient.addcmul_(projected, (-along / norm.square()).to(projected.dtype))
     return loss, gradient

@@ -9,6 +9,7 @@ import torch
 
 from ..errors import ExpclipError, UsageError
 from .infonce import infonce
+from .products import product
 
 Progress = Callable[[int, int], None]
 
@@ -64,9 +65,10 @@ class LinearHead:
         steps = len(X) // self.batch_size
         if steps == 0:
             raise UsageError(f"--batch-size {self.batch_size}: there are only {len(X)} rows to learn from")
-        images = torch.from_numpy(X).to(self.device, torch.float32)
+        dtype = torch.float32 if self.precision == "float32" else torch.bfloat16
+        images = torch.from_numpy(X).to(self.device, dtype)
         teacher = torch.from_numpy(E).to(self.device)
-        length = 1 / torch.linalg.vector_norm(teacher.float(), dim=1, keepdim=True).clamp_min(1e-12)
+        length = 1 / torch.linalg.vector_norm(teacher, dim=1, keepdim=True, dtype=torch.float32).clamp_min(1e-12)
         generator = torch.Generator().manual_seed(self.seed)
         weight = initial_weight(X.shape[1], E.shape[1], generator).to(self.device)
         velocity = torch.zeros_like(weight)
@@ -76,7 +78,8 @@ class LinearHead:
             total = torch.zeros((), device=self.device)
             for step in range(steps):  # the last, smaller batch is dropped
                 batch = order[step * self.batch_size : (step + 1) * self.batch_size]
-                total += self._step(images[batch], teacher[batch].float().mul_(length[batch]), weight, velocity)
+                unit = teacher[batch].float().mul_(length[batch]).to(dtype)
+                total += self._step(images[batch], unit, weight, velocity)
                 if progress:
                     progress(epoch * steps + step + 1, self.epochs * steps)
             self.losses_.append(float(total) / steps)
@@ -89,15 +92,11 @@ class LinearHead:
     def _step(
         self, images: torch.Tensor, teacher: torch.Tensor, weight: torch.Tensor, velocity: torch.Tensor
     ) -> torch.Tensor:
-        """One step of SGD with momentum and weight decay, in place; products in the head's precision."""
-        if self.precision == "float32":
-            loss, slope = infonce(images @ weight.T, teacher, self.logit_scale)
-            velocity.addmm_(slope.T, images, beta=self.momentum)
-        else:
-            images = images.bfloat16()
-            loss, slope = infonce(images @ weight.bfloat16().T, teacher.bfloat16(), self.logit_scale)
-            velocity.mul_(self.momentum).add_(slope.T @ images)
-        velocity.add_(weight, alpha=self.weight_decay)
+        """One step of SGD with momentum and weight decay, in place; products in the number format of `images`."""
+        projected = product(images, weight.to(images.dtype).T)
+        loss, slope = infonce(projected, teacher, self.logit_scale)
+        gradient = product(slope.T, images)
+        velocity.mul_(self.momentum).add_(gradient).add_(weight, alpha=self.weight_decay)
         weight.add_(velocity, alpha=-self.lr)
         return loss
 

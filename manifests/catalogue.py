@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ..errors import UsageError
 from .classes import CLASSES
+from .disk import folders_in, kind_of
 from .faces import RENDERER_VERSION, ensure_set
 from .frames import DEFAULT_POLICIES
 from .manifest import Manifest
@@ -39,12 +40,16 @@ class Layout(_Strict):
     reader: Literal["image-folder", "plain-folder", "list-files", "name-label-list"]
     path: str
     """Relative to the root; `{fold}` stands for 1, 2, …"""
-    own: bool = False
-    """Whether the labels in list files are the data set's own instead of the common ones."""
     after: str = ""
+    """List files: what precedes the part of each path that counts."""
     below: str = ""
+    """List files: the folder below the root in which that part lies."""
     names: str = "*"
-    image: str = "{stem}{suffix}"
+    """Name-label lists, whose labels are the data set's own: the names that belong to the split."""
+    source: str = "{stem}{suffix}"
+    """Name-label lists: where the image or the clip's folder is below the root."""
+    separator: str | None = None
+    header: str = ""
 
 
 class Split(_Strict):
@@ -107,19 +112,27 @@ def parse_dataset(text: str) -> DataSetRef:
         split = split or entry.default_split
         if split not in entry.splits:
             raise UsageError(f"{name} has no split {split!r}: it has {', '.join(entry.splits)}")
-        return DataSetRef(name if split == entry.default_split else f"{name}-{split}", entry, split)
+        return DataSetRef(_name_of_split(name, split), entry, split)
     path = Path(text).expanduser()
-    if not (path.exists() or path.is_absolute() or text.startswith(".") or len(path.parts) > 1):
-        close = difflib.get_close_matches(text, catalogue(), n=1)
+    looks_like_path = path.is_absolute() or text.startswith(".") or len(path.parts) > 1
+    if not text or not (looks_like_path or kind_of(path) != "missing"):
+        close = difflib.get_close_matches(name, catalogue(), n=1)
         hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(catalogue())}"
         raise UsageError(f"{text!r} is neither a data set nor a path: {hint}")
     return DataSetRef(_name_of_path(path), None, "", path)
 
 
+def _name_of_split(name: str, split: str) -> str:
+    return name if split == catalogue()[name].default_split else f"{name}-{split}"
+
+
 def _name_of_path(path: Path) -> str:
-    stem = path.absolute().stem if path.is_file() else path.absolute().name
-    name = "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "-" for c in stem).strip("-.") or "root"
-    taken = {*catalogue(), "heads", "builtin", "text"}
+    """What a path is called in the cache: its last part, without what a file system may refuse."""
+    absolute = path.resolve() if path.name == ".." else path.absolute()
+    stem = absolute.stem if kind_of(absolute) == "file" else absolute.name
+    name = "".join(c if c.isalnum() or c in "-_." else "-" for c in stem).strip("-.") or "root"
+    taken = {"heads", "builtin", "text"}
+    taken |= {_name_of_split(known, split) for known, entry in catalogue().items() for split in entry.splits}
     return f"{name}-folder" if name in taken else name
 
 
@@ -143,22 +156,28 @@ def read_dataset(
         raise UsageError(
             f"where is {ref.entry.title}? Give --root {ref.name}=DIR, or write it under [roots] in expclip.toml"
         )
-    root = root.expanduser().absolute()
-    if not root.is_dir():
-        raise UsageError(f"the root of {ref.entry.title} is no folder: {root}")
+    root = _existing(root, ref.entry.title)
     layout, found = _find_layout(ref, root)
     return _READERS[layout.reader](ref, root, layout, found, policies)
 
 
+def _existing(root: Path, title: str) -> Path:
+    root = root.expanduser().absolute()
+    if kind_of(root) != "folder":
+        raise UsageError(f"the root of {title} is no folder: {root}: give the folder with --root")
+    return root
+
+
 def _read_path(name: str, path: Path, root: Path | None, policies: Iterable[str]) -> Manifest:
-    if path.is_file():
-        root = root or path.absolute().parent
-        return read_list_files(name, root.absolute(), [(path, 0)], policies=policies)
-    if not path.is_dir():
-        raise UsageError(f"{path}: there is no such folder or list file")
-    if looks_like_image_folder(path):
-        return read_image_folder(name, path.absolute())
-    return read_plain_folder(name, path.absolute())
+    path = path.absolute()
+    kind = kind_of(path)
+    if kind == "file":
+        return read_list_files(name, _existing(root or path.parent, name), [(path, 0)], policies=policies)
+    if kind != "folder":
+        raise UsageError(f"{path}: there is no such folder or list file: correct the path")
+    if root is not None:
+        raise UsageError(f"{path} is the data set's folder itself and --root is {root}: leave out one of them")
+    return read_image_folder(name, path) if looks_like_image_folder(path) else read_plain_folder(name, path)
 
 
 def _find_layout(ref: DataSetRef, root: Path) -> tuple[Layout, list[tuple[Path, int]]]:
@@ -168,23 +187,22 @@ def _find_layout(ref: DataSetRef, root: Path) -> tuple[Layout, list[tuple[Path, 
     for layout in ref.published.layouts:
         folds = range(1, len(ref.published.folds) + 1) if "{fold}" in layout.path else [0]
         paths = [(root / layout.path.format(fold=fold), fold) for fold in folds]
-        missing = [path for path, _ in paths if not path.exists()]
+        missing = [path for path, _ in paths if kind_of(path) == "missing"]
         if not missing:
             return layout, paths
         if len(missing) < len(paths):
-            raise UsageError(f"{ref.name}: {missing[0]} is missing, while other folds are there")
+            raise UsageError(
+                f"{missing[0]} is missing, while other folds of {ref.name} are there: put it beside them"
+            )
         looked_for.append(str(missing[0].relative_to(root)))
-    raise UsageError(f"{root} holds {ref.name} in no known layout: looked for {', '.join(looked_for)}")
+    raise UsageError(
+        f"{root} holds {ref.name} in no known layout: is --root right? Looked for {', '.join(looked_for)}"
+    )
 
 
 def _classes(ref: DataSetRef) -> tuple[str, ...]:
     assert ref.entry is not None
     return CLASSES[: ref.entry.classes]
-
-
-def _form(ref: DataSetRef, layout: Layout) -> ListForm:
-    assert ref.entry is not None
-    return ListForm(ref.entry.own_labels if layout.own else None, layout.after, layout.below)
 
 
 def _read_plain(ref: DataSetRef, root: Path, layout: Layout, found, policies) -> Manifest:
@@ -193,7 +211,7 @@ def _read_plain(ref: DataSetRef, root: Path, layout: Layout, found, policies) ->
 
 def _read_classes(ref: DataSetRef, root: Path, layout: Layout, found, policies) -> Manifest:
     assert ref.entry is not None
-    if ref.entry.own_labels and any(child.name.isdigit() for child in (root / layout.path).iterdir()):
+    if ref.entry.own_labels and any(folder.isdigit() for folder in folders_in(root / layout.path)):
         raise UsageError(
             f"{root / layout.path}: {ref.entry.title} has label numbers of its own and number folders do not say "
             f"whose they are: rename them to {', '.join(_classes(ref))}"
@@ -202,7 +220,8 @@ def _read_classes(ref: DataSetRef, root: Path, layout: Layout, found, policies) 
 
 
 def _read_lists(ref: DataSetRef, root: Path, layout: Layout, found, policies) -> Manifest:
-    return read_list_files(ref.name, root, found, _classes(ref), _form(ref, layout), policies)
+    form = ListForm(after=layout.after, below=layout.below)
+    return read_list_files(ref.name, root, found, _classes(ref), form, policies)
 
 
 def _read_name_labels(ref: DataSetRef, root: Path, layout: Layout, found, policies) -> Manifest:
@@ -210,11 +229,12 @@ def _read_name_labels(ref: DataSetRef, root: Path, layout: Layout, found, polici
 
     def source_of(name: str) -> str | None:
         path = PurePosixPath(name)
-        named = layout.image.format(stem=path.stem, suffix=path.suffix)
-        return named if fnmatchcase(name, layout.names) else None
+        source = layout.source.format(stem=path.stem, suffix=path.suffix)
+        return source if fnmatchcase(name, layout.names) else None
 
-    form = ListForm(ref.entry.own_labels)
-    return read_name_label_list(ref.name, root, found[0][0], _classes(ref), source_of, form)
+    form = ListForm(ref.entry.own_labels, separator=layout.separator, header=layout.header)
+    clip_policies = policies if ref.entry.kind == "clips" else None
+    return read_name_label_list(ref.name, root, found, _classes(ref), source_of, form, clip_policies)
 
 
 _Reader = Callable[[DataSetRef, Path, Layout, list[tuple[Path, int]], Iterable[str]], Manifest]

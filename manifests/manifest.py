@@ -2,11 +2,12 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -36,9 +37,8 @@ class Rows:
     @cached_property
     def digest(self) -> str:
         """SHA-256 over sources, sizes and frame numbers. The root is left out: a moved data set keeps it."""
-        sha = hashlib.sha256()
-        for row in zip(self.sources, self.sizes.tolist(), self.frames.tolist(), strict=True):
-            sha.update(json.dumps(row).encode() + b"\n")
+        sha = hashlib.sha256(_joined([str(len(self)), *self.sources]))
+        sha.update(self.sizes.astype("<i8").tobytes() + self.frames.astype("<i4").tobytes())
         return sha.hexdigest()
 
 
@@ -102,12 +102,18 @@ class Manifest:
     def digest(self) -> str:
         """SHA-256 over rows, samples, labels, folds and clips; the root and the remarks are left out."""
         sha = hashlib.sha256(self.rows.digest.encode())
-        sha.update(json.dumps([self.name, self.kind, self.classes, self.sample_ids]).encode())
+        sha.update(json.dumps([self.name, self.kind, self.classes, len(self), sorted(self.clips)]).encode())
+        sha.update(_joined(self.sample_ids))
         for array in (self.labels, self.folds):
-            sha.update(np.ascontiguousarray(array).tobytes())
-        for policy, clips in sorted(self.clips.items()):
-            sha.update(policy.encode() + clips.offsets.tobytes() + clips.indices.tobytes())
+            sha.update(array.astype("<i2").tobytes())
+        for _, clips in sorted(self.clips.items()):
+            sha.update(clips.offsets.astype("<i8").tobytes() + clips.indices.astype("<i8").tobytes())
         return sha.hexdigest()
+
+
+def _joined(strings: Sequence[str]) -> bytes:
+    """Strings as bytes; no source holds a zero byte, and file names may hold bytes that are no UTF-8."""
+    return "\0".join(strings).encode("utf-8", "surrogateescape")
 
 
 @dataclass(frozen=True)
@@ -122,8 +128,7 @@ class Sample:
     n_frames: int = 1
 
 
-@dataclass(frozen=True)
-class File:
+class File(NamedTuple):
     """One file to encode; `size` is -1 where it is not on disk."""
 
     source: str
@@ -134,10 +139,11 @@ class File:
 def image_manifest(name: str, classes: Sequence[str], samples: Sequence[Sample], root: Path, **known) -> Manifest:
     """The manifest of still images: one row a distinct file, one sample a line or file.
 
-    Raises UsageError where there is no sample.
+    Raises UsageError where there is no sample, or none of the files is on disk.
     """
-    files = [[File(sample.source, _size(root / sample.source))] for sample in samples]
-    return _assemble(name, "images", classes, samples, {"image": files}, root, **known)
+    numbering = _Numbering()
+    rows = [[numbering.row(File(sample.source, size_of(root, sample.source)))] for sample in samples]
+    return _assemble(name, "images", classes, samples, numbering.files, {"image": rows}, root, **known)
 
 
 def clip_manifest(
@@ -145,27 +151,47 @@ def clip_manifest(
     classes: Sequence[str],
     samples: Sequence[Sample],
     root: Path,
-    frames_of: Callable[[Sample], Sequence[File]],
+    frames_of: Callable[[Sample, Sequence[int]], Sequence[File]],
     policies: Iterable[str] = DEFAULT_POLICIES,
     **known,
 ) -> Manifest:
     """The manifest of clips: the rows are the distinct frames that the given frame policies use.
 
-    `frames_of(sample)` lists the n_frames frames of a clip in order. Raises UsageError where there is no sample.
+    `frames_of(sample, numbers)` gives the files of the frames with some numbers. Raises UsageError where there is no
+    sample, or none of the frames is on disk.
     """
-    frames: dict[str, list[list[File]]] = {policy: [] for policy in policies}
+    numbering = _Numbering()
+    clips: dict[str, list[list[int]]] = {policy: [] for policy in policies}
     for sample in samples:
-        files = frames_of(sample)
-        for policy, used in frames.items():
-            used.append([files[k] for k in POLICIES[policy](sample.n_frames)])
-    return _assemble(name, "clips", classes, samples, frames, root, **known)
+        used = {policy: POLICIES[policy](sample.n_frames) for policy in clips}
+        numbers = sorted({number for one_policy in used.values() for number in one_policy})
+        rows = [numbering.row(file) for file in frames_of(sample, numbers)]
+        row_of = dict(zip(numbers, rows, strict=True))
+        for policy, one_policy in used.items():
+            clips[policy].append([row_of[number] for number in one_policy])
+    return _assemble(name, "clips", classes, samples, numbering.files, clips, root, **known)
 
 
 def text_manifest(name: str, classes: Sequence[str], texts: Sequence[tuple[str, int]]) -> Manifest:
     """The manifest of a prompt set: one row a distinct text, one sample a (text, class index) pair."""
     samples = [Sample(f"{classes[label]}-{k}", text, label) for k, (text, label) in enumerate(texts)]
-    files = [[File(sample.source, len(sample.source.encode()))] for sample in samples]
-    return _assemble(name, "texts", classes, samples, {"image": files}, root=None)
+    numbering = _Numbering()
+    rows = [[numbering.row(File(sample.source, len(sample.source.encode())))] for sample in samples]
+    return _assemble(name, "texts", classes, samples, numbering.files, {"image": rows}, root=None)
+
+
+class _Numbering:
+    """Gives each distinct source a row number, in order of appearance."""
+
+    def __init__(self) -> None:
+        self.files: list[File] = []
+        self._rows: dict[str, int] = {}
+
+    def row(self, file: File) -> int:
+        row = self._rows.setdefault(file.source, len(self.files))
+        if row == len(self.files):
+            self.files.append(file)
+        return row
 
 
 def _assemble(
@@ -173,47 +199,39 @@ def _assemble(
     kind: Kind,
     classes: Sequence[str],
     samples: Sequence[Sample],
-    files: dict[str, list[list[File]]],
+    files: Sequence[File],
+    clips: dict[str, list[list[int]]],
     root: Path | None,
     remarks: Iterable[str] = (),
 ) -> Manifest:
     if not samples:
-        raise UsageError(f"{name}: nothing found{f' in {root}' if root else ''}")
-    distinct = _distinct_files(files)
-    number = {file: row for row, file in enumerate(distinct)}
-    clips = {
-        policy: Clips.from_lists([[number[file] for file in used] for used in per_sample])
-        for policy, per_sample in files.items()
-    }
+        raise UsageError(f"{root or name}: {name} has no {kind} here: choose the folder or list that holds them")
+    if all(file.size == NOT_ON_DISK for file in files):
+        raise UsageError(
+            f"{root}: nothing of the {len(samples):,} {kind} of {name} is there (the first would be "
+            f"{samples[0].source}): give the folder that holds them with --root"
+        )
     return Manifest(
         name=name,
         kind=kind,
         classes=tuple(classes),
         rows=Rows(
-            sources=tuple(file.source for file in distinct),
-            sizes=np.array([file.size for file in distinct], dtype=np.int64),
-            frames=np.array([file.frame for file in distinct], dtype=np.int32),
+            sources=tuple(file.source for file in files),
+            sizes=np.array([file.size for file in files], dtype=np.int64),
+            frames=np.array([file.frame for file in files], dtype=np.int32),
         ),
         sample_ids=tuple(sample.id for sample in samples),
         labels=np.array([sample.label for sample in samples], dtype=np.int16),
         folds=np.array([sample.fold for sample in samples], dtype=np.int16),
-        clips=clips,
+        clips={policy: Clips.from_lists(rows) for policy, rows in clips.items()},
         root=str(root or ""),
         remarks=tuple(remarks),
     )
 
 
-def _distinct_files(files: dict[str, list[list[File]]]) -> list[File]:
-    """Sample by sample, the frames that any policy uses, in frame order; each file once."""
-    distinct: dict[File, None] = {}
-    for per_policy in zip(*files.values(), strict=True):
-        used = {file for one_policy in per_policy for file in one_policy}
-        distinct.update(dict.fromkeys(sorted(used, key=lambda file: (file.frame, file.source))))
-    return list(distinct)
-
-
-def _size(path: Path) -> int:
+def size_of(root: Path, source: str) -> int:
+    """Bytes of a file, -1 where it cannot be found."""
     try:
-        return path.stat().st_size
+        return os.stat(f"{root}/{source}").st_size  # noqa: PTH116 - a Path a file would cost more than asking the disk
     except OSError:
         return NOT_ON_DISK

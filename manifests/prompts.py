@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from ..errors import UsageError
-from .classes import CLASSES
+from .classes import CLASSES, class_index
 from .manifest import Manifest, text_manifest
 
 PROMPT_SETS = ("P-1", "P-2", "P-3", "P-4", "P-5")
@@ -38,7 +38,7 @@ class Instruction:
 
 
 def prompt_set(name: str, protocol: str = "released") -> PromptSet:
-    """A prompt set by name, or from a JSON file `{"class": ["prompt", …], …}`.
+    """A prompt set by name, or from a JSON file `{"class": ["prompt", …], …}` with class names or synonyms.
 
     Source: Exp-CLIP's Table A; under the paper protocol P-5 is the ten templates of the paper's appendix.
     Raises UsageError for an unknown name or a file of another form.
@@ -49,8 +49,9 @@ def prompt_set(name: str, protocol: str = "released") -> PromptSet:
             return PromptSet("P-5-paper", {c: tuple(t.format(**{"class": c}) for t in templates) for c in CLASSES})
         return PromptSet(name, {c: tuple(texts) for c, texts in _data()["released"][name].items()})
     path = Path(name)
-    if path.suffix == ".json":
-        return PromptSet(path.stem, _read_prompts(path))
+    if path.suffix.lower() == ".json":
+        taken = path.stem in (*PROMPT_SETS, "P-5-paper")
+        return PromptSet(f"{path.stem}-file" if taken else path.stem, _read_prompts(path))
     raise UsageError(f"no prompt set {name!r}: there are {', '.join(PROMPT_SETS)}, or give a .json file")
 
 
@@ -64,7 +65,7 @@ def instruction(name: str) -> Instruction:
         return Instruction(name, related[name])
     if name == "empty":
         return Instruction(name, "")
-    drawn = re.fullmatch(r"random-(\d{1,9})", name)
+    drawn = re.fullmatch(r"random-([0-9]{1,9})", name)
     if drawn:
         return Instruction(name, " ".join(random.Random(int(drawn[1])).sample(_WORDS, 8)) + ".")
     raise UsageError(f"no instruction {name!r}: there are {', '.join(related)}, empty and random-1, random-2, …")
@@ -95,18 +96,35 @@ _WORDS = [
 
 
 def _read_prompts(path: Path) -> dict[str, tuple[str, ...]]:
+    def known(pairs: list[tuple[str, object]]) -> dict[str, tuple[str, ...]]:
+        prompts: dict[str, tuple[str, ...]] = {}
+        for name, texts in pairs:
+            index = class_index(name)
+            if index is None:
+                raise UsageError(f"{path}: {name!r} is no class: write one of {', '.join(CLASSES)}")
+            if CLASSES[index] in prompts:
+                raise UsageError(f"{path}: {CLASSES[index]} occurs twice ({name!r}): put its prompts into one list")
+            if not isinstance(texts, list) or not texts or not all(_is_prompt(text) for text in texts):
+                raise UsageError(
+                    f"{path}: {name!r} needs a list of one or more prompts, each a text that is not empty"
+                )
+            prompts[CLASSES[index]] = tuple(texts)
+        return prompts
+
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        prompts = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=known)
     except OSError as error:
-        raise UsageError(f"{path}: the prompt file cannot be read ({error.strerror})") from error
-    except ValueError as error:
-        raise UsageError(f"{path}: this is no JSON ({error})") from error
-    if not isinstance(content, dict) or not content:
+        raise UsageError(f"{path}: the prompt file cannot be read ({error.strerror}): correct the path") from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{path}: this is no JSON in UTF-8 ({error}): correct it there") from error
+    if not isinstance(prompts, dict) or not prompts:
         raise UsageError(f'{path}: expected {{"class": ["prompt", …], …}}')
-    for name, texts in content.items():
-        if not isinstance(texts, list) or not texts or not all(isinstance(t, str) and t.strip() for t in texts):
-            raise UsageError(f"{path}: {name!r} needs a list of one or more prompts")
-    return {name: tuple(texts) for name, texts in content.items()}
+    return prompts
+
+
+def _is_prompt(text: object) -> bool:
+    """Zero bytes and lone surrogates, which JSON can spell, are no text that can be stored."""
+    return isinstance(text, str) and bool(text.strip()) and not re.search("[\0\ud800-\udfff]", text)
 
 
 @cache

@@ -1,63 +1,69 @@
 """From folders and list files to manifests.
 
 Three forms are read: an image folder (`<class>/*`), a plain folder of images without labels, and a list file with
-lines `path n_frames label`. Nothing that a list names may lie outside the root.
+lines `path n_frames label`. Nothing that a list names may lie outside the root. Links on the user's own disk are
+followed, hidden files are not looked at, and everything else that is left out is a remark.
 """
 
-import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from ..errors import UsageError
 from .classes import CLASSES, class_index, smallest_class_set
+from .disk import folders_in, frames_in, is_image_name, kind_of, walk
 from .frames import DEFAULT_POLICIES
-from .manifest import NO_FOLD, NO_LABEL, NOT_ON_DISK, File, Manifest, Sample, clip_manifest, image_manifest
+from .manifest import NO_FOLD, NO_LABEL, NOT_ON_DISK, File, Manifest, Sample, clip_manifest, image_manifest, size_of
 
-IMAGE_SUFFIXES = frozenset(
-    [".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm", ".jp2"]
-)
-
-
-def is_image_name(name: str) -> bool:
-    return PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES
+MAX_FRAMES = 1_000_000
+"""More frames than any clip has; a list that says more is wrong."""
+_HEAD_BYTES = 65536
 
 
 def looks_like_image_folder(root: Path) -> bool:
-    """True where at least one folder below the root is named after a class and none of the images lie beside it."""
-    entries = _visible(root)
-    folders = [entry.name for entry in entries if entry.is_dir()]
-    images = [entry.name for entry in entries if entry.is_file() and is_image_name(entry.name)]
-    return not images and any(class_index(name) is not None for name in folders)
+    """True where a folder below the root is named after a class, or all of them by class indices."""
+    folders = folders_in(root)
+    indices = [class_index(folder) is not None for folder in folders if folder.isdigit()]
+    words = [class_index(folder) is not None for folder in folders if not folder.isdigit()]
+    return any(words) or (not words and bool(indices) and all(indices))
 
 
 def read_image_folder(name: str, root: Path, classes: Sequence[str] | None = None, subset: str = "") -> Manifest:
     """Labelled images in one folder a class: `<root>/<subset>/<class name, synonym or index>/**/image`.
 
-    Raises UsageError for a folder that names no class of the data set.
+    Images beside the class folders have no label. Raises UsageError for a folder that names no class of the data set.
     """
-    folders = sorted(entry.name for entry in _visible(root / subset) if entry.is_dir())
-    labels = {folder: _folder_label(folder, folders, root / subset) for folder in folders}
+    place = root / subset
+    folders = folders_in(place)
+    labels = {folder: _folder_label(folder, folders, place) for folder in folders}
+    if not labels:
+        raise UsageError(f"{place}: there is no class folder: make one a class ({', '.join(classes or CLASSES)})")
     classes = classes or smallest_class_set(list(labels.values()))
-    samples: list[Sample] = []
-    remarks: list[str] = []
-    for folder, label in sorted(labels.items(), key=lambda item: (item[1], item[0])):
+    for folder, label in labels.items():
         if label >= len(classes):
             raise UsageError(
-                f"{root / subset / folder}: {name} has {len(classes)} classes "
+                f"{place / folder}: {name} has {len(classes)} classes "
                 f"and {CLASSES[label]} is not one of them: remove the folder"
             )
-        images, others = _walk(root, PurePosixPath(subset) / folder)
-        samples += [Sample(source, source, label) for source in images]
-        remarks += _left_out(others)
+    images, remarks = walk(root, subset)
+    depth = len(PurePosixPath(subset).parts)
+    of_images = [source.split("/")[depth:] for source in images]
+    used = {parts[0] for parts in of_images if len(parts) > 1}
+    remarks += [f"{folder}: the class folder holds no image" for folder in folders if folder not in used]
+    beside = [source for source, parts in zip(images, of_images, strict=True) if len(parts) == 1]
+    if beside:
+        remarks.append(f"{len(beside)} images beside the class folders have no label (first: {beside[0]})")
+    samples = [
+        Sample(source, source, labels[parts[0]] if len(parts) > 1 else NO_LABEL)
+        for source, parts in zip(images, of_images, strict=True)
+    ]
     return image_manifest(name, classes, samples, root, remarks=remarks)
 
 
 def read_plain_folder(name: str, root: Path, subset: str = "") -> Manifest:
     """Every image below `<root>/<subset>`, without labels, in code-point order of the relative paths."""
-    images, others = _walk(root, PurePosixPath(subset))
-    samples = [Sample(source, source) for source in images]
-    return image_manifest(name, (), samples, root, remarks=_left_out(others))
+    images, remarks = walk(root, subset)
+    return image_manifest(name, (), [Sample(source, source) for source in images], root, remarks=remarks)
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,10 @@ class ListForm:
     """What precedes the part of each path that counts, such as "DFEW_Frame_Face/"."""
     below: str = ""
     """Folder below the root in which that part lies."""
+    separator: str | None = None
+    """What parts the fields of a line; None is white space."""
+    header: str = ""
+    """A first line that is no sample."""
 
 
 def read_list_files(
@@ -83,53 +93,73 @@ def read_list_files(
     """Samples of one or more (list file, fold) pairs with lines `path n_frames label`.
 
     Lines are parsed from the right, so that paths may hold spaces. The number of frames comes from the list: fewer
-    files on disk are rows that fail, more are a remark. Raises UsageError with file and line for what cannot be read.
+    files on disk are rows that fail, more are a remark. Raises UsageError with file and line for what cannot be
+    read, and where nothing of what the lists name is on disk.
     """
     form = form or ListForm()
     samples = [sample for path, fold in lists for sample in _read_list(path, fold, form, classes)]
     classes = classes or smallest_class_set([sample.label for sample in samples])
-    are_images = [is_image_name(sample.source) for sample in samples]
-    if any(are_images) and not all(are_images):
-        folder = samples[are_images.index(False)].source
-        raise UsageError(f"{lists[0][0]}: images and clip folders are mixed (for example {folder})")
-    if all(are_images):
+    images = [sample for sample in samples if is_image_name(sample.source)]
+    if images and len(images) < len(samples):
+        clip = next(sample.source for sample in samples if not is_image_name(sample.source))
+        raise UsageError(
+            f"{lists[0][0]}: images and clip folders are mixed ({images[0].source}, {clip}): make a list for each"
+        )
+    if images:
         return image_manifest(name, classes, samples, root)
-    remarks: list[str] = []
-    return clip_manifest(name, classes, samples, root, _frame_lister(root, remarks.append), policies, remarks=remarks)
+    return _clips(name, classes, samples, root, policies)
 
 
 def read_name_label_list(
     name: str,
     root: Path,
-    list_file: Path,
+    lists: Sequence[tuple[Path, int]],
     classes: Sequence[str],
     source_of: Callable[[str], str | None],
     form: ListForm,
+    policies: Iterable[str] | None = None,
 ) -> Manifest:
-    """Images from lines `name label`, as RAF-DB distributes them; `source_of(name)` is None for other splits."""
+    """Samples from lines `name label`, the form in which RAF-DB and DFEW are distributed.
+
+    `source_of(name)` is the path below the root, None for a sample of another split. With frame policies the samples
+    are clips, of as many frames as there are on disk. Raises UsageError as `read_list_files` does.
+    """
     samples = []
-    for number, line in _lines(list_file):
-        image, _, word = line.rpartition(" ")
-        source = source_of(image)
-        if source is not None:
-            where = f"{list_file}:{number}"
-            samples.append(Sample(source, _inside(source, where), _label(word, form, classes, where)))
-    return image_manifest(name, classes, samples, root)
+    for path, fold in lists:
+        for where, line in _lines(path, form.header):
+            parts = line.rsplit(form.separator, maxsplit=1)
+            if len(parts) != 2:
+                raise UsageError(f"{where}: expected `name{form.separator or ' '}label`, found {line!r}")
+            source = source_of(parts[0].strip())
+            if source is not None:
+                source = _inside(source, where)
+                label = _label(parts[1].strip(), form, classes, where)
+                n_frames = 1 if policies is None else max(1, len(frames_in(root, source)[0]))
+                samples.append(Sample(source, source, label, fold or NO_FOLD, n_frames))
+    if policies is None:
+        return image_manifest(name, classes, samples, root)
+    return _clips(name, classes, samples, root, policies)
 
 
 def _read_list(path: Path, fold: int, form: ListForm, classes: Sequence[str] | None) -> list[Sample]:
     samples = []
-    for number, line in _lines(path):
-        where = f"{path}:{number}"
-        parts = line.rsplit(maxsplit=2)
+    for where, line in _lines(path, form.header):
+        parts = line.rsplit(form.separator, maxsplit=2)
         if len(parts) != 3 or not (parts[1].isascii() and parts[1].isdigit()):
             raise UsageError(f"{where}: expected `path n_frames label`, found {line!r}")
-        if int(parts[1]) < 1:
-            raise UsageError(f"{where}: a clip has at least one frame, found {parts[1]}")
-        source = _below(parts[0], form, where)
+        source = _inside(_below(parts[0], form, where), where)
         label = _label(parts[2], form, classes, where)
-        samples.append(Sample(source, source, label, fold or NO_FOLD, int(parts[1])))
+        samples.append(Sample(source, source, label, fold or NO_FOLD, _frame_count(parts[1], source, where)))
     return samples
+
+
+def _frame_count(digits: str, source: str, where: str) -> int:
+    count = int(digits) if len(digits) <= len(str(MAX_FRAMES)) else MAX_FRAMES + 1
+    if not 1 <= count <= MAX_FRAMES:
+        raise UsageError(f"{where}: a clip has 1 to {MAX_FRAMES:,} frames, found {digits[:20]}: correct the line")
+    if count > 1 and is_image_name(source):
+        raise UsageError(f"{where}: an image has 1 frame, found {digits}: correct the line, or name a clip's folder")
+    return count
 
 
 def _below(path: str, form: ListForm, where: str) -> str:
@@ -138,22 +168,23 @@ def _below(path: str, form: ListForm, where: str) -> str:
     if form.after:
         _, found, path = path.rpartition(form.after)
         if not found:
-            raise UsageError(f"{where}: the path holds no {form.after!r}")
-    return _inside(str(PurePosixPath(form.below) / path) if form.below else path, where)
+            raise UsageError(f"{where}: the path holds no {form.after!r}: is this the list of another data set?")
+    return f"{form.below}/{path}" if form.below and not path.startswith("/") else path
 
 
 def _inside(path: str, where: str) -> str:
-    parts = PurePosixPath(path).parts
-    if not parts or path.startswith("/") or ".." in parts or "\0" in path or (len(path) > 1 and path[1] == ":"):
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    if not parts or path.startswith("/") or ".." in parts or "\0" in path or path[1:2] == ":":
         raise UsageError(f"{where}: {path!r} does not lie below the root: make it relative, without `..`")
-    return str(PurePosixPath(*parts))
+    return "/".join(parts)
 
 
 def _label(word: str, form: ListForm, classes: Sequence[str] | None, where: str) -> int:
     if form.labels is not None:
         name = form.labels.get(word)
         if name is None:
-            raise UsageError(f"{where}: label {word!r} is none of {', '.join(form.labels)}")
+            own = ", ".join(f"{number} ({name})" for number, name in form.labels.items())
+            raise UsageError(f"{where}: label {word!r} is none of the data set's own: write {own}")
         return CLASSES.index(name)
     label = NO_LABEL if word == "-1" else class_index(word)
     if label is None or label >= len(classes or CLASSES):
@@ -162,17 +193,6 @@ def _label(word: str, form: ListForm, classes: Sequence[str] | None, where: str)
             f"an index 0 … {len(classes or CLASSES) - 1}, or -1 for none"
         )
     return label
-
-
-def _lines(path: Path) -> list[tuple[int, str]]:
-    try:
-        text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
-    except OSError as error:
-        raise UsageError(f"{path}: the list file cannot be read ({error.strerror})") from error
-    if "\0" in text:
-        raise UsageError(f"{path}: this is no list file (it holds zero bytes)")
-    lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1)]
-    return [(number, line) for number, line in lines if line]
 
 
 def _folder_label(folder: str, folders: Sequence[str], root: Path) -> int:
@@ -189,63 +209,42 @@ def _folder_label(folder: str, folders: Sequence[str], root: Path) -> int:
     return label
 
 
-def _frame_lister(root: Path, remark: Callable[[str], None]) -> Callable[[Sample], list[File]]:
-    """Lists the n_frames frames of a clip; what the list promises and the disk lacks has size -1."""
+def _clips(
+    name: str, classes: Sequence[str], samples: Sequence[Sample], root: Path, policies: Iterable[str]
+) -> Manifest:
+    """The manifest of clips; a frame that the list promises and the disk lacks keeps its place with size -1."""
+    remarks: list[str] = []
 
-    def frames_of(sample: Sample) -> list[File]:
-        try:
-            with os.scandir(root / sample.source) as entries:
-                found = sorted(
-                    (entry.name, entry.stat().st_size)
-                    for entry in entries
-                    if not entry.name.startswith(".") and is_image_name(entry.name) and entry.is_file()
-                )
-        except OSError:
-            found = []
-        if len(found) > sample.n_frames:
-            remark(f"{sample.source}: {len(found)} frames on disk, the list says {sample.n_frames}")
-        files = [File(f"{sample.source}/{name}", size, k) for k, (name, size) in enumerate(found[: sample.n_frames])]
-        missing = range(len(files), sample.n_frames)
-        return files + [
-            File(f"{sample.source}/<frame {k + 1} of {sample.n_frames}>", NOT_ON_DISK, k) for k in missing
-        ]
+    def frames_of(sample: Sample, numbers: Sequence[int]) -> list[File]:
+        names, trouble = frames_in(root, sample.source)
+        if trouble:
+            remarks.append(f"{sample.source}: the folder cannot be read ({trouble})")
+        if len(names) > sample.n_frames:
+            remarks.append(f"{sample.source}: {len(names)} frames on disk, the list says {sample.n_frames}")
+        return [_frame(root, sample, names, number) for number in numbers]
 
-    return frames_of
+    return clip_manifest(name, classes, samples, root, frames_of, policies, remarks=remarks)
 
 
-def _visible(folder: Path) -> list[os.DirEntry[str]]:
+def _frame(root: Path, sample: Sample, names: Sequence[str], number: int) -> File:
+    if number >= len(names):
+        return File(f"{sample.source}/<frame {number + 1} of {sample.n_frames}>", NOT_ON_DISK, number)
+    source = f"{sample.source}/{names[number]}"
+    return File(source, size_of(root, source), number)
+
+
+def _lines(path: Path, header: str = "") -> Iterator[tuple[str, str]]:
+    """The lines of a list file that are not empty, each with where it is; file names may hold any bytes."""
+    if kind_of(path) != "file":
+        raise UsageError(f"{path}: the list file is missing or no ordinary file: put the list there")
     try:
-        with os.scandir(folder) as entries:
-            return [entry for entry in entries if not entry.name.startswith((".", "__MACOSX"))]
-    except NotADirectoryError as error:
-        raise UsageError(f"{folder}: this is a file, a folder is needed") from error
+        with path.open("rb") as file:
+            is_text = b"\0" not in file.read(_HEAD_BYTES)
+        text = path.read_text(encoding="utf-8-sig", errors="surrogateescape") if is_text else "\0"
     except OSError as error:
-        raise UsageError(f"{folder}: the folder cannot be read ({error.strerror})") from error
-
-
-def _walk(root: Path, below: PurePosixPath) -> tuple[list[str], list[str]]:
-    """Relative paths of (images, other files) below a folder, in code-point order; links are followed once."""
-    images: list[str] = []
-    others: list[str] = []
-    seen: set[tuple[int, int]] = set()
-    waiting = [below]
-    while waiting:
-        folder = waiting.pop()
-        status = (root / folder).stat() if (root / folder).is_dir() else None
-        if status is not None and (status.st_dev, status.st_ino) in seen:
-            continue
-        if status is not None:
-            seen.add((status.st_dev, status.st_ino))
-        for entry in _visible(root / folder):
-            path = folder / entry.name
-            if entry.is_dir():
-                waiting.append(path)
-            else:
-                (images if is_image_name(entry.name) else others).append(str(path))
-    return sorted(images), sorted(others)
-
-
-def _left_out(others: Sequence[str]) -> list[str]:
-    if not others:
-        return []
-    return [f"{len(others)} files are no images by their name and were left out (first: {others[0]})"]
+        raise UsageError(f"{path}: the list file cannot be read ({error.strerror})") from error
+    if "\0" in text:
+        raise UsageError(f"{path}: this is no list file (it holds zero bytes): give a folder, or a list in UTF-8")
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip() and not (number == 1 and line.strip() == header):
+            yield f"{path}:{number}", line.strip()

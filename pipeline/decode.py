@@ -46,7 +46,8 @@ class Decoder:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        """Leave no thread behind: what is being decoded ends, what is waiting does not begin."""
+        self._pool.shutdown(cancel_futures=True)
 
     def batches(self, task: Task) -> Iterator[Batch]:
         """The batches of the next task whose images are needed."""

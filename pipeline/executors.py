@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..cache.cache import Cache
-from ..cache.store import FeatureStore
 from ..errors import UsageError
 from .events import Emit, nobody
 from .plan import Plan, Request
@@ -68,6 +67,6 @@ def run_plan(
             cache.save_manifest(request.manifest)
     for line in plan.lines:
         if line.to_do:
-            FeatureStore.create(cache.store_path(line.header), line.header)
+            cache.create_store(line.header)
     if plan.tasks:
         EXECUTORS[executor](plan, options, emit)

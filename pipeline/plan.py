@@ -1,14 +1,15 @@
 """From a request to the tasks that are missing. Nothing is computed and nothing is written here."""
 
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 from ..cache.cache import TEXT, Cache
+from ..cache.header import Header
 from ..cache.keys import store_key
 from ..cache.receipts import Receipt
-from ..cache.store import FeatureStore, Header
 from ..encoders.node import Node
 from ..manifests.manifest import Manifest
 
@@ -105,7 +106,14 @@ class Plan:
 
     @property
     def rows(self) -> int:
+        """Rows to encode, summed over stores."""
         return sum(task.rows for task in self.tasks)
+
+    @property
+    def seconds(self) -> float | None:
+        """Estimated time; None where some encoder has not been timed on this device yet."""
+        known = [line.seconds for line in self.lines if line.seconds is not None]
+        return sum(known) if len(known) == len(self.lines) else None
 
 
 def header_of(manifest: Manifest, node: Node) -> Header:
@@ -129,9 +137,9 @@ def header_of(manifest: Manifest, node: Node) -> Header:
 
 def make_plan(cache: Cache, requests: Iterable[Request], portion: Portion, device: str) -> Plan:
     """What is cached, what is missing, and the tasks that would make it."""
-    lines: list[Line] = []
+    stores: list[tuple[_State, int]] = []
     tasks: list[Task] = []
-    for request in requests:
+    for request in _distinct(requests):
         states = {
             node.digest: _State(cache, header_of(request.manifest, node), node) for node in _with_parents(request)
         }
@@ -141,10 +149,18 @@ def make_plan(cache: Cache, requests: Iterable[Request], portion: Portion, devic
         for digest, state in states.items():
             to_do = sum(task.stop - job.start for task in new for job in task.jobs if job.node.digest == digest)
             if to_do or digest in asked:
-                lines.append(
-                    Line(state.header, state.node, state.done, to_do, _estimate(cache, state, to_do, device))
-                )
+                stores.append((state, to_do))
+    speeds = _seconds_a_row(cache, device) if tasks else {}
+    lines = [
+        Line(state.header, state.node, state.done, to_do, _estimate(speeds.get(state.node.digest), to_do))
+        for state, to_do in stores
+    ]
     return Plan(tuple(lines), tuple(tasks))
+
+
+def _distinct(requests: Iterable[Request]) -> list[Request]:
+    """Requests without repetitions: the same data set may have been named twice."""
+    return list({(one.manifest.digest, *(node.digest for node in one.nodes)): one for one in requests}.values())
 
 
 class _State:
@@ -154,7 +170,7 @@ class _State:
         self.header = header
         self.node = node
         self.path = cache.store_path(header)
-        store = FeatureStore(self.path, header) if self.path.exists() else None
+        store = cache.open_store(header)
         self.receipts: dict[int, Receipt] = store.receipts.read() if store else {}
 
     @property
@@ -203,17 +219,19 @@ def _jobs(request: Request, states: dict[str, _State], shard: int, stop: int) ->
     return tuple(jobs.values())
 
 
-def _estimate(cache: Cache, state: _State, to_do: int, device: str) -> float | None:
-    """Seconds for some rows, at the speed that the receipts of this encoder on this device tell."""
-    if not to_do:
+def _seconds_a_row(cache: Cache, device: str) -> dict[str, float]:
+    """What the receipts of each encoder, by its digest, tell of its speed on a device."""
+    rows: Counter[str] = Counter()
+    seconds: dict[str, float] = defaultdict(float)
+    for store in cache.stores():
+        for receipt in store.receipts.read().values():
+            if receipt.device == device:
+                rows[store.header.encoder_digest] += receipt.rows
+                seconds[store.header.encoder_digest] += sum(receipt.seconds.values())
+    return {digest: seconds[digest] / count for digest, count in rows.items()}
+
+
+def _estimate(seconds_a_row: float | None, rows: int) -> float | None:
+    if not rows:
         return 0.0
-    receipts: Sequence[Receipt] = [
-        receipt
-        for store in cache.stores()
-        if store.header.encoder_digest == state.node.digest
-        for receipt in store.receipts.read().values()
-        if receipt.device == device
-    ]
-    rows = sum(receipt.rows for receipt in receipts)
-    seconds = sum(sum(receipt.seconds.values()) for receipt in receipts)
-    return to_do * seconds / rows if rows else None
+    return None if seconds_a_row is None else seconds_a_row * rows

@@ -1,10 +1,13 @@
 """Run a plan on Dask: one task a shard group, encoders loaded once a worker, receipts travel and features do not."""
 
+import logging
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from dask.distributed import Client, LocalCluster, as_completed
+import dask.config
+from dask.distributed import Client, Future, LocalCluster, as_completed
 
 from ..cache.receipts import Receipt
 from ..encoders.node import Encoder, Node
@@ -15,14 +18,21 @@ from .executors import RunOptions
 from .plan import Plan, Task
 from .work import encode_task
 
-_CONNECT_SECONDS = 20
+_CONNECT_SECONDS = 10
+_DECODING_THREADS = 2
 
 _loaded: dict[tuple[str, str], Encoder] = {}
 """The encoders of this worker process, by encoder digest and device."""
+_loading = threading.Lock()
+"""A worker may run several tasks at once; they share its encoders."""
 
 
 def run(plan: Plan, options: RunOptions, emit: Emit) -> None:
-    """Run the tasks on a local cluster, or on the one whose scheduler's address is given."""
+    """Run the tasks on a local cluster, or on the one whose scheduler's address is given.
+
+    A task whose worker dies is given to another one by Dask; a task that fails is not repeated. Raises ExpclipError
+    for the first failure, UsageError where no scheduler answers; what runs is cancelled then.
+    """
     with _client(options, len(plan.tasks)) as client:
         futures = {
             client.submit(_run_task, task, options.device, options.rows_a_batch, pure=False): task
@@ -31,7 +41,7 @@ def run(plan: Plan, options: RunOptions, emit: Emit) -> None:
         try:
             for future in as_completed(futures):
                 task = futures[future]
-                receipts: list[Receipt] = _result(future, task)
+                receipts = _result(future, task)
                 emit(RowsEncoded(task.rows))
                 for job, receipt in zip(task.jobs, receipts, strict=True):
                     emit(ShardFinished(task.dataset, job.store.name, receipt))
@@ -41,21 +51,22 @@ def run(plan: Plan, options: RunOptions, emit: Emit) -> None:
 
 def _run_task(task: Task, device: str, batch_size: int) -> list[Receipt]:
     """On a worker: decode and encode one shard group."""
+    with Decoder([task], batch_size, _DECODING_THREADS) as decoder:
+        return encode_task(task, decoder.batches(task), lambda node: _load(node, device), device, batch_size, nobody)
 
-    def load(node: Node) -> Encoder:
+
+def _load(node: Node, device: str) -> Encoder:
+    with _loading:
         key = (node.digest, device)
         if key not in _loaded:
             _loaded[key] = node.load(device)
         return _loaded[key]
 
-    with Decoder([task], batch_size, workers=2) as decoder:
-        return encode_task(task, decoder.batches(task), load, device, batch_size, nobody)
 
-
-def _result(future, task: Task) -> list[Receipt]:
+def _result(future: Future, task: Task) -> list[Receipt]:
     try:
         return future.result()
-    except (ExpclipError, OSError):
+    except ExpclipError:
         raise
     except Exception as error:
         raise ExpclipError(
@@ -73,28 +84,26 @@ def _client(options: RunOptions, tasks: int) -> Iterator[Client]:
             raise UsageError(f"--scheduler {options.scheduler}: no Dask scheduler answers ({error})") from error
         with client:
             yield client
-        return
-    workers = min(options.workers or 2, max(tasks, 1))
+    else:
+        with _local_cluster(min(options.workers or 2, max(tasks, 1))) as cluster, Client(cluster) as client:
+            yield client
+
+
+def _local_cluster(workers: int) -> LocalCluster:
+    """Worker processes on this machine, which together use as many threads as there are cores."""
     threads = max(1, (os.cpu_count() or 1) // workers)
-    environment = {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
-    with (
-        _environment(environment),
-        LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address="", silence_logs=50) as cluster,
-        Client(cluster) as client,
-    ):
-        yield client
-
-
-@contextmanager
-def _environment(variables: dict[str, str]) -> Iterator[None]:
-    """Worker processes inherit these, so that together they use as many threads as there are cores."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
+    environment = {f"{library}_NUM_THREADS": threads for library in ("OMP", "MKL", "OPENBLAS")}
     try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        with dask.config.set({"distributed.nanny.pre-spawn-environ": environment}):
+            return LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                memory_limit=0,  # the models take most of it, and Dask would only kill its workers at a limit
+                dashboard_address="127.0.0.1:0",
+                silence_logs=logging.CRITICAL,
+            )
+    except RuntimeError as error:
+        raise ExpclipError(
+            f"the Dask workers did not start ({error}): a script that uses them must make its calls "
+            f"under `if __name__ == '__main__':`"
+        ) from error

@@ -2,8 +2,8 @@
 
 import platform
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -26,16 +26,18 @@ def encode_task(
     """Run a task: images first, then what is computed from query tokens or texts.
 
     `batches` are the decoded images of the task, in order. Raises ExpclipError where an encoder gives NaN, values
-    beyond float16, or the same features for different inputs; nothing of such a shard is written.
+    beyond float16, or the same features for different inputs; nothing of the task is written then.
     """
     work = {job.node.digest: _ShardWork(task, job) for job in task.jobs}
-    failed = _encode_pixels(task, batches, work, load, emit)
+    _encode_pixels(task, batches, work, load, emit)
     for job in task.jobs:
         if job.node.input != "pixels":
-            failed = _encode_derived(task, job, work, load, batch_size, emit) | failed
+            _encode_derived(task, job, work, load, batch_size, emit)
+    for shard in work.values():
+        shard.refuse_constant()
     receipts = []
     for shard in work.values():
-        receipt = shard.write(failed, device=device, batch_size=batch_size, versions=_versions())
+        receipt = shard.write(device=device, batch_size=batch_size, versions=_versions())
         emit(ShardFinished(task.dataset, shard.store.path.name, receipt))
         receipts.append(receipt)
     return receipts
@@ -51,10 +53,14 @@ class _ShardWork:
         self.store = FeatureStore.open(job.store)
         header = self.store.header
         self.values = np.full((task.stop - task.first, *header.row_shape), np.nan, dtype=header.dtype)
+        self.failed: dict[int, str] = {}
+        """Why rows have no features, by row number."""
+        self.seconds = {"read": 0.0, "infer": 0.0}
         if job.start > task.first:
-            self.values[: job.start - task.first] = self.store.read(range(task.first, job.start))
-        self.earlier = [row for row in self.store.failed_rows() if task.first <= row.row < job.start]
-        self.seconds = {"read": 0.0, "infer": 0.0, "write": 0.0}
+            done, receipt = _finished(self.store, task, job.start)
+            self.values[: len(done)] = done
+            self.failed = _failed_before(receipt, job.start)
+            self.seconds |= receipt.seconds
         self._example: Any = None
         self._inputs_differ = False
 
@@ -63,23 +69,36 @@ class _ShardWork:
         if not len(rows):
             return
         self._compare(inputs)
-        with self._timed("infer"):
-            features = encoder(inputs)
+        started = time.perf_counter()
+        features = encoder(inputs)
+        self.seconds["infer"] += time.perf_counter() - started
         self.values[rows - self.task.first] = self._checked(features, rows)
 
-    def write(self, failed: dict[int, str], **circumstances: Any) -> Receipt:
-        self._refuse_constant()
-        new = [FailedRow(row, self.task.sources[row - self.task.first], failed[row]) for row in sorted(failed)]
-        failures = (*self.earlier, *(row for row in new if row.row >= self.start))
-        started = time.perf_counter()
-        receipt = self.store.write_shard(
-            self.task.shard, self.values, failures, seconds=self.seconds, **circumstances
+    def fail(self, errors: dict[int, str]) -> None:
+        """Note why rows cannot be encoded; those that were done earlier stay as they are."""
+        self.failed |= {row: why for row, why in errors.items() if row >= self.start}
+
+    def write(self, **circumstances: Any) -> Receipt:
+        failed = tuple(
+            FailedRow(row, self.task.sources[row - self.task.first], self.failed[row]) for row in sorted(self.failed)
         )
-        self.seconds["write"] += time.perf_counter() - started
-        return receipt
+        return self.store.write_shard(self.task.shard, self.values, failed, self.seconds, **circumstances)
+
+    def refuse_constant(self) -> None:
+        """Raise ExpclipError where different inputs gave the same features."""
+        encoded = self.values[self.start - self.task.first :].reshape(self.task.stop - self.start, -1)
+        encoded = encoded[np.isfinite(encoded[:, 0])]
+        if self._inputs_differ and (encoded == encoded[0]).all():
+            raise ExpclipError(
+                f"{self.node.label} gave the same features for different inputs (shard {self.task.shard} of "
+                f"{self.task.dataset}); the shard is not written. The weights or the configuration are wrong"
+            )
 
     def _checked(self, features: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Features in the stored number format. Raises ExpclipError where they are no finite numbers in it."""
+        expected = (len(rows), *self.values.shape[1:])
+        if features.shape != expected:
+            raise ExpclipError(f"{self.node.label} gave features of shape {features.shape}, not {expected}")
         with np.errstate(over="ignore"):
             stored = features.astype(self.values.dtype)
         if not np.isfinite(stored).all():
@@ -97,56 +116,37 @@ class _ShardWork:
         """Note whether any two inputs differ."""
         if self._inputs_differ:
             return
+        self._example = self._example if self._example is not None else inputs[0]
         if isinstance(inputs, list):
-            self._example = self._example if self._example is not None else inputs[0]
             self._inputs_differ = any(text != self._example for text in inputs)
         else:
-            self._example = self._example if self._example is not None else inputs[0]
             self._inputs_differ = bool((inputs != self._example).any())
 
-    def _refuse_constant(self) -> None:
-        encoded = self.values[self.start - self.task.first :].reshape(self.task.stop - self.start, -1)
-        encoded = encoded[np.isfinite(encoded).all(axis=1)]
-        if self._inputs_differ and (encoded == encoded[0]).all():
-            raise ExpclipError(
-                f"{self.node.label} gave the same features for different inputs (shard {self.task.shard} of "
-                f"{self.task.dataset}); the shard is not written. The weights or the configuration are wrong"
-            )
 
-    @contextmanager
-    def _timed(self, what: str) -> Iterator[None]:
-        started = time.perf_counter()
-        yield
-        self.seconds[what] += time.perf_counter() - started
-
-
-def _encode_pixels(
-    task: Task, batches: Iterable[Batch], work: dict[str, _ShardWork], load: Load, emit: Emit
-) -> dict[int, str]:
-    """Feed each decoded batch to all encoders that take pixels; returns why rows failed."""
-    failed: dict[int, str] = {}
+def _encode_pixels(task: Task, batches: Iterable[Batch], work: dict[str, _ShardWork], load: Load, emit: Emit) -> None:
+    """Feed each decoded batch to all encoders that take pixels."""
     asked = time.perf_counter()
     for batch in batches:
         waited = (time.perf_counter() - asked) / len(task.pixel_jobs)
-        failed |= batch.errors
         for job in task.pixel_jobs:
             shard = work[job.node.digest]
             shard.seconds["read"] += waited
+            shard.fail(batch.errors)
             new = batch.rows >= job.start
             if new.any():
                 assert job.node.squash is not None
                 shard.encode(load(job.node), batch.rows[new], batch.pixels[job.node.squash.size][new])
             emit(RowsEncoded(int(new.sum()) + sum(row >= job.start for row in batch.errors)))
         asked = time.perf_counter()
-    return failed
 
 
 def _encode_derived(
     task: Task, job: Job, work: dict[str, _ShardWork], load: Load, batch_size: int, emit: Emit
-) -> dict[int, str]:
-    """Encode texts, or query tokens exactly as they are stored; returns the failed rows of the input."""
+) -> None:
+    """Encode texts, or query tokens exactly as they are stored."""
     shard = work[job.node.digest]
-    inputs, failed = (task.sources, {}) if job.parent_store is None else _stored(task, job, work)
+    inputs, failed = (task.sources, {}) if job.parent_store is None else _parent_features(task, job, work)
+    shard.fail(failed)
     for start in range(job.start, task.stop, batch_size):
         stop = min(start + batch_size, task.stop)
         rows = np.array([row for row in range(start, stop) if row not in failed], dtype=np.int64)
@@ -154,23 +154,33 @@ def _encode_derived(
         batch = inputs[offsets] if isinstance(inputs, np.ndarray) else [inputs[k] for k in offsets]
         shard.encode(load(job.node), rows, batch)
         emit(RowsEncoded(stop - start))
-    return failed
 
 
-def _stored(task: Task, job: Job, work: dict[str, _ShardWork]) -> tuple[np.ndarray, dict[int, str]]:
-    """The parent's features of the task's rows in the stored number format, and its failed rows."""
+def _parent_features(task: Task, job: Job, work: dict[str, _ShardWork]) -> tuple[np.ndarray, dict[int, str]]:
+    """The parent's features of the task's rows in the stored number format, and why rows have none."""
     assert job.node.parent is not None and job.parent_store is not None
     made_now = work.get(job.node.parent.digest)
     if made_now:
-        values, known = made_now.values, made_now.earlier
-    else:
-        parent = FeatureStore.open(job.parent_store)
-        values, known = parent.read(range(task.first, task.stop)), parent.failed_rows()
-    why = {row.row: row.error for row in known}
-    unreadable = np.flatnonzero(np.isnan(values.reshape(len(values), -1)[:, 0])) + task.first
-    return values, {row: why.get(row, "the image failed") for row in unreadable.tolist()}
+        return made_now.values, made_now.failed
+    values, receipt = _finished(FeatureStore.open(job.parent_store), task, task.stop)
+    return values, _failed_before(receipt, task.stop)
 
 
+def _finished(store: FeatureStore, task: Task, stop: int) -> tuple[np.ndarray, Receipt]:
+    """What a store holds of the task's rows before `stop`, and the receipt for it."""
+    receipt = store.receipts.get(task.shard)
+    if receipt is None or receipt.rows < stop - task.first:
+        raise ExpclipError(
+            f"{store.path}: shard {task.shard} was taken away while this run went on: run the command again"
+        )
+    return store.read(range(task.first, stop)), receipt
+
+
+def _failed_before(receipt: Receipt, stop: int) -> dict[int, str]:
+    return {row.row: row.error for row in receipt.failed if row.row < stop}
+
+
+@cache
 def _versions() -> dict[str, str]:
     packages = ("expclip", "torch", "open_clip_torch", "transformers", "pillow", "numpy", "zarr")
     return {package: version(package) for package in packages} | {"python": platform.python_version()}

@@ -1,13 +1,11 @@
-"""One record a scored combination, and the files that hold them."""
+"""What is scored, what is predicted, and what the scores are."""
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from ..manifests.manifest import Manifest
 from .metrics import recalls, uar, war
 
 MEAN = "mean"
@@ -87,39 +85,18 @@ def mean_over_folds(folds: Sequence[Score]) -> Score:
     )
 
 
-def as_row(score: Score) -> dict[str, Any]:
-    """One row of `scores.csv`: UAR and WAR in percent, recalls in 0 … 1."""
-    of = score.of
-    return {
-        "dataset": of.dataset,
-        "fold": score.fold,
-        "backbone": of.backbone,
-        "head": of.head,
-        "head_id": of.head_id,
-        "objective": of.objective,
-        "instruction": of.instruction,
-        "seed": "" if of.seed is None else of.seed,
-        "prompts": of.prompts,
-        "ensemble": of.ensemble,
-        "protocol": of.protocol,
-        "frames": of.frames,
-        "untrained": of.untrained,
-        "n": score.n,
-        "n_failed": score.n_failed,
-        "uar": round(score.uar, 4),
-        "war": round(score.war, 4),
-        **{f"recall_{name}": _rounded(value) for name, value in zip(score.classes, score.recall, strict=True)},
-    }
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """What one combination predicts for the samples that could be scored."""
 
+    of: Combination
+    manifest: Manifest
+    samples: np.ndarray
+    """(n,) sample numbers in the manifest."""
+    similarity: np.ndarray
+    """(n, classes) cosines, averaged over the prompts of each class."""
 
-def _rounded(value: float) -> float | str:
-    return "" if np.isnan(value) else round(float(value), 6)
-
-
-def write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """A CSV file with the union of the rows' columns, in order of appearance."""
-    columns = list(dict.fromkeys(column for row in rows for column in row))
-    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-        writer = csv.DictWriter(file, columns, restval="")
-        writer.writeheader()
-        writer.writerows(rows)
+    @property
+    def predicted(self) -> np.ndarray:
+        """(n,) class indices."""
+        return self.similarity.argmax(axis=1)

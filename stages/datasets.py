@@ -11,6 +11,7 @@ from rich.progress import Progress
 
 from ..encoders.images import ImageError, read_image
 from ..manifests.catalogue import Split, parse_dataset
+from ..manifests.classes import CLASSES, class_index
 from ..manifests.manifest import NO_FOLD, NO_LABEL, NOT_ON_DISK, Manifest
 from .workspace import Workspace
 
@@ -33,13 +34,12 @@ def audit(workspace: Workspace, dataset: str, frames: str | None = None) -> Audi
     published ones. Labels outside the classes, folders that name no class and broken list lines are UsageErrors."""
     ref = parse_dataset(dataset)
     manifest = workspace.read(ref, frames)
-    contents, unreadable = _read_all(workspace, manifest)
-    missing = [s for s, size in zip(manifest.rows.sources, manifest.rows.sizes, strict=True) if size == NOT_ON_DISK]
+    contents, failed = _read_all(workspace, manifest)
     names = (*manifest.classes, "unlabelled")
     counts = Counter(names[label] if label != NO_LABEL else "unlabelled" for label in manifest.labels.tolist())
-    errors = [f"{source}: missing" for source in missing] + [f"{s}: {why}" for s, why in unreadable]
     remarks = [
         *manifest.remarks,
+        *_labels_against_folders(manifest),
         *_duplicate_ids(manifest),
         *_duplicate_contents(manifest, contents),
         *(_against_published(ref.published, manifest, counts) if ref.published else ()),
@@ -49,36 +49,66 @@ def audit(workspace: Workspace, dataset: str, frames: str | None = None) -> Audi
         samples=len(manifest),
         rows=len(manifest.rows),
         counts={name: counts[name] for name in names if counts[name] or name != "unlabelled"},
-        errors=errors,
+        errors=list(_errors(manifest, failed)),
         remarks=remarks,
     )
 
 
-def _read_all(workspace: Workspace, manifest: Manifest) -> tuple[dict[str, list[str]], list[tuple[str, str]]]:
-    """Sources by digest of their bytes, and (source, reason) of those that are no images."""
-    rows = [s for s, size in zip(manifest.rows.sources, manifest.rows.sizes, strict=True) if size != NOT_ON_DISK]
+def _read_all(workspace: Workspace, manifest: Manifest) -> tuple[dict[str, list[str]], dict[str, str]]:
+    """Sources by digest of their bytes, and by source what is wrong with those that cannot be read."""
+    sources = manifest.rows.sources
     contents: dict[str, list[str]] = defaultdict(list)
-    unreadable: list[tuple[str, str]] = []
+    failed: dict[str, str] = {}
     with (
         Progress(console=workspace.console, transient=True, disable=not workspace.console.is_terminal) as bars,
         ThreadPoolExecutor(workspace.workers) as pool,
     ):
-        checks = pool.map(lambda source: _check(Path(manifest.root) / source), rows)
-        for source, (sha, why) in bars.track(zip(rows, checks, strict=True), len(rows), description="reading"):
+        checks = pool.map(lambda source: _check(Path(manifest.root) / source), sources)
+        for source, (sha, why) in bars.track(zip(sources, checks, strict=True), len(sources), description="reading"):
             if why:
-                unreadable.append((source, why))
+                failed[source] = why
             else:
                 contents[sha].append(source)
-    return contents, unreadable
+    return contents, failed
 
 
 def _check(path: Path) -> tuple[str, str]:
     """(SHA-256, "") of an image file, or ("", what is wrong)."""
     try:
         read_image(path)
-        return hashlib.sha256(path.read_bytes()).hexdigest(), ""
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest(), ""
     except (ImageError, OSError) as error:
         return "", str(error)
+
+
+def _errors(manifest: Manifest, failed: dict[str, str]) -> Iterator[str]:
+    """What is wrong, one line a file; frames that a clip lacks are one line a clip."""
+    sizes = dict(zip(manifest.rows.sources, manifest.rows.sizes.tolist(), strict=True))
+    lacking = Counter(
+        source.rpartition("/")[0] for source in failed if manifest.kind == "clips" and sizes[source] == NOT_ON_DISK
+    )
+    for folder, count in lacking.items():
+        yield f"{folder}: {count} of the frames that are used are missing"
+    for source, why in failed.items():
+        if manifest.kind != "clips" or sizes[source] != NOT_ON_DISK:
+            yield f"{source}: {why}"
+
+
+def _labels_against_folders(manifest: Manifest) -> Iterator[str]:
+    """Samples in a folder that is named after another class than their label, as wrong numbering leaves them."""
+    of_folder: dict[str, set[str]] = {}
+    odd = []
+    for sample, label in zip(manifest.sample_ids, manifest.labels.tolist(), strict=True):
+        folder = sample.rpartition("/")[0]
+        if folder not in of_folder:
+            indices = (class_index(part) for part in folder.split("/") if not part.isdigit())
+            of_folder[folder] = {CLASSES[index] for index in indices if index is not None}
+        named = of_folder[folder]
+        if label != NO_LABEL and named and manifest.classes[label] not in named:
+            odd.append(f"{sample} is labelled {manifest.classes[label]}")
+    if odd:
+        yield f"{len(odd):,} labels are not the class after which a folder is named (first: {odd[0]})"
 
 
 def _duplicate_ids(manifest: Manifest) -> Iterator[str]:

@@ -7,20 +7,18 @@ from pathlib import Path
 import numpy as np
 
 from ..cache.cache import TEXT
-from ..cache.files import writing
 from ..cache.store import FeatureStore
 from ..encoders.names import DEFAULT_CLIP
 from ..errors import UsageError
-from ..heads.files import HeadCard, all_heads, load_head, read_card
+from ..heads.files import HeadCard, all_heads, find_head, load_head
 from ..heads.linear import LinearHead, PlainClip
 from ..manifests.catalogue import DataSetRef, parse_dataset
 from ..manifests.manifest import NO_FOLD, NO_LABEL, Manifest
 from ..manifests.prompts import PROMPT_SETS, PromptSet, prompt_set
 from ..pipeline.plan import Request
-from ..reports.figures import confusion_figure
 from ..reports.metrics import confusion_matrix
-from ..reports.scores import Combination, Score, as_row, mean_over_folds, score, write_rows
-from ..reports.tables import markdown, tables
+from ..reports.results import write_results
+from ..reports.scores import Combination, Predictions, Score, mean_over_folds, score
 from .features import complete_store, extract_command, known_manifest, read_features, wanted_fields
 from .workspace import Workspace
 
@@ -40,26 +38,11 @@ class Scoring:
 
 
 @dataclass(frozen=True, eq=False)
-class Predictions:
-    """What one combination predicts for the samples that could be scored."""
-
-    of: Combination
-    samples: np.ndarray
-    """(n,) sample numbers in the manifest."""
-    similarity: np.ndarray
-    """(n, classes) cosines, averaged over the prompts of each class."""
-
-    @property
-    def predicted(self) -> np.ndarray:
-        return self.similarity.argmax(axis=1)
-
-
-@dataclass(frozen=True, eq=False)
 class Evaluation:
-    """All scores of a sweep, and the predictions behind them with their manifests."""
+    """All scores of a sweep, and the predictions behind them."""
 
     scores: list[Score]
-    predictions: list[tuple[Manifest, Predictions]]
+    predictions: list[Predictions]
 
 
 def evaluate(
@@ -79,19 +62,18 @@ def evaluate(
             samples = _Samples(manifest, store, scoring.frames)
             texts = [_TextFeatures(workspace, prompts, clip, store, scoring) for prompts in prompt_sets]
             for card, head in _heads(workspace, scoring, store):
-                for prompts in texts:
-                    predictions = _predict(samples, prompts, card, head)
-                    found.predictions.append((manifest, predictions))
+                for predictions in _predict(samples, texts, card, head):
+                    found.predictions.append(predictions)
                     found.scores.extend(_scores(samples, predictions))
     if out is not None:
-        write_results(found, out)
+        write_results(found.scores, found.predictions, out)
     return found
 
 
 def _image_features(workspace: Workspace, text: str, clip: str, scoring: Scoring) -> tuple[Manifest, FeatureStore]:
     """The cached image features of a data set; what is missing is extracted."""
     ref = parse_dataset(text)
-    manifest = known_manifest(workspace.cache, ref)
+    manifest = known_manifest(workspace.cache, ref, workspace.root_of(ref))
     if manifest is None or not _is_cached(workspace, manifest, clip):
         manifest = _extract_images(workspace, ref, text, clip, scoring)
     if not manifest.is_labelled:
@@ -201,7 +183,7 @@ def _heads(
     for name in wanted or ():
         if name == NO_HEAD:
             continue
-        folder, card = _named_head(name, known)
+        folder, card = find_head(name, known)
         if card.clip_digest != store.header.encoder_digest:
             raise UsageError(
                 f"head {card.id} was trained on {card.backbone} features {card.clip_digest[:12]} ({card.protocol}); "
@@ -215,31 +197,28 @@ def _heads(
                 yield card, load_head(folder)
 
 
-def _named_head(name: str, known: Sequence[tuple[Path, HeadCard]]) -> tuple[Path, HeadCard]:
-    path = Path(name)
-    folder = path.parent if path.is_file() else path
-    card = read_card(folder)
-    if card is not None:
-        return folder, card
-    matching = [(folder, card) for folder, card in known if card.id.startswith(name)]
-    if len(matching) != 1:
-        ids = ", ".join(card.id for _, card in known) or "there is none"
-        raise UsageError(f"--head {name!r}: {'several' if matching else 'no'} heads are called so ({ids})")
-    return matching[0]
-
-
 def _predict(
-    samples: _Samples, prompts: _TextFeatures, card: HeadCard | None, head: LinearHead | PlainClip
-) -> Predictions:
-    """Cosines between every sample and every prompt, averaged over the prompts of each class."""
+    samples: _Samples, prompt_sets: Sequence[_TextFeatures], card: HeadCard | None, head: LinearHead | PlainClip
+) -> Iterator[Predictions]:
+    """For each prompt set, the cosines between samples and prompts, averaged over the prompts of each class.
+
+    All prompt sets are compared at once: the lengths of the projected samples are the same for all of them.
+    """
     classes = samples.manifest.classes
-    texts, index = prompts.by_class(classes)
-    cosines = head.similarity(samples.embeddings, texts)
-    of_class = (index[:, None] == np.arange(len(classes))).astype(np.float64)
-    similarity = cosines @ (of_class / of_class.sum(axis=0))
-    of = Combination(
+    texts, labels = zip(*(prompts.by_class(classes) for prompts in prompt_sets), strict=True)
+    cosines = head.similarity(samples.embeddings, np.concatenate(texts))
+    ends = np.cumsum([len(one) for one in labels])[:-1]
+    for prompts, label, cosine in zip(prompt_sets, labels, np.split(cosines, ends, axis=1), strict=True):
+        of_class = (label[:, None] == np.arange(len(classes))).astype(np.float64)
+        similarity = cosine @ (of_class / of_class.sum(axis=0))
+        yield Predictions(_combination(samples, prompts, card), samples.manifest, samples.kept, similarity)
+
+
+def _combination(samples: _Samples, prompts: _TextFeatures, card: HeadCard | None) -> Combination:
+    header = samples.header
+    return Combination(
         dataset=samples.manifest.name,
-        backbone=samples.header.model,
+        backbone=header.model,
         head=card.head if card else NO_HEAD,
         head_id=card.id if card else "",
         objective=card.objective if card else "",
@@ -247,11 +226,10 @@ def _predict(
         seed=card.seed if card else None,
         prompts=prompts.name,
         ensemble="logits",
-        protocol=samples.header.protocol,
+        protocol=header.protocol,
         frames=samples.frames,
-        untrained=samples.header.untrained or (card is not None and card.untrained),
+        untrained=header.untrained or (card is not None and card.untrained),
     )
-    return Predictions(of, samples.kept, similarity)
 
 
 def _scores(samples: _Samples, predictions: Predictions) -> list[Score]:
@@ -271,33 +249,3 @@ def _score_fold(samples: _Samples, predictions: Predictions, fold: int) -> Score
     confusion = confusion_matrix(truth, predictions.predicted[here], len(manifest.classes))
     n_failed = int((manifest.folds[samples.failed] == fold).sum())
     return score(predictions.of, str(fold) if fold != NO_FOLD else "all", manifest.classes, confusion, n_failed)
-
-
-def write_results(found: Evaluation, out: Path) -> None:
-    """`scores.csv`, `predictions.csv`, `confusion.npz`, `tables.md`, and `figures/` with a figure per matrix."""
-    with writing(out):
-        figures = out / "figures"
-        figures.mkdir(parents=True, exist_ok=True)
-        write_rows(out / "scores.csv", [as_row(one) for one in found.scores])
-        write_rows(out / "predictions.csv", [row for one in found.predictions for row in _prediction_rows(*one)])
-        (out / "tables.md").write_text(markdown(tables(found.scores)), encoding="utf-8")
-        overall = [one for one in found.scores if one.fold in ("all", "mean")]
-        matrices = {one.of.slug: one.confusion for one in overall}
-        np.savez_compressed(out / "confusion.npz", **matrices)  # pyright: ignore[reportArgumentType]
-        for one in overall:
-            confusion_figure(one, figures / f"{one.of.slug}.png")
-
-
-def _prediction_rows(manifest: Manifest, predictions: Predictions) -> Iterator[dict]:
-    of = predictions.of
-    known = {"dataset": of.dataset, "backbone": of.backbone, "head": of.head, "head_id": of.head_id}
-    best = predictions.similarity.max(axis=1)
-    for sample, predicted, cosine in zip(predictions.samples, predictions.predicted, best, strict=True):
-        yield known | {
-            "prompts": of.prompts,
-            "sample": manifest.sample_ids[sample],
-            "fold": int(manifest.folds[sample]) or "",
-            "label": manifest.classes[manifest.labels[sample]],
-            "predicted": manifest.classes[predicted],
-            "cosine": round(float(cosine), 6),
-        }

@@ -62,13 +62,16 @@ def cached_manifest(cache: Cache, ref: DataSetRef) -> Manifest:
     return manifest
 
 
-def known_manifest(cache: Cache, ref: DataSetRef) -> Manifest | None:
-    """The cached manifest of a data set; None where there is none, or where the path is another folder."""
+def known_manifest(cache: Cache, ref: DataSetRef, root: Path | None = None) -> Manifest | None:
+    """The cached manifest of a data set; None where there is none, or where the path is another folder or list.
+
+    A path that exists no more is known by its name.
+    """
     manifest = cache.current_manifest(ref.name)
     if manifest is None or ref.path is None or not ref.path.exists():
         return manifest
-    root = ref.path.absolute() if ref.path.is_dir() else ref.path.absolute().parent
-    return manifest if Path(manifest.root) == root or ref.path.is_file() else None
+    asked = root or (ref.path if ref.path.is_dir() else ref.path.parent)
+    return manifest if Path(manifest.root) == asked.expanduser().absolute() else None
 
 
 def complete_store(

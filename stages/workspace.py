@@ -18,6 +18,7 @@ from ..manifests.manifest import Manifest
 from ..pipeline.executors import RunOptions, run_plan
 from ..pipeline.plan import Plan, Portion, Request, make_plan
 from ..pipeline.progress import progress_bar
+from ..reports.console import byte_count, duration
 
 WEIGHTS_MEMORY = "weights.json"
 """File of the cache that remembers the digests of weights."""
@@ -83,7 +84,10 @@ class Workspace:
         return make_plan(self.cache, requests, portion or Portion(), self.models.device)
 
     def run(self, plan: Plan, requests: Sequence[Request], what: str) -> None:
-        """Run a plan under a progress bar."""
+        """Say what is to be done, and do it under a progress bar."""
+        if plan.rows:
+            size, time = byte_count(sum(line.bytes for line in plan.lines)), duration(plan.seconds)
+            self.console.print(f"{what}: {plan.rows:,} rows to encode, {size}, time {time}")
         options = RunOptions(self.models.device, self.batch_size, self.workers, self.scheduler)
         with progress_bar(what, plan.rows, self.console) as emit:
             run_plan(self.cache, plan, list(requests), options, self.executor, emit)

@@ -1,0 +1,102 @@
+"""The files of an evaluation."""
+
+import csv
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..cache.files import writing
+from .figures import confusion_figure
+from .scores import MEAN, Predictions, Score
+from .tables import markdown, tables
+
+_PREDICTION_COLUMNS = (
+    "dataset",
+    "backbone",
+    "head",
+    "head_id",
+    "prompts",
+    "sample",
+    "fold",
+    "label",
+    "predicted",
+    "cosine",
+)
+
+
+def write_results(scores: Sequence[Score], predictions: Sequence[Predictions], out: Path) -> None:
+    """`scores.csv`, `predictions.csv`, `confusion.npz`, `tables.md`, and `figures/` with a figure per matrix.
+
+    Raises ExpclipError where the disk refuses.
+    """
+    with writing(out):
+        figures = out / "figures"
+        figures.mkdir(parents=True, exist_ok=True)
+        rows = [as_row(score) for score in scores]
+        columns = list(dict.fromkeys(column for row in rows for column in row))
+        _write_csv(out / "scores.csv", columns, ([row.get(column, "") for column in columns] for row in rows))
+        _write_csv(
+            out / "predictions.csv",
+            _PREDICTION_COLUMNS,
+            (row for one in predictions for row in _prediction_rows(one)),
+        )
+        (out / "tables.md").write_text(markdown(tables(scores)), encoding="utf-8")
+        overall = [score for score in scores if score.fold in ("all", MEAN)]
+        matrices: dict[str, Any] = {score.of.slug: score.confusion for score in overall}
+        np.savez_compressed(out / "confusion.npz", **matrices)
+        for score in overall:
+            confusion_figure(score, figures / f"{score.of.slug}.png")
+
+
+def as_row(score: Score) -> dict[str, Any]:
+    """One row of `scores.csv`: UAR and WAR in percent, recalls in 0 … 1."""
+    of = score.of
+    return {
+        "dataset": of.dataset,
+        "fold": score.fold,
+        "backbone": of.backbone,
+        "head": of.head,
+        "head_id": of.head_id,
+        "objective": of.objective,
+        "instruction": of.instruction,
+        "seed": "" if of.seed is None else of.seed,
+        "prompts": of.prompts,
+        "ensemble": of.ensemble,
+        "protocol": of.protocol,
+        "frames": of.frames,
+        "untrained": of.untrained,
+        "n": score.n,
+        "n_failed": score.n_failed,
+        "uar": _rounded(score.uar, 4),
+        "war": _rounded(score.war, 4),
+        **{f"recall_{name}": _rounded(value, 6) for name, value in zip(score.classes, score.recall, strict=True)},
+    }
+
+
+def _rounded(value: float, digits: int) -> float | str:
+    """A number for a table; nothing where there is none."""
+    return "" if np.isnan(value) else round(float(value), digits)
+
+
+def _prediction_rows(one: Predictions) -> Iterator[tuple]:
+    of, manifest = one.of, one.manifest
+    classes = np.array(manifest.classes)
+    known = (of.dataset, of.backbone, of.head, of.head_id, of.prompts)
+    per_sample = (
+        [manifest.sample_ids[sample] for sample in one.samples],
+        [fold or "" for fold in manifest.folds[one.samples].tolist()],
+        classes[manifest.labels[one.samples]].tolist(),
+        classes[one.predicted].tolist(),
+        one.similarity.max(axis=1).round(6).tolist(),
+    )
+    for row in zip(*per_sample, strict=True):
+        yield known + row
+
+
+def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        writer.writerows(rows)

@@ -1,0 +1,130 @@
+"""Copies of the miniature models that a test may change, and pixels to show them."""
+
+import json
+import shutil
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from expclip.encoders import checkpoint
+from expclip.encoders.miniature import VERSION
+from expclip.encoders.models import Models
+from safetensors.torch import load_file, save_file
+
+INDEX = "model.safetensors.index.json"
+
+
+@pytest.fixture
+def teacher(miniature, tmp_path) -> Path:
+    """A folder with a BLIP-2-T5 in eight shards, decoder included."""
+    return Path(shutil.copytree(miniature / f"miniature-v{VERSION}" / "teacher", tmp_path / "teacher"))
+
+
+@pytest.fixture
+def clip_folder(miniature, tmp_path) -> Path:
+    """A folder with a CLIP as open_clip writes it."""
+    return Path(shutil.copytree(miniature / f"miniature-v{VERSION}" / "clip", tmp_path / "clip"))
+
+
+@pytest.fixture
+def models(tmp_path) -> Callable[..., Models]:
+    """Makes Models on the CPU, in float32 unless told otherwise."""
+
+    def make(protocol: str = "released", dtype: str | None = "float32", memory: Path | None = None) -> Models:
+        return Models(tmp_path / "builtin", memory, protocol, "cpu", dtype)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def pixels() -> np.ndarray:
+    """(3, 64, 64, 3) uint8: three different pictures, which may not be written to."""
+    made = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
+    made.flags.writeable = False
+    return made
+
+
+@pytest.fixture
+def read_tensors() -> Callable[[Path], dict[str, torch.Tensor]]:
+    """Reads all tensors of a folder."""
+
+    def read(folder: Path) -> dict[str, torch.Tensor]:
+        return {
+            name: tensor for file in sorted(folder.glob("*.safetensors")) for name, tensor in load_file(file).items()
+        }
+
+    return read
+
+
+@pytest.fixture
+def write_tensors() -> Callable[[Path, dict[str, torch.Tensor]], None]:
+    """Replaces all tensors of a folder by others, in one file without an index."""
+
+    def write(folder: Path, tensors: dict[str, torch.Tensor]) -> None:
+        for file in (*folder.glob("*.safetensors"), folder / INDEX):
+            file.unlink(missing_ok=True)
+        save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+
+    return write
+
+
+@pytest.fixture
+def edit_json() -> Callable[..., None]:
+    """Sets a value in a JSON file: edit_json(path, "text_config", "d_ff", value)."""
+
+    def edit(path: Path, *keys_and_value) -> None:
+        *parents, key, value = keys_and_value
+        content = json.loads(path.read_text())
+        inner = content
+        for parent in parents:
+            inner = inner[parent]
+        inner[key] = value
+        path.write_text(json.dumps(content))
+
+    return edit
+
+
+class Reads:
+    """What is read of safetensors files."""
+
+    def __init__(self):
+        self.tensors: list[str] = []
+        self.most_alive = 0
+        """The largest number of tensors that were there at once as they were read."""
+        self._alive: list[weakref.ref] = []
+
+    def add(self, name: str, tensor: torch.Tensor) -> None:
+        self.tensors.append(name)
+        self._alive = [one for one in self._alive if one() is not None] + [weakref.ref(tensor)]
+        self.most_alive = max(self.most_alive, len(self._alive))
+
+
+@pytest.fixture
+def reads(monkeypatch) -> Reads:
+    """Grows with every tensor that is read."""
+    record = Reads()
+    open_file = checkpoint.safe_open
+
+    class Recorded:
+        def __init__(self, path, **options):
+            self._file = open_file(path, **options)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def keys(self):
+            return self._file.keys()
+
+        def get_tensor(self, name):
+            tensor = self._file.get_tensor(name)
+            record.add(name, tensor)
+            return tensor
+
+    monkeypatch.setattr(checkpoint, "safe_open", Recorded)
+    return record

@@ -1,0 +1,222 @@
+"""What `--clip` may name: architectures with tags, files, random weights, and folders."""
+
+import pickle
+import re
+from pathlib import Path
+
+import numpy as np
+import open_clip
+import pytest
+import torch
+from expclip.encoders import clip
+from expclip.encoders.names import clip_name
+from expclip.errors import ExpclipError, UsageError
+from safetensors.torch import save_file
+
+TINY = {
+    "embed_dim": 16,
+    "vision_cfg": {"image_size": 64, "patch_size": 32, "width": 32, "head_width": 16, "layers": 1},
+    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1},
+}
+
+
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch):
+    """An architecture that open_clip knows for as long as a test runs."""
+    monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, "tiny", TINY)
+    monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, "tiny-quickgelu", TINY | {"quick_gelu": True})
+    monkeypatch.setitem(open_clip.pretrained._PRETRAINED, "tiny", {"openai": {"quick_gelu": True, "hf_hub": "a/b/"}})
+
+
+@pytest.fixture
+def weights() -> dict[str, torch.Tensor]:
+    torch.manual_seed(3)
+    return open_clip.CLIP(**TINY).state_dict()
+
+
+def fails(make, error: type[ExpclipError], message: str) -> None:
+    with pytest.raises(error, match=message) as caught:
+        make()
+    assert caught.type is error
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "architecture", "weights"),
+    [
+        ("ViT-L-14", "ViT-L-14-quickgelu", "openai"),
+        ("ViT-B-32@openai", "ViT-B-32-quickgelu", "openai"),
+        ("ViT-B-16-quickgelu", "ViT-B-16-quickgelu", "openai"),
+        ("ViT-B-32@laion2b_s34b_b79k", "ViT-B-32", "laion2b_s34b_b79k"),
+        ("ViT-B-32@a@b.pt", "ViT-B-32", "a@b.pt"),
+        ("local-dir:some/where", "", "some/where"),
+    ],
+)
+def test_a_name_is_an_architecture_and_weights(text, architecture, weights):
+    assert (clip_name(text).architecture, clip_name(text).weights) == (architecture, weights)
+
+
+def test_the_name_in_the_cache_has_no_folders_and_one_spelling_of_a_tag():
+    assert clip_name("ViT-L-14").canonical == "ViT-L-14-quickgelu@openai"
+    assert clip_name("ViT-B-32@laion2b-s34b-b79k").canonical == clip_name("ViT-B-32@laion2b_s34b_b79k").canonical
+    assert clip_name("ViT-B-32@/data/My-Weights.pt").canonical == "ViT-B-32@My-Weights.pt"
+    assert clip_name("local-dir:/data/My-CLIP/").canonical == "My-CLIP"
+
+
+def test_weights_must_be_named_where_there_is_no_default():
+    fails(lambda: clip_name("RN50"), UsageError, "name the weights too, as ARCH@TAG, ARCH@FILE or ARCH@random")
+
+
+def test_every_tag_of_the_papers_backbones_wants_the_activation_it_was_trained_with():
+    for architecture in ("ViT-B-32", "ViT-B-16", "ViT-L-14"):
+        config = open_clip.get_model_config(clip_name(architecture).architecture)
+        assert config["quick_gelu"] is True
+
+
+def test_a_tag_with_the_other_gelu_is_refused(models):
+    message = "trained with another GELU; write tiny-quickgelu@openai"
+    fails(lambda: models().clip_image("tiny@openai"), UsageError, message)
+
+
+@pytest.mark.parametrize("form", ["safetensors", "state dict", "training checkpoint"])
+def test_a_file_of_weights_is_loaded(models, tmp_path, pixels, weights, form):
+    path = tmp_path / ("w.safetensors" if form == "safetensors" else "w.pt")
+    if form == "safetensors":
+        save_file(weights, path)
+    elif form == "state dict":
+        torch.save(weights, path)
+    else:
+        torch.save({"epoch": 3, "state_dict": {f"module.{name}": value for name, value in weights.items()}}, path)
+    own = open_clip.CLIP(**TINY).eval()
+    own.load_state_dict(weights)
+    with torch.no_grad():
+        expected = own.encode_image(torch.from_numpy(pixels.copy()).permute(0, 3, 1, 2) / 255).numpy()
+    np.testing.assert_allclose(models().clip_image(f"tiny@{path}").load("cpu")(pixels), expected, atol=1e-5)
+
+
+def test_a_file_that_is_called_like_a_tag_does_not_stand_in_for_it(models, tmp_path, weights, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save(weights, tmp_path / "openai")
+    fails(lambda: models().clip_image("tiny@openai"), UsageError, "another GELU")
+
+
+def test_a_file_replaced_by_another_is_loaded_anew(models, tmp_path, pixels, weights):
+    path = tmp_path / "w.safetensors"
+    features = []
+    for factor in (1, 2):
+        save_file({name: value * factor for name, value in weights.items()}, path)
+        features.append(models().clip_image(f"tiny@{path}").load("cpu")(pixels))
+    assert np.abs(features[0] - features[1]).max() > 1e-3
+
+
+class Mischief:
+    """An object that writes a file when it is unpickled."""
+
+    def __init__(self, path: Path):
+        self._path = path
+
+    def __reduce__(self):
+        return (Path.touch, (self._path,))
+
+
+def test_a_pickle_with_code_is_refused_and_does_not_run(models, tmp_path):
+    for name, save in (
+        ("torch.pt", torch.save),
+        ("plain.pkl", lambda content, path: path.write_bytes(pickle.dumps(content))),
+    ):
+        save({"state_dict": Mischief(tmp_path / "ran")}, tmp_path / name)
+        node = models().clip_image(f"tiny@{tmp_path / name}")
+        fails(lambda node=node: node.load("cpu"), ExpclipError, f"{name} holds pickled Python objects")
+    assert not (tmp_path / "ran").exists()
+
+
+class Tree(torch.nn.Module):
+    """A module with some parameters and buffers, named with dots, that TorchScript can save."""
+
+    def __init__(self, tensors: dict[str, torch.Tensor]):
+        super().__init__()
+        inner: dict[str, dict[str, torch.Tensor]] = {}
+        for name, tensor in tensors.items():
+            first, _, rest = name.partition(".")
+            if rest:
+                inner.setdefault(first, {})[rest] = tensor
+            else:
+                self.register_buffer(first, tensor)
+        for name, parts in inner.items():
+            self.add_module(name, Tree(parts))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_torchscript_is_refused_with_a_conversion_that_works(models, tmp_path, pixels, weights):
+    path, new = tmp_path / "openai.pt", tmp_path / "converted.pt"
+    extra = {name: torch.tensor(64) for name in ("input_resolution", "context_length", "vocab_size")}
+    torch.jit.script(Tree(weights | extra)).save(str(path))
+    with pytest.raises(ExpclipError, match=r"openai\.pt is TorchScript, which is a program and is not run") as caught:
+        models().clip_image(f"tiny@{path}").load("cpu")
+    program = str(caught.value).partition("convert it once: ")[2]
+    exec(program, {"torch": torch, "FILE": str(path), "NEW_FILE": str(new)})
+    assert models().clip_image(f"tiny@{new}").load("cpu")(pixels).shape == (3, 16)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "does not hold the weights of this model"),
+        (b"PK\x03\x04 and then nothing", "does not hold the weights of this model"),
+    ],
+    ids=["empty", "truncated"],
+)
+def test_a_file_that_is_no_checkpoint_is_refused(models, tmp_path, content, message):
+    (tmp_path / "w.pt").write_bytes(content)
+    fails(lambda: models().clip_image(f"tiny@{tmp_path / 'w.pt'}").load("cpu"), ExpclipError, message)
+
+
+def test_weights_of_another_architecture_are_refused(models, tmp_path, weights):
+    save_file({name: value for name, value in weights.items() if name != "ln_final.bias"}, tmp_path / "w.safetensors")
+    node = models().clip_image(f"tiny@{tmp_path / 'w.safetensors'}")
+    fails(lambda: node.load("cpu"), ExpclipError, r'does not hold the weights .*Missing key.*"ln_final.bias"')
+
+
+def test_what_cannot_be_found_is_named(models, tmp_path):
+    cases = {
+        "ViT-L-15@openai": r"knows no such architecture; close are ViT-",
+        "hf-hub:some/clip@x": "knows no such architecture",
+        "ViT-L-14@typo": "no file and no tag that open_clip knows; write a file, `random` or .* openai, ",
+        f"tiny@{tmp_path}/typo.pt": re.escape(f"there is no file {tmp_path}/typo.pt"),
+        f"local-dir:{tmp_path}/typo": re.escape(f"there is no folder {tmp_path}/typo"),
+    }
+    for name, message in cases.items():
+        fails(lambda name=name: models().clip_image(name), UsageError, message)
+
+
+def test_random_weights_are_marked_and_the_same_every_time(models, pixels):
+    node = models().clip_image("tiny@random")
+    first = node.load("cpu")(pixels)
+    clip._built.cache_clear()
+    torch.manual_seed(99)
+    assert node.untrained and "random_seed" in node.spec["weights"]
+    np.testing.assert_array_equal(models().clip_image("tiny@random").load("cpu")(pixels), first)
+
+
+def test_a_folder_says_what_it_lacks(models, clip_folder, edit_json):
+    name = f"local-dir:{clip_folder}"
+    config, weights = clip_folder / "open_clip_config.json", clip_folder / "open_clip_model.safetensors"
+    whole = config.read_text()
+    (clip_folder / "tokenizer.json").unlink()
+    fails(lambda: models().clip_text(name).load("cpu"), ExpclipError, "open_clip finds no tokenizer for it")
+    edit_json(config, "model_cfg", "embed_dim", 48)
+    fails(lambda: models().clip_image(name).load("cpu"), ExpclipError, "does not hold the weights of this model")
+    edit_json(config, "model_cfg", "vision_cfg", "layers", "two")
+    fails(lambda: models().clip_image(name).load("cpu"), ExpclipError, "open_clip cannot build it")
+    edit_json(config, "model_cfg", [])
+    fails(lambda: models().clip_image(name), UsageError, "open_clip_config.json has no open_clip `model_cfg`")
+    config.write_text(whole)
+    weights.write_bytes(weights.read_bytes()[:-10])
+    fails(lambda: models().clip_image(name).load("cpu"), ExpclipError, "does not hold the weights of this model")
+    weights.unlink()
+    fails(lambda: models().clip_image(name), UsageError, "has none of open_clip_model.safetensors, ")
+    config.unlink()
+    fails(lambda: models().clip_image(name), UsageError, "has no open_clip_config.json")

@@ -1,0 +1,171 @@
+"""A teacher and a CLIP of the hub, from its cache on this machine and without a network."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import open_clip
+import pytest
+import torch
+from expclip.encoders import hub
+from expclip.errors import ExpclipError, UsageError
+from huggingface_hub import constants
+from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError
+from safetensors.torch import load_file
+
+INDEX = "model.safetensors.index.json"
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch, tmp_path) -> Path:
+    """An empty cache of the hub, which itself cannot be reached."""
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    return tmp_path / "hub"
+
+
+@pytest.fixture
+def put(offline):
+    """Puts files into the hub's cache as its client does: put(repository, files)."""
+
+    def do(repository: str, files: list[Path]) -> Path:
+        folder = offline / f"models--{repository.replace('/', '--')}"
+        snapshot = folder / "snapshots" / COMMIT
+        for place in (folder / "blobs", folder / "refs", snapshot):
+            place.mkdir(parents=True)
+        (folder / "refs" / "main").write_text(COMMIT)
+        for file in files:
+            content = file.read_bytes()
+            is_large = file.suffix == ".safetensors"
+            name = hashlib.sha256(content).hexdigest() if is_large else hashlib.sha1(content).hexdigest()
+            (folder / "blobs" / name).write_bytes(content)
+            (snapshot / file.name).symlink_to(Path("../../blobs") / name)
+        return snapshot
+
+    return do
+
+
+def needed_files(teacher: Path) -> list[Path]:
+    holder = json.loads((teacher / INDEX).read_text())["weight_map"]
+    shards = {shard for name, shard in holder.items() if not name.startswith("language_model.decoder.")}
+    return [teacher / name for name in ("config.json", "tokenizer.json", INDEX, *shards)]
+
+
+def test_only_the_shards_that_are_needed_must_be_cached(teacher, models, pixels, put):
+    files = needed_files(teacher)
+    assert len(files) < len(list(teacher.glob("model-*"))) + 3
+    put("some/teacher", files)
+    here, there = (models().llm(name, "related-1") for name in (str(teacher), "some/teacher"))
+    e_q = there.parent.load("cpu")(pixels)
+    np.testing.assert_array_equal(there.load("cpu")(e_q), here.load("cpu")(here.parent.load("cpu")(pixels)))
+    assert there.digest == here.digest
+    assert there.model == "some/teacher"
+
+
+def test_large_files_are_known_by_their_names(teacher, models, put, monkeypatch):
+    put("some/teacher", needed_files(teacher))
+    hashed = []
+    whole = hashlib.file_digest
+    monkeypatch.setattr(hashlib, "file_digest", lambda file, kind: hashed.append(file.name) or whole(file, kind))
+    models().llm("some/teacher", "related-1")
+    assert [Path(name).name for name in hashed] == ["tokenizer.json"]
+
+
+def test_a_cached_single_file_is_found_without_asking_the_hub_for_an_index(
+    teacher, models, put, read_tensors, write_tensors
+):
+    write_tensors(teacher, read_tensors(teacher))
+    put("some/teacher", [teacher / name for name in ("config.json", "tokenizer.json", "model.safetensors")])
+    assert models().llm("some/teacher", "related-1").digest == models().llm(str(teacher), "related-1").digest
+
+
+def fails(make, error: type[ExpclipError], message: str) -> None:
+    with pytest.raises(error, match=message) as caught:
+        make()
+    assert caught.type is error
+    assert "\n" not in str(caught.value)
+
+
+def test_without_a_cache_and_a_network_the_way_out_is_named(models, capfd):
+    fails(
+        lambda: models().llm("blip2-flan-t5-xxl", "related-1"),
+        ExpclipError,
+        r"Salesforce/blip2-flan-t5-xxl: config.json is not on this machine and could not be fetched .*offline mode.*"
+        r"Run `hf download Salesforce/blip2-flan-t5-xxl --local-dir DIR` where there is a network, and name that",
+    )
+    fails(
+        lambda: models().clip_image("ViT-L-14"),
+        ExpclipError,
+        "timm/vit_large_patch14_clip_224.openai: open_clip_model",
+    )
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_shard_that_was_not_downloaded_is_named(teacher, models, put):
+    snapshot = put("some/teacher", needed_files(teacher))
+    (snapshot / "model-00002-of-00008.safetensors").unlink()
+    fails(
+        lambda: models().query_tokens("some/teacher"), ExpclipError, "model-00002-of-00008.safetensors is not on this"
+    )
+
+
+def test_what_the_hub_does_not_have_is_a_mistake_in_use(models, monkeypatch):
+    class Answer:
+        status_code, headers, request = 404, {}, None
+
+    def refuse(error):
+        def ask(*_, **__):
+            raise error("Not Found", response=Answer())
+
+        return ask
+
+    monkeypatch.setattr(hub, "get_hf_file_metadata", refuse(RepositoryNotFoundError))
+    fails(
+        lambda: models().query_tokens("some/typo"), UsageError, "some/typo is no folder here, and the hub has no such"
+    )
+    monkeypatch.setattr(
+        hub, "get_hf_file_metadata", lambda *_, **__: (_ for _ in ()).throw(EntryNotFoundError("404"))
+    )
+    fails(lambda: models().query_tokens("some/clip"), UsageError, "some/clip has no config.json on the hub")
+
+
+def test_what_is_missing_is_fetched_from_the_commit_of_what_is_here(teacher, models, put, monkeypatch):
+    files = needed_files(teacher)
+    late = files.pop()
+    snapshot = put("some/teacher", files)
+    asked = []
+
+    class Metadata:
+        etag = hashlib.sha256(late.read_bytes()).hexdigest()
+
+    def download(repository, name, revision):
+        asked.append(revision)
+        (snapshot / name).write_bytes((teacher / name).read_bytes())
+        return str(snapshot / name)
+
+    monkeypatch.setattr(hub, "get_hf_file_metadata", lambda url: asked.append(url) or Metadata)
+    monkeypatch.setattr(hub, "hf_hub_download", download)
+    node = models().llm("some/teacher", "related-1")
+    assert late.name not in {path.name for path in snapshot.iterdir()}  # its digest needs no download
+    assert node.digest == models().llm(str(teacher), "related-1").digest
+    node.load("cpu"), node.parent.load("cpu")
+    assert asked and all(COMMIT in one for one in asked)
+
+
+@pytest.mark.parametrize("file", ["open_clip_model.safetensors", "open_clip_pytorch_model.bin"])
+def test_a_tag_of_open_clip_is_the_file_that_is_cached(clip_folder, models, pixels, put, monkeypatch, file):
+    content = json.loads((clip_folder / "open_clip_config.json").read_text())["model_cfg"]
+    weights = clip_folder / "open_clip_model.safetensors"
+    if file.endswith(".bin"):
+        torch.save(load_file(weights), clip_folder / file)
+    tag = {"hf_hub": "some/clip/", "mean": (0.5, 0.5, 0.5), "std": (0.25, 0.25, 0.25)}
+    monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, "tiny", content)
+    monkeypatch.setitem(open_clip.pretrained._PRETRAINED, "tiny", {"tag": tag})
+    put("some/clip", [clip_folder / file])
+    node = models("paper").clip_image("tiny@tag")
+    assert node.spec["transform"]["mean_std"] == ([0.5, 0.5, 0.5], [0.25, 0.25, 0.25])
+    assert node.spec["weights"] == {"sha256": hashlib.sha256((clip_folder / file).read_bytes()).hexdigest()}
+    expected = models().clip_image(f"local-dir:{clip_folder}").load("cpu")(pixels)
+    np.testing.assert_array_equal(models().clip_image("tiny@tag").load("cpu")(pixels), expected)

@@ -1,0 +1,58 @@
+"""Devices and number formats: what is used where, and what is refused."""
+
+import pytest
+import torch
+from expclip.encoders.models import Models
+from expclip.encoders.precision import Precision, resolve_device
+from expclip.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    ("device", "asked", "clip", "vision", "t5"),
+    [
+        ("cuda", None, "float16", "float16", "bfloat16"),
+        ("cuda:1", None, "float16", "float16", "bfloat16"),
+        ("cpu", None, "float32", "float32", "bfloat16"),
+        ("mps", None, "float32", "float32", "bfloat16"),
+        ("cuda", "float32", "float32", "float32", "float32"),
+        ("cpu", "float16", "float16", "float16", "bfloat16"),
+        ("cpu", "bfloat16", "bfloat16", "bfloat16", "bfloat16"),
+    ],
+)
+def test_each_part_has_a_format_and_the_t5_never_float16(device, asked, clip, vision, t5):
+    precision = Precision(device, asked)
+    assert (precision.clip, precision.vision, precision.t5) == (clip, vision, t5)
+
+
+@pytest.mark.parametrize(
+    ("gpus", "asked", "expected"),
+    [(0, None, "cpu"), (2, "auto", "cuda"), (2, "cuda:1", "cuda:1"), (2, "cpu", "cpu"), (0, "cpu:0", "cpu:0")],
+)
+def test_the_device_asked_for_or_the_best_there_is(monkeypatch, gpus, asked, expected):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert resolve_device(asked) == expected
+
+
+@pytest.mark.parametrize(
+    ("gpus", "asked", "message"),
+    [
+        (0, "cuda", "this machine has none that torch"),
+        (2, "cuda:2", "this machine has 2, numbered from 0"),
+        (2, "cuda:one", "choose cpu, cuda, cuda:N or mps"),
+        (2, "gpu", "choose cpu, cuda, cuda:N or mps"),
+        (0, "mps", "this machine has none that torch"),
+    ],
+)
+def test_a_device_that_is_not_there_is_refused(monkeypatch, gpus, asked, message):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(UsageError, match=message):
+        resolve_device(asked)
+
+
+def test_unknown_protocols_and_formats_are_refused(tmp_path):
+    with pytest.raises(UsageError, match="--protocol 'relased': choose released or paper"):
+        Models(tmp_path, protocol="relased")
+    with pytest.raises(UsageError, match="--dtype 'half': choose float32, float16, bfloat16"):
+        Models(tmp_path, asked_dtype="half")

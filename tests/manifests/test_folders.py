@@ -1,0 +1,171 @@
+"""Image folders and plain folders."""
+
+import os
+
+import pytest
+from expclip.errors import UsageError
+from expclip.manifests.disk import is_image_name, walk
+from expclip.manifests.manifest import NO_LABEL
+from expclip.manifests.readers import looks_like_image_folder, read_image_folder, read_plain_folder
+
+
+def labels(manifest):
+    return dict(zip(manifest.sample_ids, manifest.labels.tolist(), strict=True))
+
+
+def test_a_plain_folder_is_every_image_below_it_without_labels(plant, tmp_path):
+    plant("b.png", "a/z.JPG", "a/b/c.tiff", "a b/ä.webp")
+    manifest = read_plain_folder("set", tmp_path)
+    assert manifest.rows.sources == ("a b/ä.webp", "a/b/c.tiff", "a/z.JPG", "b.png")
+    assert not manifest.is_labelled
+    assert manifest.remarks == ()
+
+
+def test_class_folders_are_labelled_by_name_synonym_and_case_and_never_by_their_order(plant, tmp_path):
+    plant("Angry/a.jpg", "HAPPINESS/b.jpg", "sad/deep/down/c.jpg", "happy/d.jpg")
+    manifest = read_image_folder("set", tmp_path)
+    assert labels(manifest) == {"Angry/a.jpg": 3, "HAPPINESS/b.jpg": 0, "happy/d.jpg": 0, "sad/deep/down/c.jpg": 1}
+    assert len(manifest.classes) == 7
+
+
+def test_class_folders_by_index_use_the_common_order(plant, tmp_path):
+    plant("0/a.jpg", "7/b.jpg", "3/c.jpg")
+    manifest = read_image_folder("set", tmp_path)
+    assert labels(manifest) == {"0/a.jpg": 0, "3/c.jpg": 3, "7/b.jpg": 7}
+    assert manifest.classes[7] == "contempt"
+
+
+def test_number_folders_that_start_at_1_are_refused(plant, tmp_path):
+    plant("1/a.jpg", "2/b.jpg")
+    with pytest.raises(UsageError, match=r"count from 0 in the order happiness, .*; these start at 1 .* rename them"):
+        read_image_folder("set", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["happy/a.jpg", "sad/a.jpg"], True),
+        (["happy/a.jpg", "sheet.png"], True),
+        (["happy/a.jpg", "other/a.jpg"], True),
+        (["0/a.jpg", "1/a.jpg"], True),
+        (["1/a.jpg", "40/a.jpg"], False),
+        (["00001/a.jpg", "00002/a.jpg"], False),
+        (["train/a.jpg", "test/a.jpg"], False),
+        (["a.jpg"], False),
+    ],
+)
+def test_an_image_folder_is_known_by_its_folders(plant, tmp_path, names, expected):
+    plant(*names)
+    assert looks_like_image_folder(tmp_path) is expected
+
+
+def test_a_folder_named_after_no_class_is_refused_by_name(plant, tmp_path):
+    plant("happy/a.jpg", "extras/a.jpg")
+    with pytest.raises(UsageError, match=r"extras: .* after no class: rename it to one of happiness, "):
+        read_image_folder("set", tmp_path)
+
+
+def test_a_class_that_the_data_set_does_not_have_is_refused(plant, tmp_path):
+    plant("happy/a.jpg", "contempt/a.jpg")
+    with pytest.raises(UsageError, match=r"contempt: set has 2 classes and contempt is not one of them: remove"):
+        read_image_folder("set", tmp_path, ("happiness", "sadness"))
+
+
+def test_a_labelled_data_set_without_class_folders_is_refused(plant, tmp_path):
+    plant("a.jpg")
+    with pytest.raises(UsageError, match=r"there is no class folder: make one a class \(happiness, "):
+        read_image_folder("set", tmp_path)
+
+
+def test_images_beside_class_folders_are_kept_without_a_label_and_remarked(plant, tmp_path):
+    plant("happy/a.jpg", "sheet.png")
+    manifest = read_image_folder("set", tmp_path)
+    assert labels(manifest) == {"happy/a.jpg": 0, "sheet.png": NO_LABEL}
+    assert manifest.remarks == ("1 images beside the class folders have no label (first: sheet.png)",)
+
+
+def test_an_empty_class_folder_is_remarked(plant, tmp_path):
+    plant("happy/a.jpg", "sad/notes.txt")
+    assert read_image_folder("set", tmp_path).remarks == (
+        "1 files are no images by their name and were left out (first: sad/notes.txt)",
+        "sad: the class folder holds no image",
+    )
+
+
+@pytest.mark.parametrize("read", [read_plain_folder, lambda name, root: read_image_folder(name, root)])
+def test_a_folder_without_images_is_refused(plant, tmp_path, read):
+    plant("happy/readme.txt")
+    with pytest.raises(UsageError, match=r"set has no images here: choose the folder or list"):
+        read("set", tmp_path)
+
+
+def test_hidden_files_and_what_macos_adds_are_not_looked_at(plant, tmp_path):
+    plant("a.jpg", ".DS_Store", "._a.jpg", "__MACOSX/a.jpg", ".git/b.jpg")
+    assert walk(tmp_path) == (["a.jpg"], [])
+
+
+def test_names_may_hold_spaces_and_bytes_that_are_no_utf8(plant, tmp_path):
+    odd = os.fsdecode(b"caf\xe9 1.jpg")
+    plant(odd)
+    manifest = read_plain_folder("set", tmp_path)
+    assert manifest.rows.sources == (odd,)
+    assert manifest.rows.sizes.tolist() == [6]
+
+
+def test_a_link_that_closes_a_circle_is_followed_once_and_remarked(plant, tmp_path):
+    plant("a/x.jpg")
+    (tmp_path / "a" / "again").symlink_to(tmp_path, target_is_directory=True)
+    images, remarks = walk(tmp_path)
+    assert images == ["a/x.jpg"]
+    assert remarks == ["1 links lead to folders that are read already (first: a/again)"]
+
+
+def test_what_is_read_does_not_depend_on_which_of_two_names_sorts_first(plant, tmp_path):
+    plant("z real/x.jpg")
+    (tmp_path / "a link").symlink_to(tmp_path / "z real", target_is_directory=True)
+    images, remarks = walk(tmp_path)
+    assert images == ["z real/x.jpg"]
+    assert remarks == ["1 links lead to folders that are read already (first: a link)"]
+
+
+def test_links_to_files_and_to_folders_elsewhere_are_followed(plant, tmp_path):
+    plant("store/x.jpg", "set/real.jpg")
+    (tmp_path / "set" / "folder").symlink_to(tmp_path / "store", target_is_directory=True)
+    (tmp_path / "set" / "link.jpg").symlink_to(tmp_path / "store" / "x.jpg")
+    assert read_plain_folder("set", tmp_path / "set").rows.sizes.tolist() == [6, 6, 6]
+
+
+def test_broken_links_and_pipes_with_an_images_name_stay_rows_so_that_they_are_reported(plant, tmp_path):
+    plant("a.jpg")
+    (tmp_path / "gone.jpg").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "self.jpg").symlink_to(tmp_path / "self.jpg")
+    os.mkfifo(tmp_path / "pipe.jpg")
+    manifest = read_plain_folder("set", tmp_path)
+    assert manifest.rows.sources == ("a.jpg", "gone.jpg", "pipe.jpg", "self.jpg")
+    assert manifest.rows.sizes.tolist() == [6, -1, 0, -1]
+
+
+def test_a_folder_with_an_images_name_is_a_folder(plant, tmp_path):
+    plant("x.jpg/inside.png")
+    assert walk(tmp_path) == (["x.jpg/inside.png"], [])
+
+
+def test_a_folder_that_may_not_be_read_is_named(plant, tmp_path, monkeypatch):
+    plant("a.jpg", "locked/b.jpg")
+    scan = os.scandir
+
+    def refuse(path):
+        if os.fspath(path).endswith("locked"):
+            raise PermissionError(13, "Permission denied")
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(UsageError, match=r"locked: the folder cannot be read \(Permission denied\): correct its"):
+        walk(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("a.JPG", True), ("a.jpeg", True), ("a.jpg.txt", False), ("jpg", False)]
+)
+def test_images_are_known_by_their_suffix(name, expected):
+    assert is_image_name(name) is expected

@@ -1,0 +1,141 @@
+"""Prompt sets and instructions."""
+
+import json
+import re
+
+import pytest
+from expclip.errors import UsageError
+from expclip.manifests.classes import CLASSES
+from expclip.manifests.prompts import PROMPT_SETS, instruction, prompt_set
+
+ADJECTIVES = ("happ", "sad", "neutral", "ang", "surpris", "disgust", "fear", "contempt", "anxi", "helpless", "disapp")
+"""What a prompt of each class says, as a noun or as an adjective."""
+
+
+@pytest.fixture
+def read(tmp_path):
+    """Reads a prompt file with some text."""
+
+    def read_text(text, name="mine.json"):
+        path = tmp_path / name
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return prompt_set(str(path))
+
+    return read_text
+
+
+@pytest.mark.parametrize(("name", "prompts"), list(zip(PROMPT_SETS, (1, 1, 1, 5, 10), strict=True)))
+def test_each_released_set_has_its_number_of_prompts_for_each_of_11_classes(name, prompts):
+    found = prompt_set(name)
+    assert tuple(found.prompts) == CLASSES
+    assert {len(texts) for texts in found.prompts.values()} == {prompts}
+
+
+@pytest.mark.parametrize("protocol", ["released", "paper"])
+@pytest.mark.parametrize("name", PROMPT_SETS)
+def test_a_prompt_speaks_of_its_class_and_of_no_other(name, protocol):
+    for index, texts in enumerate(prompt_set(name, protocol).prompts.values()):
+        for text in texts:
+            assert [k for k, stem in enumerate(ADJECTIVES) if stem in text.lower()] == [index], text
+
+
+def test_the_one_prompt_sets_are_templates():
+    for name, template in {
+        "P-1": "{}.",
+        "P-2": "an expression of {}.",
+        "P-3": "a photo of a face with an expression of {}.",
+    }.items():
+        assert prompt_set(name).prompts == {c: (template.format(c),) for c in CLASSES}
+
+
+def test_the_papers_ten_templates_are_the_same_for_every_class():
+    paper = prompt_set("P-5", "paper")
+    assert paper.name == "P-5-paper"
+    templates = {tuple(t.replace(c, "*") for t in texts) for c, texts in paper.prompts.items()}
+    assert len(templates) == 1
+    (ten,) = templates
+    assert len(set(ten)) == 10
+    assert "*." in ten
+    assert "cropped" not in " ".join(ten)
+
+
+def test_only_p5_depends_on_the_protocol():
+    assert [name for name in PROMPT_SETS if prompt_set(name) != prompt_set(name, "paper")] == ["P-5"]
+
+
+def test_a_prompt_set_is_a_manifest_of_texts_with_its_classes_as_labels():
+    prompts = prompt_set("P-4")
+    manifest = prompts.manifest()
+    rows = manifest.samples("image").indices
+    found = [(CLASSES[k], manifest.rows.sources[row]) for k, row in zip(manifest.labels, rows, strict=True)]
+    assert found == [(name, text) for name, texts in prompts.prompts.items() for text in texts]
+    assert (manifest.kind, manifest.classes) == ("texts", CLASSES)
+
+
+def test_a_users_file_may_use_synonyms_and_other_scripts(read):
+    found = read('\ufeff{"Happy": ["ein Lächeln", "笑顔"], "sadness": ["tears"]}')
+    assert found.name == "mine"
+    assert found.prompts == {"happiness": ("ein Lächeln", "笑顔"), "sadness": ("tears",)}
+
+
+def test_a_users_file_is_never_called_like_a_released_set(read):
+    assert read('{"fear": ["x"]}', "P-3.json").name == "P-3-file"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"happy": ["a"', r"this is no JSON in UTF-8"),
+        (b'{"happy": ["\xff"]}', r"this is no JSON in UTF-8"),
+        pytest.param("[" * 100_000, r"this is no JSON", id="too deep"),
+        ("{}", r'expected {"class": \["prompt", …\], …}'),
+        ('["a"]', r'expected {"class": \["prompt", …\], …}'),
+        ('{"joyless": ["a"]}', r"'joyless' is no class: write one of happiness, "),
+        ('{"happy": ["a"], "joy": ["b"]}', r"happiness occurs twice \('joy'\): put its prompts into one list"),
+        ('{"happy": ["a"], "happy": ["b"]}', r"happiness occurs twice"),
+        ('{"happy": "a"}', r"'happy' needs a list of one or more prompts"),
+        ('{"happy": []}', r"'happy' needs a list of one or more prompts"),
+        ('{"happy": ["  "]}', r"'happy' needs a list of one or more prompts, each a text that is not empty"),
+        ('{"happy": [1]}', r"'happy' needs a list"),
+        (json.dumps({"happy": ["a\0b"]}), r"'happy' needs a list"),
+        (r'{"happy": ["\ud800"]}', r"'happy' needs a list"),
+    ],
+)
+def test_a_users_file_that_cannot_be_used_is_named(read, text, message):
+    with pytest.raises(UsageError, match=rf"mine\.json: {message}"):
+        read(text)
+
+
+def test_a_prompt_file_that_is_missing_is_named(tmp_path):
+    with pytest.raises(UsageError, match=r"gone.json: the prompt file cannot be read \(No such file.*\): correct"):
+        prompt_set(str(tmp_path / "gone.json"))
+
+
+def test_an_unknown_prompt_set_lists_those_there_are():
+    with pytest.raises(UsageError, match=r"no prompt set 'P-6': there are P-1, P-2, P-3, P-4, P-5, or give a .json"):
+        prompt_set("P-6")
+
+
+def test_instructions_of_the_paper():
+    assert instruction("related-1").text.startswith("Please play the role of a facial action describer.")
+    assert "expression recognition expert" in instruction("related-2").text
+    assert instruction("related-3").text == "Please describe the detailed facial actions of the person in the image."
+    assert instruction("empty").text == ""
+
+
+def test_a_random_instruction_is_eight_words_that_stay_the_same():
+    assert instruction("random-1") == instruction("random-1")
+    assert instruction("random-1").text != instruction("random-2").text
+    assert re.fullmatch(r"(\w+ ){7}\w+\.", instruction("random-7").text)
+
+
+def test_the_words_of_a_seed_are_those_of_every_version_of_python():
+    assert instruction("random-1").text == "paper violin window ladder bicycle garlic pencil kettle."
+
+
+@pytest.mark.parametrize("name", ["related-4", "random-", "random-x", "random-²", "Empty", ""])
+def test_an_unknown_instruction_lists_those_there_are(name):
+    with pytest.raises(
+        UsageError, match=r"no instruction .*: there are related-1, related-2, related-3, empty and ra"
+    ):
+        instruction(name)

@@ -1,0 +1,31 @@
+"""Counting model work."""
+
+from collections import Counter
+
+import pytest
+from expclip.encoders.blip2 import ImageSide, TextSide
+from expclip.encoders.clip import ImageTower, TextTower
+
+
+@pytest.fixture
+def work(monkeypatch) -> Counter:
+    """Counts models loaded and inputs encoded, by encoder: `ImageTower loaded`, `ImageTower inputs`, …"""
+    counts: Counter = Counter()
+
+    def counting(encoder):
+        load, call = encoder.__init__, encoder.__call__
+
+        def counted_load(self, *args, **kwargs):
+            counts[f"{encoder.__name__} loaded"] += 1
+            load(self, *args, **kwargs)
+
+        def counted_call(self, batch):
+            counts[f"{encoder.__name__} inputs"] += len(batch)
+            return call(self, batch)
+
+        monkeypatch.setattr(encoder, "__init__", counted_load)
+        monkeypatch.setattr(encoder, "__call__", counted_call)
+
+    for encoder in (ImageTower, TextTower, ImageSide, TextSide):
+        counting(encoder)
+    return counts

@@ -1,0 +1,167 @@
+"""`expclip datasets audit`: each kind of finding, on small copies."""
+
+import os
+
+import numpy as np
+import pytest
+from expclip import Workspace
+from expclip.manifests.catalogue import DataSet, Split
+from expclip.manifests.classes import CLASSES
+from expclip.stages.datasets import audit
+from PIL import Image
+
+
+@pytest.fixture
+def picture(tmp_path):
+    """Saves images that differ, or are the same where they have the same seed."""
+
+    def save(*names, seed=None):
+        for name in names:
+            path = tmp_path / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            noise = np.random.default_rng(list(name.encode()) if seed is None else seed)
+            Image.fromarray(noise.integers(0, 256, (4, 4), dtype=np.uint8)).save(path)
+
+    return save
+
+
+@pytest.fixture
+def look(tmp_path):
+    """Audits a list with some lines, or a folder."""
+    workspace = Workspace(tmp_path / "cache", workers=2)
+
+    def run(lines=None, folder=None):
+        if lines is None:
+            return audit(workspace, str(tmp_path / folder))
+        (tmp_path / "list.txt").write_text("".join(f"{line}\n" for line in lines))
+        return audit(workspace, str(tmp_path / "list.txt"))
+
+    return run
+
+
+def test_a_sound_copy_has_no_findings_and_its_counts(picture, look):
+    picture("set/happy/1.png", "set/happy/2.png", "set/fear/1.png")
+    found = look(folder="set")
+    assert (found.name, found.samples, found.rows) == ("set", 3, 3)
+    assert found.counts == dict.fromkeys(CLASSES[:7], 0) | {"happiness": 2, "fear": 1}
+    assert (found.errors, found.remarks) == ([], [])
+
+
+def test_missing_empty_and_unreadable_files_are_errors_of_one_line_each(picture, look, tmp_path):
+    picture("a.png", "cut.png")
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "text.png").write_text("hello")
+    (tmp_path / "folder.png").mkdir()
+    os.mkfifo(tmp_path / "pipe.png")
+    whole = (tmp_path / "cut.png").read_bytes()
+    (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
+    names = ("a", "cut", "empty", "text", "folder", "pipe", "gone")
+    found = look([f"{name}.png 1 -1" for name in names])
+    assert found.errors == [
+        "cut.png: the file cannot be read whole (image file is truncated)",
+        "empty.png: the file is empty",
+        "text.png: this is no image",
+        "folder.png: this is a folder",
+        "pipe.png: this is no ordinary file",
+        "gone.png: the file is missing",
+    ]
+    assert found.counts["unlabelled"] == 7
+
+
+def test_frames_that_are_missing_are_one_line_a_clip_and_broken_ones_one_line_a_frame(picture, look, tmp_path):
+    picture("one/1.png", "one/2.png", "three/1.png")
+    (tmp_path / "three" / "2.png").write_text("hello")
+    assert look(["one 5 0", "two 20 1", "three 2 2"]).errors == [
+        "one: 3 of the frames that are used are missing",
+        "two: 16 of the frames that are used are missing",
+        "three/2.png: this is no image",
+    ]
+
+
+def test_more_frames_than_the_list_says_are_a_remark(picture, look):
+    picture(*(f"clip/{k}.png" for k in range(5)))
+    found = look(["clip 3 0"])
+    assert (found.errors, found.remarks) == ([], ["clip: 5 frames on disk, the list says 3"])
+
+
+def test_files_of_the_same_content_are_a_remark(picture, look):
+    picture("a.png", "b.png", "c.png", "d.png", seed=1)
+    picture("e.png")
+    assert look([f"{name}.png 1 0" for name in "abcde"]).remarks == ["4 files are the same: a.png, b.png, c.png …"]
+
+
+def test_frames_that_repeat_within_a_clip_are_no_duplicates_but_between_clips_they_are(picture, look):
+    picture("one/1.png", "one/2.png", "two/1.png", seed=1)
+    assert look(["one 2 0"]).remarks == []
+    assert look(["one 2 0", "two 1 0"]).remarks == ["2 clips share a frame: one, two"]
+
+
+def test_samples_that_are_listed_twice_are_a_remark(picture, look):
+    picture("a.png", "b.png")
+    assert look(["a.png 1 0", "a.png 1 0", "b.png 1 0", "b.png 1 1"]).remarks == [
+        "a.png: listed 2 times",
+        "b.png: listed with different labels",
+        "b.png: listed 2 times",
+    ]
+
+
+def test_labels_that_contradict_the_name_of_their_folder_are_a_remark(picture, look):
+    names = [f"scene/{folder}/1.png" for folder in ("Happy", "Sad", "Fear")]
+    picture(*names, "plain/4.png", "0/5.png")
+    lines = [f"{name} 1 {label}" for name, label in zip(names, (0, 2, 4), strict=True)]
+    assert look([*lines, "plain/4.png 1 3", "0/5.png 1 3"]).remarks == [
+        "2 labels are not the class after which a folder is named (first: scene/Sad/1.png is labelled neutral)"
+    ]
+
+
+def test_what_the_reader_left_out_is_among_the_remarks(picture, look, tmp_path):
+    picture("set/happy/1.png")
+    (tmp_path / "set/happy/notes.txt").touch()
+    assert look(folder="set").remarks == [
+        "1 files are no images by their name and were left out (first: happy/notes.txt)"
+    ]
+
+
+def test_counts_are_compared_with_the_published_ones(picture, tmp_path, monkeypatch):
+    layout = {"reader": "list-files", "path": "{fold}.txt"}
+    split = Split.model_validate(
+        {"role": "test", "layouts": [layout], "folds": [1, 3], "counts": {"happiness": 3, "sadness": 1}}
+    )
+    entry = DataSet(
+        title="Tiny", about="", kind="images", classes=7, source="", default_split="test", splits={"test": split}
+    )
+    monkeypatch.setattr("expclip.manifests.catalogue.catalogue", lambda: {"tiny": entry})
+    picture("a.png", "b.png", "c.png")
+    (tmp_path / "1.txt").write_text("a.png 1 0\n")
+    (tmp_path / "2.txt").write_text("b.png 1 1\nc.png 1 0\n")
+    found = audit(Workspace(tmp_path / "cache", {"tiny": tmp_path}), "tiny")
+    assert found.remarks == [
+        "3 samples, 4 are published",
+        "happiness: 2 samples, 3 are published",
+        "fold 2: 2 samples, 3 are published",
+    ]
+
+
+def test_a_sample_in_two_folds_is_a_remark(picture, tmp_path, monkeypatch):
+    layout = {"reader": "list-files", "path": "{fold}.txt"}
+    split = Split.model_validate({"role": "test", "layouts": [layout], "folds": [1, 1]})
+    entry = DataSet(
+        title="Tiny", about="", kind="images", classes=7, source="", default_split="test", splits={"test": split}
+    )
+    monkeypatch.setattr("expclip.manifests.catalogue.catalogue", lambda: {"tiny": entry})
+    picture("a.png")
+    for fold in (1, 2):
+        (tmp_path / f"{fold}.txt").write_text("a.png 1 0\n")
+    assert audit(Workspace(tmp_path / "cache", {"tiny": tmp_path}), "tiny").remarks == [
+        "a.png: in more than one fold"
+    ]
+
+
+def test_each_file_is_decoded_once(picture, look, monkeypatch):
+    from expclip.stages import datasets
+
+    read, seen = datasets.read_image, []
+    monkeypatch.setattr(datasets, "read_image", lambda path: seen.append(path.name) or read(path))
+    picture("a.png", "b.png")
+    look(["a.png 1 0", "b.png 1 0", "a.png 1 1"])
+    assert sorted(seen) == ["a.png", "b.png"]

@@ -1,0 +1,268 @@
+"""Scores against a float64 computation written from the method's description, and what evaluation refuses."""
+
+import csv
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zarr
+from expclip import Scoring, Sweep, Training, UsageError, Wanted, Workspace, evaluate, extract, fit_head
+from expclip.manifests.classes import CLASSES
+from expclip.manifests.prompts import PROMPT_SETS, prompt_set
+from PIL import Image
+from safetensors.numpy import load_file
+from sklearn.metrics import accuracy_score, recall_score
+
+MINIATURE = Wanted(clips=["miniature"], teacher="miniature", instructions=["related-1"])
+SCORING = Scoring(clips=["miniature"])
+SMALL = Training(epochs=2, batch_size=16)
+
+
+@pytest.fixture
+def fitted(workspace, photos):
+    """Two heads on the cached features of the photos."""
+    extract(workspace, [str(photos)], MINIATURE)
+    return fit_head(workspace, str(photos), Sweep(clips=["miniature"], teacher="miniature", seeds=[1, 2]), SMALL)
+
+
+def stored(cache: Path, dataset: str, node: str) -> list[np.ndarray]:
+    """Feature arrays of a data set, read by plain zarr."""
+    return [
+        zarr.open_group(path, mode="r")["features"][:] for path in sorted((cache / dataset).glob(f"{node}-*.zarr"))
+    ]
+
+
+def text_embeddings(workspace: Workspace, prompts: str) -> dict[str, np.ndarray]:
+    """Cached embeddings (float64) by prompt."""
+    manifest = prompt_set(prompts).manifest()
+    (store,) = workspace.cache.find("text", "clip_text", rows_digest=manifest.rows.digest)
+    features = zarr.open_group(store.path, mode="r")["features"][:].astype(np.float64)
+    return dict(zip(manifest.rows.sources, features, strict=True))
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+
+
+def expected_cosines(frames: list[np.ndarray], texts: dict, prompts: str, classes, weight) -> np.ndarray:
+    """(samples, classes). METHOD: project each frame, mean, normalise; each prompt projected and normalised by
+    itself; logits averaged a class."""
+    project = (lambda v: v @ weight.T.astype(np.float64)) if weight is not None else (lambda v: v)
+    projected = {text: unit(project(embedding)) for text, embedding in texts.items()}
+    cosines = np.empty((len(frames), len(classes)))
+    for k, one in enumerate(frames):
+        image = unit(project(one.astype(np.float64)).mean(axis=0))
+        for label, name in enumerate(classes):
+            cosines[k, label] = np.mean([image @ projected[text] for text in prompt_set(prompts).prompts[name]])
+    return cosines
+
+
+def rows_of(out: Path, name: str) -> list[dict]:
+    with (out / name).open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def check_against_float64(workspace: Workspace, out: Path, frames: list[np.ndarray], truth: np.ndarray) -> int:
+    """Compare all scores and predictions with the independent computation; returns the number of scores."""
+    classes = CLASSES[:7]
+    scores, predictions = rows_of(out, "scores.csv"), rows_of(out, "predictions.csv")
+    for row in scores:
+        weight = None
+        if row["head"] != "none":
+            weight = load_file(workspace.cache.heads / row["head_id"] / "head.safetensors")["weight"]
+        texts = text_embeddings(workspace, row["prompts"])
+        cosines = expected_cosines(frames, texts, row["prompts"], classes, weight)
+        predicted = cosines.argmax(axis=1)
+        mine = [p for p in predictions if (p["head_id"], p["prompts"]) == (row["head_id"], row["prompts"])]
+        assert [float(p["cosine"]) for p in mine] == pytest.approx(cosines.max(axis=1), abs=2e-6)
+        assert [p["predicted"] for p in mine] == [classes[label] for label in predicted]
+        assert [p["label"] for p in mine] == [classes[label] for label in truth]
+        recall = recall_score(truth, predicted, labels=range(7), average=None, zero_division=0)
+        assert float(row["uar"]) == pytest.approx(100 * recall.mean(), abs=1e-3)
+        assert float(row["war"]) == pytest.approx(100 * accuracy_score(truth, predicted), abs=1e-3)
+        assert [float(row[f"recall_{name}"]) for name in classes] == pytest.approx(recall, abs=1e-5)
+    return len(scores)
+
+
+def test_image_scores_equal_a_float64_computation(workspace, fitted, labelled, tmp_path):
+    evaluate(workspace, [str(labelled)], SCORING, tmp_path / "out")
+    (features,) = stored(workspace.cache.root, "labelled", "clip_image")
+    sources = workspace.cache.current_manifest("labelled").rows.sources
+    truth = np.array([CLASSES.index(source.split("/")[0]) for source in sources])
+    frames = [features[k : k + 1] for k in range(42)]
+    assert check_against_float64(workspace, tmp_path / "out", frames, truth) == 3 * 5
+
+
+def test_clip_scores_equal_a_float64_computation(workspace, fitted, clips, tmp_path):
+    evaluate(workspace, [str(clips)], SCORING, tmp_path / "out")
+    (features,) = stored(workspace.cache.root, "list", "clip_image")
+    manifest = workspace.cache.current_manifest("list")
+    row = {source: k for k, source in enumerate(manifest.rows.sources)}
+    frames = []
+    for label in range(7):
+        n = 3 + 5 * label
+        used = [0] * 16 if n <= 16 else [int(n / 16 / 2 + n / 16 * k) for k in range(16)]
+        frames.append(features[[row[f"clip {label}/{k:03d}.png"] for k in used]])
+    assert check_against_float64(workspace, tmp_path / "out", frames, np.arange(7)) == 3 * 5
+
+
+@pytest.fixture
+def five_folds(tmp_path, save_face) -> Path:
+    """A tiny DFEW: five lists with paths of another machine, clips of two frames."""
+    root = tmp_path / "DFEW"
+    for fold in range(1, 6):
+        lines = []
+        for k in range(3 + fold):
+            clip, label = f"{10 * fold + k:05d}", (fold + k) % 7
+            for frame in range(2):
+                save_face(
+                    root / "Clip/clip_224x224" / clip / f"{frame}.png", 50 + fold, 2 * k + frame, label, size=32
+                )
+            lines.append(f"/somewhere else/DFEW_Frame_Face/{clip} 2 {label}\n")
+        (root / f"DFEW_set_{fold}_test.txt").write_text("".join(lines), encoding="utf-8")
+    return root
+
+
+def test_a_set_with_folds_is_scored_by_fold_and_by_their_plain_mean(workspace, five_folds, work):
+    workspace = replace(workspace, roots={"dfew": five_folds})
+    found = evaluate(workspace, ["dfew"], replace(SCORING, prompts=["P-5"]))
+    folds = [one for one in found.scores if one.fold.isdigit()]
+    assert [one.fold for one in folds] == ["1", "2", "3", "4", "5"]
+    assert [one.n for one in folds] == [4, 5, 6, 7, 8]
+    (mean,) = (one for one in found.scores if one.fold == "mean")
+    assert mean.uar == pytest.approx(np.mean([one.uar for one in folds]))
+    assert mean.war == pytest.approx(np.mean([one.war for one in folds]))
+    assert mean.n == 30
+    assert work["ImageTower inputs"] == 60  # each frame once, whatever the fold
+
+
+def test_a_second_evaluation_runs_no_model(workspace, fitted, labelled, work, tmp_path):
+    evaluate(workspace, [str(labelled)], SCORING, tmp_path / "first")
+    assert work["ImageTower inputs"] == 42
+    work.clear()
+    evaluate(workspace, [str(labelled)], SCORING, tmp_path / "second")
+    assert not work
+    for name in ("scores.csv", "predictions.csv", "tables.md"):
+        assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
+
+
+def test_evaluation_needs_neither_images_nor_weights_once_features_are_cached(
+    workspace, photos, labelled, fitted, tmp_path
+):
+    copy = tmp_path / "labelled"
+    shutil.copytree(labelled, copy)
+    before = evaluate(workspace, [str(copy)], SCORING)
+    shutil.rmtree(copy)
+    shutil.rmtree(workspace.cache.builtin)
+    again = fit_head(workspace, str(photos), Sweep(clips=["miniature"], teacher="miniature", seeds=[1, 2, 3]), SMALL)
+    assert [one.is_new for one in again] == [False, False, True]
+    after = evaluate(workspace, [str(copy)], replace(SCORING, cached_only=True))
+    known = {(one.of.head_id, one.of.prompts): one.uar for one in after.scores}
+    assert len(after.scores) == len(before.scores) + len(PROMPT_SETS)
+    assert all(known[one.of.head_id, one.of.prompts] == one.uar for one in before.scores)
+    assert not workspace.cache.builtin.exists()
+
+
+def test_a_sample_whose_image_cannot_be_read_is_left_out_and_counted(workspace, labelled, tmp_path):
+    copy = tmp_path / "labelled"
+    shutil.copytree(labelled, copy)
+    (copy / "anger" / "003.png").write_bytes(b"")
+    found = evaluate(workspace, [str(copy)], SCORING)
+    assert {(one.n, one.n_failed) for one in found.scores} == {(41, 1)}
+    assert all(one.confusion.sum(axis=1).tolist() == [6, 6, 6, 5, 6, 6, 6] for one in found.scores)
+
+
+def test_a_clip_with_one_broken_frame_is_left_out(workspace, clips, tmp_path):
+    copy = tmp_path / "clips"
+    shutil.copytree(clips.parent, copy)
+    (copy / "clip 6" / "001.png").write_bytes(b"not an image")  # one of the 16 used of 33
+    (copy / "clip 5" / "001.png").write_bytes(b"not an image")  # not among the 16 used of 28
+    found = evaluate(workspace, [str(copy / "list.txt")], SCORING)
+    assert {(one.n, one.n_failed) for one in found.scores} == {(6, 1)}
+
+
+def test_labels_may_be_corrected_without_running_a_model(workspace, clips, work, tmp_path):
+    copy = tmp_path / "clips"
+    shutil.copytree(clips.parent, copy)
+    first = evaluate(workspace, [str(copy / "list.txt")], SCORING)
+    text = (copy / "list.txt").read_text()
+    (copy / "list.txt").write_text(text.replace("33 6", "33 0"))
+    work.clear()
+    extract(workspace, [str(copy / "list.txt")], Wanted(clips=["miniature"]))
+    second = evaluate(workspace, [str(copy / "list.txt")], SCORING)
+    assert not work
+    assert first.scores[0].confusion.sum(axis=1).tolist() == [1] * 7
+    assert second.scores[0].confusion.sum(axis=1).tolist() == [2, 1, 1, 1, 1, 1, 0]
+
+
+def test_another_frame_policy_scores_the_same_cached_frames(workspace, clips, work):
+    evaluate(workspace, [str(clips)], SCORING)
+    work.clear()
+    released = evaluate(workspace, [str(clips)], SCORING)
+    edge = evaluate(workspace, [str(clips)], replace(SCORING, frames="edge"))
+    assert not work
+    cosines = [found.predictions[0].similarity for found in (released, edge)]
+    short = np.array([3 + 5 * label <= 16 for label in range(7)])
+    assert (cosines[0] != cosines[1]).any(axis=1).tolist() == short.tolist()
+    with pytest.raises(UsageError, match="--frames all"):
+        evaluate(workspace, [str(clips)], replace(SCORING, frames="all"))
+
+
+def test_a_head_of_other_features_is_refused(workspace, fitted, labelled):
+    paper = replace(workspace, protocol="paper")
+    name = fitted[0].card.id
+    with pytest.raises(UsageError, match=f"head {name} was trained on miniature features .* with the same weights"):
+        evaluate(paper, [str(labelled)], replace(SCORING, heads=[name]))
+    found = evaluate(paper, [str(labelled)], SCORING)
+    assert {one.of.head for one in found.scores} == {"none"}
+
+
+@pytest.mark.parametrize("how", ["id", "prefix", "folder", "file"])
+def test_heads_are_named_by_id_folder_or_file(workspace, fitted, labelled, how):
+    path = fitted[1].path
+    name = {"id": path.name, "prefix": path.name[:8], "folder": str(path), "file": str(path / "head.safetensors")}[
+        how
+    ]
+    found = evaluate(workspace, [str(labelled)], replace(SCORING, heads=[name], prompts=["P-1"]))
+    assert [one.of.head_id for one in found.scores] == [path.name]
+
+
+def test_an_unknown_head_is_refused_with_those_that_exist(workspace, fitted, labelled):
+    with pytest.raises(UsageError, match=f"no heads are called so .*{fitted[0].card.id}"):
+        evaluate(workspace, [str(labelled)], replace(SCORING, heads=["ffffffffffff"]))
+
+
+def test_unlabelled_data_cannot_be_scored(workspace, photos):
+    with pytest.raises(UsageError, match="photos has no labels"):
+        evaluate(workspace, [str(photos)], SCORING)
+
+
+def test_cached_only_names_the_command_that_is_missing(workspace, labelled):
+    with pytest.raises(UsageError, match=f"run `expclip extract {labelled} --features clip_image --clip miniature`"):
+        evaluate(workspace, [str(labelled)], replace(SCORING, cached_only=True))
+
+
+def test_prompts_that_lack_a_class_are_refused(workspace, labelled, tmp_path):
+    prompts = tmp_path / "mine.json"
+    prompts.write_text('{"happiness": ["a smile"], "sadness": ["a tear"]}', encoding="utf-8")
+    with pytest.raises(UsageError, match="prompt set mine has no prompt for neutral, anger"):
+        evaluate(workspace, [str(labelled)], replace(SCORING, prompts=[str(prompts)]))
+
+
+def test_a_figure_is_drawn_for_each_matrix(workspace, fitted, labelled, tmp_path):
+    found = evaluate(workspace, [str(labelled)], replace(SCORING, prompts=["P-1", "P-3"]), tmp_path / "out")
+    figures = sorted((tmp_path / "out" / "figures").glob("*.png"))
+    assert len(figures) == len(found.scores) == 2 * 3
+    with np.load(tmp_path / "out" / "confusion.npz") as matrices:
+        assert sorted(matrices) == [figure.stem for figure in figures]
+        np.testing.assert_array_equal(matrices[found.scores[0].of.slug], found.scores[0].confusion)
+    with Image.open(figures[0]) as picture:
+        assert np.asarray(picture.convert("L")).std() > 20
+
+
+def test_untrained_models_are_announced_in_every_output(workspace, labelled, tmp_path):
+    evaluate(workspace, [str(labelled)], replace(SCORING, prompts=["P-1"]), tmp_path / "out")
+    assert all(row["untrained"] == "True" for row in rows_of(tmp_path / "out", "scores.csv"))
+    assert "untrained weights" in (tmp_path / "out" / "tables.md").read_text(encoding="utf-8")
