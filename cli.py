@@ -397,11 +397,11 @@ def cache_list(cache: CacheOption = None, json_output: JsonOption = False) -> No
             line.instruction,
             f"{line.done:,} / {line.rows:,}" + (f" ({line.failed} failed)" if line.failed else ""),
             byte_count(line.bytes),
-            "untrained" if line.untrained else "",
+            line.problem or ("untrained" if line.untrained else ""),
         )
         for line in lines
     ]
-    print_table(f"{where.root}", ("store", "data set", "instruction", "rows", "size", ""), rows)
+    print_table(f"{where.root}", ("store", "data set", "instruction", "rows", "size", "remark"), rows)
 
 
 @cache_app.command("export")
@@ -445,6 +445,8 @@ def _workspace(options: dict[str, Any], datasets: Sequence[str]) -> "tuple[Works
         name: options.get(name) if options.get(name) is not None else getattr(config.defaults, name)
         for name in ("protocol", "device", "dtype", "batch_size", "workers", "executor", "scheduler")
     }
+    if options.get("scheduler") and not options.get("executor"):
+        given["executor"] = "dask"
     roots = dict(config.roots) | _parse_roots(options.get("root") or [], datasets)
     chosen = {name: value for name, value in given.items() if value is not None}
     return Workspace(cache_folder(options.get("cache"), config), roots, **chosen), config.defaults

@@ -75,9 +75,8 @@ def main() -> None:
     best = {name: min(values) for name, values in times.items()}
     flop = 4 * BATCH * TEACHER_WIDTH * (WIDTH + BATCH) * options.epochs * (options.rows // BATCH)
     for name, value in best.items():
-        print(
-            f"{name:20s} {value:7.2f} s  {flop / value / 1e9:7.0f} GFLOP/s  {value / best['plain loop']:.2f} x plain loop"
-        )
+        rate, ratio = flop / value / 1e9, value / best["plain loop"]
+        print(f"{name:20s} {value:7.2f} s  {rate:7.0f} GFLOP/s  {ratio:.2f} x plain loop")
     for precision in ("float32", "bfloat16"):
         print(f"{precision}: {best[f'products, {precision}'] / best[precision]:.0%} of the rate of bare products")
 

@@ -93,13 +93,13 @@ class Cache:
                 continue
             yield store
 
-    def unreadable(self) -> Iterator[ExpclipError]:
-        """What is wrong with the folders that are named like a store and cannot be read as one."""
+    def unreadable(self) -> Iterator[tuple[Path, ExpclipError]]:
+        """What is named like a store and cannot be read as one, and why."""
         for path in self._store_paths():
             try:
                 FeatureStore.open(path)
             except ExpclipError as error:
-                yield error
+                yield path, error
 
     def _store_paths(self, dataset: str | None = None) -> Iterator[Path]:
         for name in [dataset] if dataset else self.datasets():

@@ -133,8 +133,10 @@ def _contents(file: h5py.File) -> tuple[Header, list[Receipt], h5py.Dataset]:
     if (header.encoder_digest, header.key) != expected:
         raise ValueError("its key does not fit its header")
     features = file["features"]
-    layout = ((header.rows, *header.row_shape), np.dtype(header.dtype), header.shard_shape)
-    if not isinstance(features, h5py.Dataset) or (features.shape, features.dtype, features.chunks) != layout:
+    if not isinstance(features, h5py.Dataset):
+        raise ValueError("its features are no array")
+    layout = (features.shape, features.dtype, features.chunks, features.compression)
+    if layout != ((header.rows, *header.row_shape), np.dtype(header.dtype), header.shard_shape, None):
         raise ValueError("its features do not fit its header")
     return header, receipts, features
 

@@ -61,7 +61,8 @@ class Header:
 
 def parse_header(text: str) -> Header:
     """A header from its JSON. Raises ValueError where it is none, or of another schema."""
-    schema = json.loads(text).get("schema")
+    content = json.loads(text)
+    schema = content.get("schema") if isinstance(content, dict) else None
     if schema != SCHEMA:
         raise ValueError(f"its schema is {schema}, this version reads {SCHEMA}")
     return _HEADER.validate_json(text, strict=True)

@@ -106,13 +106,14 @@ class LinearHead:
 
     @cached_property
     def _gram(self) -> np.ndarray:
-        """G = Wᵀ W (L, L): cosines after the projection need nothing of length L'."""
-        weight = self.weight_.astype(np.float64)
-        return weight.T @ weight
+        """WᵀW (L, L) float32: the length of a projected embedding needs nothing of length L'."""
+        return self.weight_.T @ self.weight_
 
     def similarity(self, images: np.ndarray, texts: np.ndarray) -> np.ndarray:
         """Cosines (n, m) float64 of projected image embeddings (n, L) and text embeddings (m, L)."""
-        return cosines(images, texts, self._gram)
+        weight = self.weight_.astype(np.float64)
+        directions = _unit(np.asarray(texts, dtype=np.float64) @ weight.T) @ weight
+        return _cosines(images, directions, self._gram)
 
 
 class PlainClip:
@@ -120,7 +121,7 @@ class PlainClip:
 
     def similarity(self, images: np.ndarray, texts: np.ndarray) -> np.ndarray:
         """Cosines (n, m) float64 of image embeddings (n, L) and text embeddings (m, L)."""
-        return cosines(images, texts, None)
+        return _cosines(images, _unit(np.asarray(texts, dtype=np.float64)), None)
 
 
 def initial_weight(width: int, teacher_width: int, generator: torch.Generator) -> torch.Tensor:
@@ -129,16 +130,16 @@ def initial_weight(width: int, teacher_width: int, generator: torch.Generator) -
     return torch.empty(teacher_width, width).uniform_(-bound, bound, generator=generator)
 
 
-def cosines(images: np.ndarray, texts: np.ndarray, gram: np.ndarray | None) -> np.ndarray:
-    """Cosines (n, m) float64 in the metric of a Gram matrix (L, L), or in the plain one.
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
-    The lengths of the images scale whole rows and decide nothing, so float32 is enough for them.
+
+def _cosines(images: np.ndarray, directions: np.ndarray, gram: np.ndarray | None) -> np.ndarray:
+    """Products of images (n, L) with directions (m, L) over the images' lengths in the metric of a Gram matrix.
+
+    The lengths scale whole rows and decide nothing, so float32 is enough for them.
     """
-    texts = np.asarray(texts, dtype=np.float64)
-    images = np.asarray(images, dtype=np.float64)
-    seen = texts if gram is None else texts @ gram
-    directions = seen / np.sqrt(np.einsum("ml,ml->m", seen, texts))[:, None]
-    single = images.astype(np.float32)
-    moved = single if gram is None else single @ gram.astype(np.float32)
+    single = np.asarray(images, dtype=np.float32)
+    moved = single if gram is None else single @ gram
     lengths = np.sqrt(np.einsum("nl,nl->n", moved, single, dtype=np.float64))
-    return (images @ directions.T) / lengths[:, None]
+    return (np.asarray(images, dtype=np.float64) @ directions.T) / lengths[:, None]

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import dask.config
 from dask.distributed import Client, Future, LocalCluster, as_completed
+from distributed.utils import silence_logging_cmgr
 
 from ..cache.receipts import Receipt
 from ..encoders.node import Encoder, Node
@@ -33,7 +34,7 @@ def run(plan: Plan, options: RunOptions, emit: Emit) -> None:
     A task whose worker dies is given to another one by Dask; a task that fails is not repeated. Raises ExpclipError
     for the first failure, UsageError where no scheduler answers; what runs is cancelled then.
     """
-    with _client(options, len(plan.tasks)) as client:
+    with silence_logging_cmgr(logging.CRITICAL), _client(options, len(plan.tasks)) as client:
         futures = {
             client.submit(_run_task, task, options.device, options.rows_a_batch, pure=False): task
             for task in plan.tasks
@@ -69,8 +70,9 @@ def _result(future: Future, task: Task) -> list[Receipt]:
     except ExpclipError:
         raise
     except Exception as error:
+        why = " ".join(f"{type(error).__name__}: {error}".split())
         raise ExpclipError(
-            f"shard {task.shard} of {task.dataset} failed on a Dask worker ({type(error).__name__}: {error}); "
+            f"shard {task.shard} of {task.dataset} failed on Dask ({why}); "
             f"finished shards stay: run the command again"
         ) from error
 

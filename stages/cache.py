@@ -25,11 +25,17 @@ class StoreLine:
     done: int
     failed: int
     bytes: int
+    problem: str = ""
+    """Why it cannot be read; all else but its path and data set is unknown then."""
 
 
 def list_stores(cache: Cache) -> list[StoreLine]:
-    """All feature stores of a cache with how far they are."""
-    return [_line(store) for store in cache.stores()]
+    """All feature stores of a cache with how far they are, and last what is named like a store and cannot be read."""
+    unreadable = [
+        StoreLine(path, path.parent.name, "", "", "", "", False, 0, 0, 0, _size(path), str(error))
+        for path, error in cache.unreadable()
+    ]
+    return [_line(store) for store in cache.stores()] + unreadable
 
 
 def _line(store: FeatureStore) -> StoreLine:
@@ -45,8 +51,12 @@ def _line(store: FeatureStore) -> StoreLine:
         rows=header.rows,
         done=store.rows_done(),
         failed=len(store.failed_rows()),
-        bytes=sum(file.stat().st_size for file in store.path.rglob("*") if file.is_file()),
+        bytes=_size(store.path),
     )
+
+
+def _size(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def export(cache: Cache, name: str, path: Path) -> FeatureStore:

@@ -1,0 +1,100 @@
+"""A folder of tiny images, an empty cache, and a run of some nodes on them."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from expclip.cache.cache import Cache
+from expclip.cache.store import FeatureStore
+from expclip.manifests.readers import read_plain_folder
+from expclip.pipeline.events import nobody
+from expclip.pipeline.executors import RunOptions, run_plan
+from expclip.pipeline.plan import Portion, Request, header_of, make_plan
+from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).parent))  # for fake_encoders, here and in Dask's workers
+
+
+def save_pictures(folder: Path, count: int) -> np.ndarray:
+    """Writes images of 4 × 4 random pixels; returns these (count, 4, 4, 3)."""
+    pixels = np.random.default_rng(0).integers(0, 256, (count, 4, 4, 3), dtype=np.uint8)
+    folder.mkdir()
+    for row, image in enumerate(pixels):
+        Image.fromarray(image).save(folder / f"{row:05d}.png")
+    return pixels
+
+
+@pytest.fixture
+def shards_of_eight(monkeypatch):
+    monkeypatch.setattr("expclip.cache.header.SHARD_ROWS", 8)
+
+
+@pytest.fixture
+def log(tmp_path) -> Path:
+    """Where fake encoders write down their calls."""
+    return tmp_path / "log"
+
+
+@pytest.fixture
+def cache(tmp_path) -> Cache:
+    return Cache(tmp_path / "cache")
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """Where the images are; `pixels` are what is in them."""
+    return tmp_path / "pictures"
+
+
+@pytest.fixture
+def rows() -> int:
+    """How many images there are; a module may say otherwise."""
+    return 20
+
+
+@pytest.fixture
+def pixels(folder, rows) -> np.ndarray:
+    return save_pictures(folder, rows)
+
+
+@pytest.fixture
+def count_decodes(monkeypatch, log):
+    """Each decoding becomes a line of the log."""
+    from expclip.pipeline import decode
+    from fake_encoders import note
+
+    read_image = decode.read_image
+
+    def counted(path, honour_orientation):
+        note(log, "decode")
+        return read_image(path, honour_orientation)
+
+    monkeypatch.setattr(decode, "read_image", counted)
+
+
+@pytest.fixture
+def run(cache, folder, pixels) -> Callable:
+    """Extracts nodes from the images as `expclip extract` does; returns the plan that was run."""
+
+    def extract(*nodes, limit=None, part=(1, 1), into=cache, executor="local", emit=nobody, **options):
+        requests = [Request(read_plain_folder("pictures", folder), nodes)]
+        plan = make_plan(into, requests, Portion(limit, part), "cpu")
+        known = {"batch_size": 3, "workers": 2} | options
+        run_plan(into, plan, requests, RunOptions(device="cpu", **known), executor, emit)
+        return plan
+
+    return extract
+
+
+@pytest.fixture
+def store_of(cache, folder, pixels) -> Callable[..., FeatureStore]:
+    """The store of a node."""
+
+    def find(node, into=cache) -> FeatureStore:
+        store = into.open_store(header_of(read_plain_folder("pictures", folder), node))
+        assert store is not None
+        return store
+
+    return find

@@ -1,0 +1,122 @@
+"""A plan is exactly what is missing: no row twice, no row left out, nothing done while planning."""
+
+import numpy as np
+import pytest
+from expclip.cache.cache import Cache
+from expclip.manifests.manifest import text_manifest
+from expclip.pipeline.plan import Portion, Request, header_of, make_plan
+from fake_encoders import language_node, pixels_node, text_node
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+pytestmark = pytest.mark.usefixtures("shards_of_eight")
+
+ROWS = 20
+NODES = ("clip_image", "query_tokens", "llm")
+
+
+@pytest.fixture
+def request_of(folder, pixels, log):
+    from expclip.manifests.readers import read_plain_folder
+
+    tokens = pixels_node(log, "query_tokens")
+    nodes = {"clip_image": pixels_node(log), "query_tokens": tokens, "llm": language_node(log, tokens)}
+    manifest = read_plain_folder("pictures", folder)
+    return lambda *names: Request(manifest, tuple(nodes[name] for name in names))
+
+
+def rows_of(plan) -> dict[str, list[int]]:
+    """The rows that a plan encodes, by node, in order."""
+    rows: dict[str, list[int]] = {}
+    for task in plan.tasks:
+        assert task.sources == tuple(f"{row:05d}.png" for row in range(task.first, task.stop))
+        for job in task.jobs:
+            rows.setdefault(job.node.name, []).extend(range(job.start, task.stop))
+    return rows
+
+
+def covered(limit: int | None, part: tuple[int, int]) -> set[int]:
+    """The rows that a portion is about, from the words of its documentation."""
+    return {row for row in range(ROWS if limit is None else min(limit, ROWS)) if row // 8 % part[1] == part[0] - 1}
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_plan_is_exactly_what_is_missing(tmp_path_factory, request_of, data):
+    cache = Cache(tmp_path_factory.mktemp("cache"))
+    done: dict[str, set[int]] = {name: set() for name in NODES}
+    for name in NODES:
+        node = next(iter(request_of(name).nodes))
+        header = header_of(request_of(name).manifest, node)
+        for shard in range(header.shards):
+            rows = header.shard_rows(shard)
+            count = data.draw(st.integers(0, len(rows)))
+            if count:
+                cache.create_store(header).write_shard(shard, np.ones((count, *node.row_shape)))
+                done[name] |= set(range(rows.start, rows.start + count))
+    asked = data.draw(st.lists(st.sampled_from(NODES), min_size=1, max_size=3, unique=True))
+    limit = data.draw(st.none() | st.integers(1, ROWS + 5))
+    part = data.draw(st.sampled_from([(1, 1), (1, 2), (2, 2), (3, 3)]))
+    plan = make_plan(cache, [request_of(*asked)], Portion(limit, part), "cpu")
+
+    wanted = covered(limit, part)
+    expected = {name: wanted - done[name] for name in asked}
+    if "llm" in asked:
+        shards = {row // 8 for row in expected["llm"]}
+        needed = {row for row in wanted - done["query_tokens"] if row // 8 in shards}
+        expected["query_tokens"] = expected.get("query_tokens", set()) | needed
+    found = rows_of(plan)
+    assert {name: sorted(rows) for name, rows in expected.items() if rows} == found
+    assert {line.node.name: line.to_do for line in plan.lines if line.to_do} == {n: len(r) for n, r in found.items()}
+    assert {line.node.name for line in plan.lines} >= set(asked)
+    assert all(line.done == len(done[line.node.name]) for line in plan.lines)
+    assert plan.rows == sum(len(rows) for rows in found.values())
+
+
+def test_planning_writes_nothing_and_loads_nothing(cache, request_of, log):
+    plan = make_plan(cache, [request_of(*NODES)], Portion(), "cpu")
+    assert plan.rows == 60
+    assert not cache.root.exists()
+    assert not log.exists()
+
+
+def test_parents_come_before_their_children(cache, request_of):
+    plan = make_plan(cache, [request_of("llm", "clip_image")], Portion(), "cpu")
+    assert [job.node.name for job in plan.tasks[0].jobs] == ["query_tokens", "llm", "clip_image"]
+
+
+def test_a_data_set_that_is_named_twice_is_done_once(cache, request_of):
+    once = make_plan(cache, [request_of("clip_image")], Portion(), "cpu")
+    twice = make_plan(cache, [request_of("clip_image"), request_of("clip_image")], Portion(), "cpu")
+    assert twice.tasks == once.tasks
+    assert len(twice.lines) == 1
+
+
+def test_the_time_is_estimated_from_receipts_of_the_same_encoder_and_device(cache, request_of, log):
+    request = request_of("clip_image")
+    header = header_of(request.manifest, request.nodes[0])
+    seconds = {"read": 1000.0, "infer": 3000.0, "write": 0.0}
+    store = cache.create_store(header)
+    store.write_shard(0, np.ones((8, 5)), seconds=seconds, device="cuda")
+
+    def estimate(device):
+        (line,) = make_plan(cache, [request], Portion(), device).lines
+        return line.seconds
+
+    assert estimate("cpu") is None
+    assert estimate("cuda") == pytest.approx(12 * 4000 / 8, rel=0.05)
+    store.write_shard(1, np.ones((8, 5)))
+    store.write_shard(2, np.ones((4, 5)))
+    assert estimate("cpu") == 0.0
+
+
+def test_the_bytes_of_a_plan_are_those_of_the_missing_rows(cache, request_of):
+    lines = {line.node.name: line for line in make_plan(cache, [request_of(*NODES)], Portion(limit=10), "cpu").lines}
+    assert lines["clip_image"].bytes == 10 * 5 * 2
+    assert lines["query_tokens"].bytes == 10 * 6 * 2
+
+
+def test_texts_belong_to_no_data_set(cache, log):
+    manifest = text_manifest("P", ("joy",), [("a face", 0)])
+    plan = make_plan(cache, [Request(manifest, (text_node(log),))], Portion(), "cpu")
+    assert plan.lines[0].header.dataset == "text"
