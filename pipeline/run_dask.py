@@ -15,7 +15,7 @@ from ..encoders.node import Encoder, Node
 from ..errors import ExpclipError, UsageError
 from .decode import Decoder
 from .events import Emit, RowsEncoded, ShardFinished, nobody
-from .executors import RunOptions
+from .options import RunOptions
 from .plan import Plan, Task
 from .work import encode_task
 

@@ -3,7 +3,7 @@
 from ..encoders.node import Encoder, Node
 from .decode import Decoder
 from .events import Emit
-from .executors import RunOptions
+from .options import RunOptions
 from .plan import Plan
 from .work import encode_task
 

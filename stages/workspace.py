@@ -15,7 +15,8 @@ from ..errors import UsageError
 from ..manifests.catalogue import DataSetRef, read_dataset
 from ..manifests.frames import DEFAULT_POLICIES, POLICIES
 from ..manifests.manifest import Manifest
-from ..pipeline.executors import RunOptions, run_plan
+from ..pipeline.executors import run_plan
+from ..pipeline.options import RunOptions
 from ..pipeline.plan import Plan, Portion, Request, make_plan
 from ..pipeline.progress import progress_bar
 from ..reports.console import byte_count, duration
@@ -86,8 +87,9 @@ class Workspace:
     def run(self, plan: Plan, requests: Sequence[Request], what: str) -> None:
         """Say what is to be done, and do it under a progress bar."""
         if plan.rows:
-            size, time = byte_count(sum(line.bytes for line in plan.lines)), duration(plan.seconds)
-            self.console.print(f"{what}: {plan.rows:,} rows to encode, {size}, time {time}")
+            size = byte_count(sum(line.bytes for line in plan.lines))
+            time = "" if plan.seconds is None else f", about {duration(plan.seconds)}"
+            self.console.print(f"{what}: {plan.rows:,} rows to encode, {size}{time}")
         options = RunOptions(self.models.device, self.batch_size, self.workers, self.scheduler)
         with progress_bar(what, plan.rows, self.console) as emit:
             run_plan(self.cache, plan, list(requests), options, self.executor, emit)

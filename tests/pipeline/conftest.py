@@ -10,7 +10,8 @@ from expclip.cache.cache import Cache
 from expclip.cache.store import FeatureStore
 from expclip.manifests.readers import read_plain_folder
 from expclip.pipeline.events import nobody
-from expclip.pipeline.executors import RunOptions, run_plan
+from expclip.pipeline.executors import run_plan
+from expclip.pipeline.options import RunOptions
 from expclip.pipeline.plan import Portion, Request, header_of, make_plan
 from PIL import Image
 

@@ -158,7 +158,8 @@ sys.path.insert(0, {str(Path(__file__).parent)!r})
 from expclip.cache.cache import Cache
 from expclip.errors import ExpclipError
 from expclip.manifests.readers import read_plain_folder
-from expclip.pipeline.executors import RunOptions, run_plan
+from expclip.pipeline.executors import run_plan
+from expclip.pipeline.options import RunOptions
 from expclip.pipeline.plan import Portion, Request, make_plan
 from fake_encoders import pixels_node
 

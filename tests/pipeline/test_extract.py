@@ -8,7 +8,8 @@ from expclip.cache.cache import Cache
 from expclip.errors import ExpclipError, UsageError
 from expclip.manifests.manifest import text_manifest
 from expclip.pipeline.events import RowsEncoded, ShardFinished
-from expclip.pipeline.executors import RunOptions, run_plan
+from expclip.pipeline.executors import run_plan
+from expclip.pipeline.options import RunOptions
 from expclip.pipeline.plan import Portion, Request, make_plan
 from fake_encoders import (
     Trouble,
