@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint docs clean
 
 demo: $(READY)
 	$(BIN)/expclip demo
@@ -17,6 +17,10 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
+
+docs: $(READY)
+	$(BIN)/python -c 'from expclip.manifests.faces import contact_sheet; \
+	contact_sheet(seed=3, columns=10, clips=2).quantize(200).save("docs/faces.png", optimize=True)'
 
 $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "expclip needs Python 3.11 or newer: make PYTHON=python3.12"'

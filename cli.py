@@ -13,6 +13,7 @@ from .errors import ExpclipError, UsageError
 from .reports.console import byte_count, duration, print_json, print_table, printable
 
 if TYPE_CHECKING:
+    from .settings import Defaults
     from .stages.workspace import Workspace
 
 app = typer.Typer(
@@ -106,7 +107,10 @@ DeviceOption = Annotated[
 ]
 DTypeOption = Annotated[
     str | None,
-    typer.Option("--dtype", help="float32, float16 or bfloat16 for the towers. Default: by device."),
+    typer.Option(
+        "--dtype",
+        help="float32, float16 or bfloat16 for the vision towers; T5 is float32 with float32, else bfloat16.",
+    ),
 ]
 WorkersOption = Annotated[
     int | None,
@@ -160,13 +164,24 @@ def extract(
 
     `expclip extract raf-db --root raf-db=/data/RAF-DB --clip ViT-L-14`
     """
-    options = locals()
+    from .encoders.names import DEFAULT_TEACHER
     from .pipeline.plan import Portion
     from .stages.extract import Wanted
     from .stages.extract import extract as run
 
-    workspace, config = _workspace(options, datasets)
-    wanted = Wanted(clip or _as_list(config.clip), teacher or config.teacher, instruction, features)
+    workspace, config = _workspace(
+        datasets,
+        cache,
+        root,
+        protocol=protocol,
+        device=device,
+        dtype=dtype,
+        batch_size=batch_size,
+        workers=workers,
+        executor=executor,
+        scheduler=scheduler,
+    )
+    wanted = Wanted(clip or _as_list(config.clip), teacher, instruction, features, config.teacher or DEFAULT_TEACHER)
     result = run(workspace, datasets, wanted, frames, Portion(limit, _parse_part(part)), plan)
     failed = [(dataset, row) for dataset, rows in result.failed.items() for row in rows]
     if json_output:
@@ -210,12 +225,11 @@ def fit_head(
 
     `expclip fit-head --train caer-s --clip ViT-L-14 --instruction related-1 --instruction empty`
     """
-    options = locals()
-    from .stages.extract import DEFAULT_INSTRUCTION
+    from .manifests.prompts import DEFAULT_INSTRUCTION
     from .stages.fit_head import Sweep, Training
     from .stages.fit_head import fit_head as run
 
-    workspace, config = _workspace(options | {"batch_size": None}, [train])
+    workspace, config = _workspace([train], cache, protocol=protocol, device=device)
     sweep = Sweep(
         clips=clip or _as_list(config.clip) or [None],
         teacher=teacher or config.teacher,
@@ -278,7 +292,6 @@ def evaluate(
 
     `expclip evaluate raf-db dfew --clip ViT-L-14 --prompts P-3`
     """
-    options = locals()
     from .encoders.names import DEFAULT_CLIP
     from .manifests.prompts import PROMPT_SETS
     from .reports.results import as_row
@@ -286,7 +299,18 @@ def evaluate(
     from .stages.evaluate import Scoring
     from .stages.evaluate import evaluate as run
 
-    workspace, config = _workspace(options, datasets)
+    workspace, config = _workspace(
+        datasets,
+        cache,
+        root,
+        protocol=protocol,
+        device=device,
+        dtype=dtype,
+        batch_size=batch_size,
+        workers=workers,
+        executor=executor,
+        scheduler=scheduler,
+    )
     clips = clip or _as_list(config.clip) or [DEFAULT_CLIP]
     scoring = Scoring(clips, head, prompts or PROMPT_SETS, frames or "released", cached_only)
     found = run(workspace, datasets, scoring, out)
@@ -352,16 +376,14 @@ def datasets_audit(
     datasets: Datasets,
     root: RootOption = None,
     cache: CacheOption = None,
-    frames: FramesOption = None,
     workers: WorkersOption = None,
     json_output: JsonOption = False,
 ) -> None:
     """Read every file of a data set and report what is missing, broken, double or unlike the published counts."""
-    options = locals()
     from .stages.datasets import audit
 
-    workspace, _ = _workspace(options, datasets)
-    audits = [audit(workspace, dataset, frames) for dataset in datasets]
+    workspace, _ = _workspace(datasets, cache, root, workers=workers)
+    audits = [audit(workspace, dataset) for dataset in datasets]
     if json_output:
         print_json([asdict(one) for one in audits])
     else:
@@ -418,6 +440,7 @@ def cache_export(
 
     exported = export(Cache(cache_folder(cache, read_config())), store, file)
     print(f"{file}: {exported.path.stem}, {exported.rows_done():,} rows, {byte_count(file.stat().st_size)}")
+    _note_untrained([exported.header.untrained])
 
 
 @cache_app.command("import")
@@ -435,21 +458,23 @@ def cache_import(
         print(f"{imported.path}: {imported.rows_done():,} of {imported.header.rows:,} rows")
 
 
-def _workspace(options: dict[str, Any], datasets: Sequence[str]) -> "tuple[Workspace, Any]":
-    """The workspace that a command's options and the configuration file ask for, and the file's defaults."""
+def _workspace(
+    datasets: Sequence[str], cache: Path | None, root: Sequence[str] | None = None, **given: Any
+) -> "tuple[Workspace, Defaults]":
+    """The workspace that a command's options and the configuration file ask for, and the file's defaults.
+
+    `given` are fields of the workspace; one that is None is looked up in the file.
+    """
     from .settings import cache_folder, read_config
     from .stages.workspace import Workspace
 
     config = read_config()
-    given = {
-        name: options.get(name) if options.get(name) is not None else getattr(config.defaults, name)
-        for name in ("protocol", "device", "dtype", "batch_size", "workers", "executor", "scheduler")
-    }
-    if options.get("scheduler") and not options.get("executor"):
-        given["executor"] = "dask"
-    roots = dict(config.roots) | _parse_roots(options.get("root") or [], datasets)
-    chosen = {name: value for name, value in given.items() if value is not None}
-    return Workspace(cache_folder(options.get("cache"), config), roots, **chosen), config.defaults
+    chosen = {name: getattr(config.defaults, name) if value is None else value for name, value in given.items()}
+    if chosen.get("scheduler") and not chosen["executor"]:
+        chosen["executor"] = "dask"
+    roots = dict(config.roots) | _parse_roots(root or [], datasets)
+    known = {name: value for name, value in chosen.items() if value is not None}
+    return Workspace(cache_folder(cache, config), roots, **known), config.defaults
 
 
 def _parse_roots(roots: Sequence[str], datasets: Sequence[str]) -> dict[str, Path]:
@@ -461,8 +486,7 @@ def _parse_roots(roots: Sequence[str], datasets: Sequence[str]) -> dict[str, Pat
         if equals and name in catalogue():
             parsed[name] = Path(folder)
         elif len(datasets) == 1:
-            ref = parse_dataset(datasets[0])
-            parsed[datasets[0].partition(":")[0] if ref.entry else ref.name] = Path(text)
+            parsed[parse_dataset(datasets[0]).root_name] = Path(text)
         else:
             raise UsageError(f"--root {text}: with several data sets write --root NAME=DIR")
     return parsed

@@ -112,18 +112,19 @@ class Cache:
         return [store for store in self.stores(dataset) if matches(store.header, node, wanted)]
 
     def select(self, dataset: str, node: str, missing: str, **wanted: str) -> FeatureStore:
-        """The one store of a data set and node whose header has the wanted values.
+        """The one store of a data set and node whose header has the wanted values; complete ones are preferred.
 
-        `wanted` maps fields of the header (model, instruction, protocol, rows_digest) to values; a model may also be
-        given as the first 8 or more digits of its encoder digest. `missing` is the command that makes the store.
-        Raises UsageError where none or several match.
+        `wanted` maps fields of the header (model, instruction, protocol, precision, rows_digest) to values; a model
+        may also be given as the first 8 or more digits of its encoder digest. `missing` is the command that makes the
+        store. Raises UsageError where none or several match.
         """
-        found = self.find(dataset, node, **wanted)
+        matching = self.find(dataset, node, **wanted)
+        found = [store for store in matching if store.is_complete()] or matching
         if not found:
             raise UsageError(f"{dataset} has no {node} for {describe(wanted)} in {self.root}: run `{missing}`")
         if len(found) > 1:
             raise UsageError(
                 f"{dataset} has {len(found)} stores of {node} for {describe(wanted)}, which differ in "
-                f"{differences(found)}: name one by its digest instead of the model's name"
+                f"{differences(found)}: give --dtype, or one's digest instead of the model's name"
             )
         return found[0]

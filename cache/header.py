@@ -38,6 +38,12 @@ class Header:
     wrote_by: str = ""
 
     @property
+    def precision(self) -> str:
+        """The number format of a CLIP tower; empty for encoders whose parts have several."""
+        found = self.spec.get("precision")
+        return found if isinstance(found, str) else ""
+
+    @property
     def shards(self) -> int:
         return -(-self.rows // SHARD_ROWS)
 

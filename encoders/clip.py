@@ -29,7 +29,7 @@ def image_node(model: ClipModel, protocol: str, dtype: DType) -> Node:
     mean_std = _mean_std(model, protocol)
     spec = {
         "node": "clip_image",
-        "architecture": {key: value for key, value in model.config.items() if key != "text_cfg"},
+        "architecture": model.config,
         "weights": model.origin,
         "protocol": protocol,
         "transform": squash.spec() | {"mean_std": mean_std},
@@ -53,7 +53,7 @@ def text_node(model: ClipModel, dtype: DType) -> Node:
     """`clip_text`: text embeddings e_T (L,), not normalised."""
     spec = {
         "node": "clip_text",
-        "architecture": {key: value for key, value in model.config.items() if key != "vision_cfg"},
+        "architecture": model.config,
         "weights": model.origin,
         "tokenizer": model.tokenizer,
         "precision": dtype,

@@ -32,7 +32,7 @@ def _number(index: str) -> int:
 
 @dataclass(frozen=True)
 class Precision:
-    """Number formats, part by part. `asked` overrides the two towers; T5 never runs in float16, which overflows."""
+    """Number formats, part by part. `asked` overrides the towers'; T5 never runs in float16, which overflows."""
 
     device: str
     asked: DType | None = None

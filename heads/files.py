@@ -46,6 +46,11 @@ class HeadCard:
     fitted: str = ""
 
     @property
+    def recipe(self) -> str:
+        """What is the same for heads that differ only in the seed: 8 digits."""
+        return digest({name: value for name, value in self.spec.items() if name != "seed"})[:8]
+
+    @property
     def label(self) -> str:
         return f"{self.head} · {self.instruction} · seed {self.seed}"
 

@@ -2,7 +2,7 @@
 
 import difflib
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
@@ -95,16 +95,19 @@ class DataSetRef:
     entry: DataSet | None
     split: str
     path: Path | None = None
+    root_name: str = ""
+    """Under which name its folder is given: the catalogue's, whatever the split, or the path's."""
 
     @property
     def published(self) -> Split | None:
         return self.entry.splits[self.split] if self.entry else None
 
 
-def parse_dataset(text: str) -> DataSetRef:
+def parse_dataset(text: str, known: Collection[str] = ()) -> DataSetRef:
     """A catalogue name with an optional `:split`, or a path to a folder or a list file.
 
-    Raises UsageError for an unknown name or split. A path need not exist any more: its features may be cached.
+    A path need not exist any more where its features may be cached: `known` are the names that the cache has. Raises
+    UsageError for an unknown name or split.
     """
     name, _, split = text.partition(":")
     entry = catalogue().get(name)
@@ -112,24 +115,31 @@ def parse_dataset(text: str) -> DataSetRef:
         split = split or entry.default_split
         if split not in entry.splits:
             raise UsageError(f"{name} has no split {split!r}: it has {', '.join(entry.splits)}")
-        return DataSetRef(_name_of_split(name, split), entry, split)
+        return DataSetRef(_name_of_split(name, split), entry, split, root_name=name)
     path = Path(text).expanduser()
+    path_name = _name_of_path(path)
     looks_like_path = path.is_absolute() or text.startswith(".") or len(path.parts) > 1
-    if not text or not (looks_like_path or kind_of(path) != "missing"):
+    if not text or not (looks_like_path or kind_of(path) != "missing" or path_name in known):
         close = difflib.get_close_matches(name, catalogue(), n=1)
         hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(catalogue())}"
         raise UsageError(f"{text!r} is neither a data set nor a path: {hint}")
-    return DataSetRef(_name_of_path(path), None, "", path)
+    return DataSetRef(path_name, None, "", path, root_name=path_name)
 
 
 def _name_of_split(name: str, split: str) -> str:
     return name if split == catalogue()[name].default_split else f"{name}-{split}"
 
 
+_LIST_SUFFIXES = (".txt", ".csv", ".lst", ".list", ".tsv")
+
+
 def _name_of_path(path: Path) -> str:
-    """What a path is called in the cache: its last part, without what a file system may refuse."""
+    """What a path is called in the cache: its last part, without what a file system may refuse.
+
+    It depends on the text alone, so that the cached features of a path that is gone are found again.
+    """
     absolute = path.resolve() if path.name == ".." else path.absolute()
-    stem = absolute.stem if kind_of(absolute) == "file" else absolute.name
+    stem = absolute.stem if absolute.suffix.lower() in _LIST_SUFFIXES else absolute.name
     name = "".join(c if c.isalnum() or c in "-_." else "-" for c in stem).strip("-.") or "root"
     taken = {"heads", "builtin", "text"}
     taken |= {_name_of_split(known, split) for known, entry in catalogue().items() for split in entry.splits}

@@ -86,6 +86,10 @@ class Manifest:
     def is_labelled(self) -> bool:
         return bool(len(self.classes)) and bool((self.labels != NO_LABEL).any())
 
+    def covers(self, policy: str) -> bool:
+        """Whether the rows cover a frame policy."""
+        return "image" in self.clips or policy in self.clips
+
     def samples(self, policy: str) -> Clips:
         """Row numbers of each sample under a frame policy; a still image has one row under any of them."""
         if "image" in self.clips:

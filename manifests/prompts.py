@@ -12,6 +12,7 @@ from ..errors import UsageError
 from .classes import CLASSES, class_index
 from .manifest import Manifest, text_manifest
 
+DEFAULT_INSTRUCTION = "related-1"
 PROMPT_SETS = ("P-1", "P-2", "P-3", "P-4", "P-5")
 
 

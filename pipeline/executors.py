@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 from ..cache.cache import Cache
-from ..errors import UsageError
 from .events import Emit, nobody
 from .options import RunOptions
 from .plan import Plan, Request
@@ -38,8 +37,6 @@ def run_plan(
 
     Finished shards stay whatever happens later. Raises ExpclipError where an encoder or the disk fails.
     """
-    if executor not in EXECUTORS:
-        raise UsageError(f"--executor {executor!r}: choose {' or '.join(EXECUTORS)}")
     for request in requests:
         if request.manifest.kind != "texts":
             cache.save_manifest(request.manifest)

@@ -27,12 +27,12 @@ class _Speed(ProgressColumn):
 
 @contextmanager
 def progress_bar(what: str, rows: int, console: Console) -> Iterator[Emit]:
-    """A listener that shows rows done, rows a second and the time left; silent where nobody looks at a terminal."""
+    """A listener that shows rows done and failed, rows a second and the time left; silent without a terminal."""
     if not console.is_terminal or not rows:
         yield nobody
         return
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         _Speed(),
@@ -40,9 +40,13 @@ def progress_bar(what: str, rows: int, console: Console) -> Iterator[Emit]:
     )
     with Progress(*columns, console=console, transient=True) as bars:
         bar = bars.add_task(what, total=rows)
+        failed: set[tuple[str, str]] = set()
 
         def listen(event: Event) -> None:
             if isinstance(event, RowsEncoded):
                 bars.advance(bar, event.rows)
+            elif event.receipt.failed:
+                failed.update((event.dataset, row.source) for row in event.receipt.failed)
+                bars.update(bar, description=f"{what} ({len(failed):,} failed)")
 
         yield listen

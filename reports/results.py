@@ -9,7 +9,7 @@ import numpy as np
 
 from ..cache.files import writing
 from .figures import confusion_figure
-from .scores import MEAN, Predictions, Score
+from .scores import ALL, MEAN, Predictions, Score
 from .tables import markdown, tables
 
 _PREDICTION_COLUMNS = (
@@ -17,7 +17,11 @@ _PREDICTION_COLUMNS = (
     "backbone",
     "head",
     "head_id",
+    "seed",
     "prompts",
+    "protocol",
+    "frames",
+    "untrained",
     "sample",
     "fold",
     "label",
@@ -43,9 +47,10 @@ def write_results(scores: Sequence[Score], predictions: Sequence[Predictions], o
             (row for one in predictions for row in _prediction_rows(one)),
         )
         (out / "tables.md").write_text(markdown(tables(scores)), encoding="utf-8")
-        overall = [score for score in scores if score.fold in ("all", MEAN)]
+        overall = [score for score in scores if score.fold in (ALL, MEAN)]
         matrices: dict[str, Any] = {score.of.slug: score.confusion for score in overall}
-        np.savez_compressed(out / "confusion.npz", **matrices)
+        untrained = np.array([score.of.slug for score in overall if score.of.untrained], dtype=str)
+        np.savez_compressed(out / "confusion.npz", **matrices, untrained=untrained)
         for score in overall:
             confusion_figure(score, figures / f"{score.of.slug}.png")
 
@@ -60,7 +65,10 @@ def as_row(score: Score) -> dict[str, Any]:
         "head": of.head,
         "head_id": of.head_id,
         "objective": of.objective,
+        "teacher": of.teacher,
         "instruction": of.instruction,
+        "train": of.train,
+        "recipe": of.recipe,
         "seed": "" if of.seed is None else of.seed,
         "prompts": of.prompts,
         "ensemble": of.ensemble,
@@ -83,7 +91,8 @@ def _rounded(value: float, digits: int) -> float | str:
 def _prediction_rows(one: Predictions) -> Iterator[tuple]:
     of, manifest = one.of, one.manifest
     classes = np.array(manifest.classes)
-    known = (of.dataset, of.backbone, of.head, of.head_id, of.prompts)
+    seed = "" if of.seed is None else of.seed
+    known = (of.dataset, of.backbone, of.head, of.head_id, seed, of.prompts, of.protocol, of.frames, of.untrained)
     per_sample = (
         [manifest.sample_ids[sample] for sample in one.samples],
         [fold or "" for fold in manifest.folds[one.samples].tolist()],

@@ -8,6 +8,8 @@ import numpy as np
 from ..manifests.manifest import Manifest
 from .metrics import recalls, uar, war
 
+ALL = "all"
+"""The fold of a data set without folds."""
 MEAN = "mean"
 """The fold of the plain mean over folds."""
 
@@ -22,7 +24,12 @@ class Combination:
     """Kind of the head; "none" for plain CLIP."""
     head_id: str
     objective: str
+    teacher: str
     instruction: str
+    train: str
+    """Data set that the head was trained on."""
+    recipe: str
+    """The same for heads that differ only in the seed."""
     seed: int | None
     prompts: str
     ensemble: str
@@ -70,19 +77,25 @@ def score(of: Combination, fold: str, classes: tuple[str, ...], confusion: np.nd
 
 
 def mean_over_folds(folds: Sequence[Score]) -> Score:
-    """The plain mean of the folds' scores, as the field reports five-fold sets."""
+    """The plain mean of the folds' scores, as the field reports five-fold sets; a fold without samples has none."""
     first = folds[0]
+    scored = [fold for fold in folds if fold.n]
+    per_fold = [fold.recall for fold in folds]
     return Score(
         of=first.of,
         fold=MEAN,
         classes=first.classes,
         n=sum(fold.n for fold in folds),
         n_failed=sum(fold.n_failed for fold in folds),
-        uar=float(np.mean([fold.uar for fold in folds])),
-        war=float(np.mean([fold.war for fold in folds])),
-        recall=np.nanmean([fold.recall for fold in folds], axis=0),
+        uar=_mean([fold.uar for fold in scored]),
+        war=_mean([fold.war for fold in scored]),
+        recall=np.array([_mean([r for r in recall if not np.isnan(r)]) for recall in zip(*per_fold, strict=True)]),
         confusion=np.sum([fold.confusion for fold in folds], axis=0),
     )
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values)) if len(values) else float("nan")
 
 
 @dataclass(frozen=True, eq=False)

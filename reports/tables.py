@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .scores import Score
+from .scores import ALL, MEAN, Combination, Score
 
 
 @dataclass(frozen=True)
@@ -25,28 +25,42 @@ def tables(scores: Iterable[Score]) -> list[Table]:
     """A table for each data set and backbone. Heads that differ only in the seed share a row: mean ± deviation."""
     groups: dict[tuple[str, str], list[Score]] = defaultdict(list)
     for one in scores:
-        if one.fold in ("all", "mean"):
+        if one.fold in (ALL, MEAN):
             groups[one.of.dataset, one.of.backbone].append(one)
     return [_table(dataset, backbone, group) for (dataset, backbone), group in groups.items()]
 
 
 def _table(dataset: str, backbone: str, scores: Sequence[Score]) -> Table:
     prompts = list(dict.fromkeys(one.of.prompts for one in scores))
-    heads = list(dict.fromkeys(one.of.head_label for one in scores))
     untrained = any(one.of.untrained for one in scores)
     first = scores[0]
     samples = f"{first.n:,} samples" + (f", {first.n_failed} more failed" if first.n_failed else "")
-    rows = []
-    for head in heads:
-        of_head = [one for one in scores if one.of.head_label == head]
-        seeds = len({one.of.head_id for one in of_head})
-        label = f"{head} ({seeds} seeds)" if seeds > 1 else head
-        rows.append((label, *(_cell([one for one in of_head if one.of.prompts == prompt]) for prompt in prompts)))
+    rows = [
+        (label, *(_cell([one for one in of_head if one.of.prompts == prompt]) for prompt in prompts))
+        for label, of_head in _rows(scores).items()
+    ]
     return Table(
         title=f"{dataset} · {backbone} · {samples}" + (f" · {UNTRAINED_NOTE}" if untrained else ""),
         columns=("UAR / WAR, %", *prompts),
         rows=tuple(rows),
     )
+
+
+def _rows(scores: Sequence[Score]) -> dict[str, list[Score]]:
+    """Scores by row. Where heads of one name were trained differently, the recipe tells them apart."""
+    recipes: dict[str, set[str]] = defaultdict(set)
+    for one in scores:
+        recipes[one.of.head_label].add(one.of.recipe)
+
+    def name(of: Combination) -> str:
+        is_ambiguous = len(recipes[of.head_label]) > 1
+        return f"{of.head_label} · recipe {of.recipe}" if is_ambiguous else of.head_label
+
+    rows: dict[str, list[Score]] = defaultdict(list)
+    for one in scores:
+        rows[name(one.of)].append(one)
+    seeds = {label: len({one.of.head_id for one in of_head}) for label, of_head in rows.items()}
+    return {f"{label} ({seeds[label]} seeds)" if seeds[label] > 1 else label: one for label, one in rows.items()}
 
 
 def _cell(scores: Sequence[Score]) -> str:

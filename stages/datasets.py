@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.progress import Progress
 
 from ..encoders.images import ImageError, read_image
-from ..manifests.catalogue import Split, parse_dataset
+from ..manifests.catalogue import Split
 from ..manifests.classes import CLASSES, class_index
 from ..manifests.manifest import NO_FOLD, NO_LABEL, NOT_ON_DISK, Manifest
 from .workspace import Workspace
@@ -29,11 +29,14 @@ class Audit:
     remarks: list[str] = field(default_factory=list)
 
 
-def audit(workspace: Workspace, dataset: str, frames: str | None = None) -> Audit:
-    """Read every file of a data set: missing, unreadable and duplicate files, frame counts, counts against the
-    published ones. Labels outside the classes, folders that name no class and broken list lines are UsageErrors."""
-    ref = parse_dataset(dataset)
-    manifest = workspace.read(ref, frames)
+def audit(workspace: Workspace, dataset: str) -> Audit:
+    """Read every file of a data set, all frames of its clips too, and say what is wrong with it.
+
+    Missing, unreadable and duplicate files, frame counts against the list, counts against the published ones. Raises
+    UsageError for labels outside the classes, folders that name no class and broken lines of a list.
+    """
+    ref = workspace.dataset(dataset)
+    manifest = workspace.read(ref, "all")
     contents, failed = _read_all(workspace, manifest)
     names = (*manifest.classes, "unlabelled")
     counts = Counter(names[label] if label != NO_LABEL else "unlabelled" for label in manifest.labels.tolist())
@@ -89,7 +92,7 @@ def _errors(manifest: Manifest, failed: dict[str, str]) -> Iterator[str]:
         source.rpartition("/")[0] for source in failed if manifest.kind == "clips" and sizes[source] == NOT_ON_DISK
     )
     for folder, count in lacking.items():
-        yield f"{folder}: {count} of the frames that are used are missing"
+        yield f"{folder}: {count} of the frames that the list promises are missing"
     for source, why in failed.items():
         if manifest.kind != "clips" or sizes[source] != NOT_ON_DISK:
             yield f"{source}: {why}"

@@ -21,7 +21,7 @@ class Step:
 def demo_steps(cache: str, out: str) -> Sequence[Step]:
     """The commands that the demo prints and runs, in order."""
     clip, teacher = ("--clip", "miniature"), ("--teacher", "miniature")
-    where = ("--cache", cache)
+    where = ("--device", "cpu", "--cache", cache)
     seeds = tuple(part for seed in DEMO_SEEDS for part in ("--seed", str(seed)))
     return (
         Step(

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,14 +13,14 @@ from ..encoders.names import DEFAULT_CLIP
 from ..errors import UsageError
 from ..heads.files import HeadCard, all_heads, find_head, load_head
 from ..heads.linear import LinearHead, PlainClip
-from ..manifests.catalogue import DataSetRef, parse_dataset
+from ..manifests.catalogue import DataSetRef
 from ..manifests.manifest import NO_FOLD, NO_LABEL, Manifest
 from ..manifests.prompts import PROMPT_SETS, PromptSet, prompt_set
 from ..pipeline.plan import Request
 from ..reports.metrics import confusion_matrix
 from ..reports.results import write_results
-from ..reports.scores import Combination, Predictions, Score, mean_over_folds, score
-from .features import complete_store, extract_command, known_manifest, read_features, wanted_fields
+from ..reports.scores import ALL, Combination, Predictions, Score, mean_over_folds, score
+from .features import Choice, complete_store, is_digest, known_manifest, read_features
 from .workspace import Workspace
 
 NO_HEAD = "none"
@@ -72,26 +73,25 @@ def evaluate(
 
 def _image_features(workspace: Workspace, text: str, clip: str, scoring: Scoring) -> tuple[Manifest, FeatureStore]:
     """The cached image features of a data set; what is missing is extracted."""
-    ref = parse_dataset(text)
+    ref = workspace.dataset(text)
+    choice = Choice(text, "clip_image", clip, None, workspace.protocol, workspace.dtype, scoring.frames)
     manifest = known_manifest(workspace.cache, ref, workspace.root_of(ref))
-    if manifest is None or not _is_cached(workspace, manifest, clip):
-        manifest = _extract_images(workspace, ref, text, clip, scoring)
+    if manifest is None or not _is_cached(workspace, manifest, choice, scoring.frames):
+        if scoring.cached_only:
+            raise UsageError(f"{ref.name} has no complete image features of {clip}: run `{choice.command}`")
+        manifest = _extract_images(workspace, ref, clip, scoring.frames)
     if not manifest.is_labelled:
         raise UsageError(f"{ref.name} has no labels: there is nothing to score against")
-    return manifest, complete_store(workspace.cache, manifest, text, "clip_image", clip, None, workspace.protocol)
+    return manifest, complete_store(workspace.cache, manifest, choice)
 
 
-def _is_cached(workspace: Workspace, manifest: Manifest, clip: str) -> bool:
-    wanted = wanted_fields("clip_image", clip, None, workspace.protocol) | {"rows_digest": manifest.rows.digest}
-    stores = workspace.cache.find(manifest.name, "clip_image", **wanted)
-    return any(store.is_complete() for store in stores)
+def _is_cached(workspace: Workspace, manifest: Manifest, choice: Choice, frames: str) -> bool:
+    stores = workspace.cache.find(manifest.name, choice.node, **choice.fields(manifest))
+    return manifest.covers(frames) and any(store.is_complete() for store in stores)
 
 
-def _extract_images(workspace: Workspace, ref: DataSetRef, text: str, clip: str, scoring: Scoring) -> Manifest:
-    if scoring.cached_only:
-        command = extract_command(text, "clip_image", clip, None, workspace.protocol)
-        raise UsageError(f"{ref.name} has no complete image features of {clip} in the cache: run `{command}`")
-    manifest = workspace.read(ref, scoring.frames)
+def _extract_images(workspace: Workspace, ref: DataSetRef, clip: str, frames: str) -> Manifest:
+    manifest = workspace.read(ref, frames)
     request = Request(manifest, (workspace.models.clip_image(clip),))
     workspace.run(workspace.plan([request]), [request], f"extract {ref.name}")
     return manifest
@@ -148,10 +148,14 @@ class _TextFeatures:
 
 def _cached_texts(workspace: Workspace, manifest: Manifest, images: FeatureStore) -> FeatureStore | None:
     for store in workspace.cache.find(TEXT, "clip_text", rows_digest=manifest.rows.digest):
-        same = all(store.header.spec[part] == images.header.spec[part] for part in ("weights", "precision"))
-        if same and store.is_complete():
+        if _same_model(store.header.spec, images.header.spec) and store.is_complete():
             return store
     return None
+
+
+def _same_model(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two specs are of the two towers of one CLIP, in one number format."""
+    return all(one[part] == other[part] for part in ("architecture", "weights", "precision"))
 
 
 def _extract_texts(
@@ -160,8 +164,9 @@ def _extract_texts(
     """Encode a prompt set with the weights and in the number format of the image features."""
     if scoring.cached_only:
         raise UsageError(f"the text features of {manifest.name} by {clip} are not cached: leave out --cached-only")
-    node = workspace.models_in(images.header.spec["precision"]).clip_text(clip)
-    if node.spec["weights"] != images.header.spec["weights"]:
+    name = images.header.model if is_digest(clip) else clip
+    node = workspace.models_in(images.header.spec["precision"]).clip_text(name)
+    if not _same_model(node.spec, images.header.spec):
         raise UsageError(
             f"{clip} has other weights now than those that made {images.path.name}: extract again, or bring them back"
         )
@@ -222,7 +227,10 @@ def _combination(samples: _Samples, prompts: _TextFeatures, card: HeadCard | Non
         head=card.head if card else NO_HEAD,
         head_id=card.id if card else "",
         objective=card.objective if card else "",
+        teacher=card.teacher if card else "",
         instruction=card.instruction if card else "",
+        train=card.train if card else "",
+        recipe=card.recipe if card else "",
         seed=card.seed if card else None,
         prompts=prompts.name,
         ensemble="logits",
@@ -248,4 +256,4 @@ def _score_fold(samples: _Samples, predictions: Predictions, fold: int) -> Score
     truth = manifest.labels[predictions.samples[here]]
     confusion = confusion_matrix(truth, predictions.predicted[here], len(manifest.classes))
     n_failed = int((manifest.folds[samples.failed] == fold).sum())
-    return score(predictions.of, str(fold) if fold != NO_FOLD else "all", manifest.classes, confusion, n_failed)
+    return score(predictions.of, str(fold) if fold != NO_FOLD else ALL, manifest.classes, confusion, n_failed)

@@ -9,13 +9,14 @@ from ..cache.store import FeatureStore
 from ..encoders.names import DEFAULT_CLIP, DEFAULT_TEACHER
 from ..encoders.node import Node
 from ..errors import UsageError
-from ..manifests.catalogue import DataSetRef, parse_dataset
+from ..manifests.catalogue import DataSetRef
+from ..manifests.prompts import DEFAULT_INSTRUCTION
 from ..pipeline.plan import Line, Plan, Portion, Request
 from .workspace import Workspace
 
 NodeName = Literal["clip_image", "query_tokens", "llm"]
 NODES: tuple[NodeName, ...] = ("clip_image", "query_tokens", "llm")
-DEFAULT_INSTRUCTION = "related-1"
+_REMARKS_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class Wanted:
     teacher: str | None = None
     instructions: Sequence[str] | None = None
     features: Sequence[str] | None = None
+    default_teacher: str = DEFAULT_TEACHER
+    """The teacher where its features are wanted and none is named."""
 
     def __post_init__(self) -> None:
         for name in self.features or ():
@@ -46,8 +49,6 @@ class Extraction:
     """What `extract` did, or would do."""
 
     plan: Plan
-    requests: tuple[Request, ...]
-    ran: bool
     failed: dict[str, tuple[FailedRow, ...]]
     """By data set: the rows that could not be encoded, in this run or an earlier one."""
 
@@ -70,25 +71,26 @@ def extract(
     an encoder or the disk fails; finished shards stay.
     """
     wanted = wanted or Wanted()
-    requests = tuple(_request(workspace, parse_dataset(text), wanted, frames) for text in datasets)
+    requests = tuple(_request(workspace, workspace.dataset(text), wanted, frames) for text in datasets)
     plan = workspace.plan(requests, portion)
     if not plan_only:
         workspace.run(plan, requests, "extract")
-    return Extraction(plan, requests, not plan_only, {} if plan_only else _failed(workspace, plan))
+    return Extraction(plan, {} if plan_only else _failed(workspace, plan))
 
 
 def _request(workspace: Workspace, ref: DataSetRef, wanted: Wanted, frames: str | None) -> Request:
     manifest = workspace.read(ref, frames)
-    for remark in manifest.remarks[:5]:
-        workspace.console.print(f"[dim]{ref.name}: {remark}[/dim]")
-    if len(manifest.remarks) > 5:
-        workspace.console.print(f"[dim]{ref.name}: … {len(manifest.remarks) - 5} more; see `datasets audit`[/dim]")
+    for remark in manifest.remarks[:_REMARKS_SHOWN]:
+        workspace.console.print(f"{ref.name}: {remark}", style="dim")
+    if len(manifest.remarks) > _REMARKS_SHOWN:
+        more = len(manifest.remarks) - _REMARKS_SHOWN
+        workspace.console.print(f"{ref.name}: … {more} more; see `expclip datasets audit`", style="dim")
     return Request(manifest, tuple(_nodes(workspace, wanted, wanted.of(ref))))
 
 
 def _nodes(workspace: Workspace, wanted: Wanted, names: Sequence[str]) -> list[Node]:
     models = workspace.models
-    teacher = wanted.teacher or DEFAULT_TEACHER
+    teacher = wanted.teacher or wanted.default_teacher
     nodes: list[Node] = []
     if "clip_image" in names:
         nodes += [models.clip_image(clip) for clip in wanted.clips or [DEFAULT_CLIP]]

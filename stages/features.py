@@ -1,5 +1,7 @@
 """Cached features as arrays, for notebooks and for the stages that only read."""
 
+import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +12,9 @@ from ..cache.store import FeatureStore, Header
 from ..encoders.names import DEFAULT_CLIP, DEFAULT_TEACHER, clip_name, teacher_name
 from ..errors import UsageError
 from ..manifests.catalogue import DataSetRef, parse_dataset
+from ..manifests.frames import DEFAULT_POLICIES
 from ..manifests.manifest import NO_LABEL, Manifest
+from ..manifests.prompts import DEFAULT_INSTRUCTION
 from ..settings import cache_folder, read_config
 
 
@@ -47,8 +51,8 @@ def open_features(
     command that makes the features where they are not there or not complete.
     """
     where = Cache(cache_folder(Path(cache) if cache else None, read_config()))
-    manifest = cached_manifest(where, parse_dataset(dataset))
-    store = complete_store(where, manifest, dataset, node, model, instruction, protocol)
+    manifest = cached_manifest(where, parse_dataset(dataset, where.datasets()))
+    store = complete_store(where, manifest, Choice(dataset, node, model, instruction, protocol))
     return read_features(store, manifest)
 
 
@@ -56,9 +60,8 @@ def cached_manifest(cache: Cache, ref: DataSetRef) -> Manifest:
     """The manifest of a data set as `extract` last read it. Raises UsageError where it never did."""
     manifest = known_manifest(cache, ref)
     if manifest is None:
-        raise UsageError(
-            f"{cache.root} has nothing of {ref.name}: run `expclip extract {ref.path or ref.name}` first"
-        )
+        command = shlex.join(["expclip", "extract", str(ref.path or ref.name)])
+        raise UsageError(f"{cache.root} has nothing of {ref.name}: run `{command}`")
     return manifest
 
 
@@ -74,49 +77,67 @@ def known_manifest(cache: Cache, ref: DataSetRef, root: Path | None = None) -> M
     return manifest if Path(manifest.root) == asked.expanduser().absolute() else None
 
 
-def complete_store(
-    cache: Cache,
-    manifest: Manifest,
-    dataset: str,
-    node: str,
-    model: str | None = None,
-    instruction: str | None = None,
-    protocol: str = "released",
-) -> FeatureStore:
-    """The one store of a node that is complete. Raises UsageError naming the command that makes it."""
-    wanted = wanted_fields(node, model, instruction, protocol) | {"rows_digest": manifest.rows.digest}
-    command = extract_command(dataset, node, model, instruction, protocol)
-    store = cache.select(manifest.name, node, command, **wanted)
+@dataclass(frozen=True)
+class Choice:
+    """Which cached features a command means."""
+
+    dataset: str
+    """As the user named it."""
+    node: str
+    model: str | None = None
+    instruction: str | None = None
+    protocol: str = "released"
+    dtype: str | None = None
+    """Number format of the CLIP tower; by default whichever is there."""
+    frames: str | None = None
+
+    def fields(self, manifest: Manifest) -> dict[str, str]:
+        """The values that the header of such a store has."""
+        wanted = {"model": canonical_model(self.node, self.model), "protocol": self.protocol}
+        if self.node == "llm":
+            wanted["instruction"] = self.instruction or DEFAULT_INSTRUCTION
+        if self.dtype and self.node == "clip_image":
+            wanted["precision"] = self.dtype
+        return wanted | {"rows_digest": manifest.rows.digest}
+
+    @property
+    def command(self) -> str:
+        """The `expclip extract` that makes them."""
+        options = {
+            "--features": self.node,
+            "--clip" if self.node == "clip_image" else "--teacher": self.model,
+            "--instruction": self.instruction if self.node == "llm" else None,
+            "--protocol": self.protocol if self.protocol != "released" else None,
+            "--dtype": self.dtype,
+            "--frames": self.frames if self.frames not in DEFAULT_POLICIES else None,
+        }
+        given = [part for option, value in options.items() if value for part in (option, value)]
+        return shlex.join(["expclip", "extract", self.dataset, *given])
+
+
+def complete_store(cache: Cache, manifest: Manifest, choice: Choice) -> FeatureStore:
+    """The one store of a choice that is complete. Raises UsageError naming the command that makes it."""
+    store = cache.select(manifest.name, choice.node, choice.command, **choice.fields(manifest))
     if not store.is_complete():
         raise UsageError(
-            f"{store.path.name}: {store.rows_done():,} of {store.header.rows:,} rows are extracted: run `{command}`"
+            f"{store.path.name}: {store.rows_done():,} of {store.header.rows:,} rows are extracted: "
+            f"run `{choice.command}`"
         )
     return store
 
 
-def wanted_fields(node: str, model: str | None, instruction: str | None, protocol: str) -> dict[str, str]:
-    """The header fields by which a store of a node is chosen."""
-    wanted = {"model": canonical_model(node, model), "protocol": protocol}
-    return wanted | ({"instruction": instruction or "related-1"} if node == "llm" else {})
-
-
 def canonical_model(node: str, model: str | None) -> str:
     """What a model is called in the cache; a digest stays as it is."""
-    if model is not None and len(model) >= 8 and all(c in "0123456789abcdef" for c in model):
+    if model is not None and is_digest(model):
         return model
     if node.startswith("clip"):
         return clip_name(model or DEFAULT_CLIP).canonical
     return teacher_name(model or DEFAULT_TEACHER).canonical
 
 
-def extract_command(dataset: str, node: str, model: str | None, instruction: str | None, protocol: str) -> str:
-    """The `expclip extract` that makes some features."""
-    option = "--clip" if node == "clip_image" else "--teacher"
-    parts = ["expclip extract", dataset, f"--features {node}"]
-    parts += [f"{option} {model}"] if model else []
-    parts += [f"--instruction {instruction}"] if instruction and node == "llm" else []
-    parts += [f"--protocol {protocol}"] if protocol != "released" else []
-    return " ".join(parts)
+def is_digest(text: str) -> bool:
+    """Whether a model was named by the first digits of its encoder digest."""
+    return re.fullmatch(r"[0-9a-f]{8,64}", text) is not None
 
 
 def read_features(store: FeatureStore, manifest: Manifest) -> Features:

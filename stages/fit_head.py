@@ -4,19 +4,20 @@ import itertools
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from rich.progress import Progress
 
 from ..cache.keys import digest
+from ..cache.store import FeatureStore
 from ..encoders.precision import resolve_device
 from ..errors import UsageError
 from ..heads.files import HeadCard, head_id, read_card, save_head
 from ..heads.linear import LinearHead
-from ..manifests.catalogue import parse_dataset
-from .extract import DEFAULT_INSTRUCTION
-from .features import Features, cached_manifest, complete_store, read_features
+from ..manifests.prompts import DEFAULT_INSTRUCTION
+from .features import Choice, cached_manifest, complete_store
 from .workspace import Workspace
 
 HEADS = ("linear",)
@@ -82,15 +83,15 @@ def fit_head(
     Raises UsageError naming the `expclip extract` command where features are missing.
     """
     sweep, training = sweep or Sweep(), training or Training()
-    manifest = cached_manifest(workspace.cache, parse_dataset(train))
+    manifest = cached_manifest(workspace.cache, workspace.dataset(train))
     device = resolve_device(workspace.device)
     fitted = []
     for clip, instruction in itertools.product(sweep.clips, sweep.instructions):
-        image_store, teacher_store = (
-            complete_store(workspace.cache, manifest, train, node, model, asked, workspace.protocol)
-            for node, model, asked in (("clip_image", clip, None), ("llm", sweep.teacher, instruction))
+        choices = (
+            Choice(train, "clip_image", clip, None, workspace.protocol, workspace.dtype),
+            Choice(train, "llm", sweep.teacher, instruction, workspace.protocol),
         )
-        pairs = Pairs(read_features(image_store, manifest), read_features(teacher_store, manifest))
+        pairs = Pairs(*(complete_store(workspace.cache, manifest, choice) for choice in choices))
         for head, seed in itertools.product(sweep.heads, sweep.seeds):
             card = _card(pairs, head, sweep.objective, seed, training)
             fitted.append(_fit(workspace, card, pairs, training, device))
@@ -98,17 +99,22 @@ def fit_head(
 
 
 class Pairs:
-    """Image embeddings X (n, L) and teacher embeddings E (n, L') of the rows that have both."""
+    """Image embeddings X (n, L) and teacher embeddings E (n, L') of the rows that have both; read when needed."""
 
-    def __init__(self, images: Features, teacher: Features):
-        both = images.mask & teacher.mask
-        self.images, self.teacher = images, teacher
-        self.X, self.E = images.array[both], teacher.array[both]
-        self.failed = np.flatnonzero(~both).tolist()
+    def __init__(self, images: FeatureStore, teacher: FeatureStore):
+        self._stores = images, teacher
+        self.images, self.teacher = images.header, teacher.header
+        self.failed = sorted({row.row for store in self._stores for row in store.failed_rows()})
+
+    @cached_property
+    def arrays(self) -> tuple[np.ndarray, np.ndarray]:
+        """X and E as stored."""
+        X, E = (store.read() for store in self._stores)
+        return (np.delete(X, self.failed, axis=0), np.delete(E, self.failed, axis=0)) if self.failed else (X, E)
 
 
 def _card(pairs: Pairs, head: str, objective: str, seed: int, training: Training) -> HeadCard:
-    images, teacher = pairs.images.header, pairs.teacher.header
+    images, teacher = pairs.images, pairs.teacher
     spec = {
         "head": head,
         "objective": {"name": objective, "logit_scale": LOGIT_SCALE},
@@ -143,6 +149,6 @@ def _fit(workspace: Workspace, card: HeadCard, pairs: Pairs, training: Training,
     started = time.perf_counter()
     with Progress(console=workspace.console, transient=True, disable=not workspace.console.is_terminal) as bars:
         bar = bars.add_task(f"fit {card.label}", total=None)
-        head.fit(pairs.X, pairs.E, lambda done, total: bars.update(bar, completed=done, total=total))
+        head.fit(*pairs.arrays, lambda done, total: bars.update(bar, completed=done, total=total))
     card = replace(card, losses=head.losses_, seconds=round(time.perf_counter() - started, 3))
     return FittedHead(save_head(workspace.cache.heads, card, head.weight_), card, is_new=True)

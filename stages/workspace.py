@@ -1,6 +1,7 @@
 """Where a command works: its cache, its data sets and models, and how it runs."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -9,13 +10,14 @@ from rich.console import Console
 from rich.progress import Progress
 
 from ..cache.cache import Cache
+from ..cache.files import writing
 from ..encoders.models import Models
 from ..encoders.precision import DType
 from ..errors import UsageError
-from ..manifests.catalogue import DataSetRef, read_dataset
+from ..manifests.catalogue import DataSetRef, parse_dataset, read_dataset
 from ..manifests.frames import DEFAULT_POLICIES, POLICIES
 from ..manifests.manifest import Manifest
-from ..pipeline.executors import run_plan
+from ..pipeline.executors import EXECUTORS, run_plan
 from ..pipeline.options import RunOptions
 from ..pipeline.plan import Plan, Portion, Request, make_plan
 from ..pipeline.progress import progress_bar
@@ -26,7 +28,7 @@ WEIGHTS_MEMORY = "weights.json"
 
 
 def _stderr() -> Console:
-    return Console(stderr=True, highlight=False)
+    return Console(stderr=True, highlight=False, markup=False)
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,12 @@ class Workspace:
     scheduler: str | None = None
     console: Console = field(default_factory=_stderr)
     """Where progress and remarks are shown."""
+
+    def __post_init__(self) -> None:
+        if self.executor not in EXECUTORS:
+            raise UsageError(f"--executor {self.executor!r}: choose {' or '.join(EXECUTORS)}")
+        if self.scheduler and self.executor != "dask":
+            raise UsageError(f"--scheduler {self.scheduler}: only --executor dask has one")
 
     @cached_property
     def cache(self) -> Cache:
@@ -73,12 +81,17 @@ class Workspace:
             def show(done: int, total: int) -> None:
                 bars.update(bar, completed=done, total=total, visible=True)
 
-            return read_dataset(ref, self.root_of(ref), self.cache.builtin, policies, show)
+            draws = ref.entry is not None and ref.entry.builtin
+            with writing(self.cache.builtin) if draws else nullcontext():
+                return read_dataset(ref, self.root_of(ref), self.cache.builtin, policies, show)
+
+    def dataset(self, text: str) -> DataSetRef:
+        """The data set that the user named. Raises UsageError where there is none."""
+        return parse_dataset(text, self.cache.datasets())
 
     def root_of(self, ref: DataSetRef) -> Path | None:
-        """The folder given for a data set, by its name in the catalogue."""
-        name = ref.name.removesuffix(f"-{ref.split}") if ref.entry else ref.name
-        return self.roots.get(name)
+        """The folder given for a data set."""
+        return self.roots.get(ref.root_name)
 
     def plan(self, requests: Sequence[Request], portion: Portion | None = None) -> Plan:
         """What of some requests is missing."""

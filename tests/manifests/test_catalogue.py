@@ -211,9 +211,9 @@ def test_a_path_that_cannot_be_followed_is_a_users_mistake(tmp_path):
     loop = tmp_path / "loop"
     loop.symlink_to(loop)
     with pytest.raises(UsageError, match=r"loop: this path cannot be followed \(Too many levels"):
-        parse_dataset(str(loop))
+        read_dataset(parse_dataset(str(loop)), None, tmp_path)
     with pytest.raises(UsageError, match=r"this path cannot be followed \(File name too long\)"):
-        parse_dataset("/" + "x" * 300)
+        read_dataset(parse_dataset("/" + "x" * 300), None, tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -72,8 +72,8 @@ def test_frames_that_are_missing_are_one_line_a_clip_and_broken_ones_one_line_a_
     picture("one/1.png", "one/2.png", "three/1.png")
     (tmp_path / "three" / "2.png").write_text("hello")
     assert look(["one 5 0", "two 20 1", "three 2 2"]).errors == [
-        "one: 3 of the frames that are used are missing",
-        "two: 16 of the frames that are used are missing",
+        "one: 3 of the frames that the list promises are missing",
+        "two: 20 of the frames that the list promises are missing",
         "three/2.png: this is no image",
     ]
 

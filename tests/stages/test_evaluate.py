@@ -206,8 +206,61 @@ def test_another_frame_policy_scores_the_same_cached_frames(workspace, clips, wo
     cosines = [found.predictions[0].similarity for found in (released, edge)]
     short = np.array([3 + 5 * label <= 16 for label in range(7)])
     assert (cosines[0] != cosines[1]).any(axis=1).tolist() == short.tolist()
-    with pytest.raises(UsageError, match="--frames all"):
-        evaluate(workspace, [str(clips)], replace(SCORING, frames="all"))
+
+
+def test_a_policy_that_the_cached_rows_do_not_cover_is_extracted(workspace, clips, work):
+    evaluate(workspace, [str(clips)], SCORING)
+    work.clear()
+    every = replace(SCORING, frames="all")
+    with pytest.raises(UsageError, match="--clip miniature --frames all`"):
+        evaluate(workspace, [str(clips)], replace(every, cached_only=True))
+    found = evaluate(workspace, [str(clips)], every)
+    assert work["ImageTower inputs"] == sum(3 + 5 * label for label in range(7))
+    (features,) = (one for one in stored(workspace.cache.root, "list", "clip_image") if len(one) == 126)
+    mean = np.stack([features[a:b].astype(float).mean(axis=0) for a, b in ((0, 3), (3, 11))])
+    texts = text_embeddings(workspace, "P-1")
+    expected = unit(mean) @ unit(texts["happiness."])
+    np.testing.assert_allclose(found.predictions[0].similarity[:2, 0], expected, rtol=1e-5)
+
+
+def test_evaluation_of_a_list_and_of_a_relative_name_works_when_they_are_gone(
+    workspace, labelled, clips, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(clips.parent, "clips")
+    shutil.copytree(labelled, "labelled")
+    before = evaluate(workspace, ["clips/list.txt", "labelled"], SCORING)
+    shutil.rmtree("clips")
+    shutil.rmtree("labelled")
+    after = evaluate(workspace, ["clips/list.txt", "labelled"], SCORING)
+    assert [one.uar for one in after.scores] == [one.uar for one in before.scores]
+
+
+def test_two_backbones_in_one_sweep_keep_their_own_text_towers(workspace, labelled):
+    names = ["ViT-S-32-alt@random", "ViT-S-32@random"]  # 256 and 384 wide
+    together = evaluate(workspace, [str(labelled)], replace(SCORING, clips=names, prompts=["P-1"]))
+    alone = evaluate(
+        replace(workspace, cache_folder=workspace.cache.root / "other"),
+        [str(labelled)],
+        replace(SCORING, clips=names[1:], prompts=["P-1"]),
+    )
+    np.testing.assert_array_equal(together.predictions[1].similarity, alone.predictions[0].similarity)
+
+
+def test_where_two_precisions_are_cached_one_is_named_by_dtype_or_digest(workspace, labelled):
+    coarse = replace(workspace, dtype="bfloat16")
+    evaluate(workspace, [str(labelled)], SCORING)
+    evaluate(coarse, [str(labelled)], SCORING)
+    with pytest.raises(UsageError, match=r"2 stores of clip_image .* differ in .*precision .* give --dtype"):
+        evaluate(workspace, [str(labelled)], SCORING)
+    exact, rough = (
+        evaluate(replace(workspace, dtype=dtype), [str(labelled)], SCORING).predictions[0].similarity
+        for dtype in ("float32", "bfloat16")
+    )
+    assert (exact != rough).any()
+    (store,) = workspace.cache.find("labelled", "clip_image", precision="bfloat16")
+    by_digest = replace(SCORING, clips=[store.header.encoder_digest[:10]])
+    np.testing.assert_array_equal(evaluate(workspace, [str(labelled)], by_digest).predictions[0].similarity, rough)
 
 
 def test_a_head_of_other_features_is_refused(workspace, fitted, labelled):
@@ -256,7 +309,7 @@ def test_a_figure_is_drawn_for_each_matrix(workspace, fitted, labelled, tmp_path
     figures = sorted((tmp_path / "out" / "figures").glob("*.png"))
     assert len(figures) == len(found.scores) == 2 * 3
     with np.load(tmp_path / "out" / "confusion.npz") as matrices:
-        assert sorted(matrices) == [figure.stem for figure in figures]
+        assert sorted(set(matrices) - {"untrained"}) == [figure.stem for figure in figures]
         np.testing.assert_array_equal(matrices[found.scores[0].of.slug], found.scores[0].confusion)
     with Image.open(figures[0]) as picture:
         assert np.asarray(picture.convert("L")).std() > 20
@@ -264,5 +317,8 @@ def test_a_figure_is_drawn_for_each_matrix(workspace, fitted, labelled, tmp_path
 
 def test_untrained_models_are_announced_in_every_output(workspace, labelled, tmp_path):
     evaluate(workspace, [str(labelled)], replace(SCORING, prompts=["P-1"]), tmp_path / "out")
-    assert all(row["untrained"] == "True" for row in rows_of(tmp_path / "out", "scores.csv"))
+    for name in ("scores.csv", "predictions.csv"):
+        assert all(row["untrained"] == "True" for row in rows_of(tmp_path / "out", name))
+    with np.load(tmp_path / "out" / "confusion.npz") as matrices:
+        assert matrices["untrained"].tolist() == ["labelled-miniature-none-P-1"]
     assert "untrained weights" in (tmp_path / "out" / "tables.md").read_text(encoding="utf-8")
