@@ -1,6 +1,7 @@
 """What the user types: each command parses, calls one stage and prints. Torch is imported only where it is needed."""
 
 import functools
+import io
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
@@ -27,6 +28,24 @@ datasets_app = typer.Typer(help="The data sets: what there is, and what is wrong
 cache_app = typer.Typer(help="The cache: what it holds, and handing stores over.", no_args_is_help=True)
 app.add_typer(datasets_app, name="datasets")
 app.add_typer(cache_app, name="cache")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"expclip {version('expclip')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Zero-shot facial expression recognition from cached features: extract once, then ablate for free."""
+
 
 DONE_WITH_FAILURES = 3
 INTERRUPTED = 130
@@ -64,7 +83,7 @@ Datasets = Annotated[
 ]
 CacheOption = Annotated[
     Path | None,
-    typer.Option("--cache", help="The cache folder. Default: $EXPCLIP_CACHE, else ./expclip-cache."),
+    typer.Option("--cache", help="The cache folder. Default: $EXPCLIP_CACHE, expclip.toml, ./expclip-cache."),
 ]
 RootOption = Annotated[
     list[str] | None,
@@ -408,6 +427,8 @@ def cache_list(cache: CacheOption = None, json_output: JsonOption = False) -> No
     from .stages.cache import list_stores
 
     where = Cache(cache_folder(cache, read_config()))
+    if not where.root.is_dir():
+        raise UsageError(f"{where.root}: there is no cache here")
     lines = list_stores(where)
     if json_output:
         print_json([asdict(line) | {"path": str(line.path)} for line in lines])
@@ -570,4 +591,7 @@ def _report_failed(failed: Sequence[tuple[str, Any]]) -> None:
 
 def main() -> None:
     """The entry point of the `expclip` command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that lacks a letter does not end the work
     app()

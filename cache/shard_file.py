@@ -4,6 +4,7 @@ zarr's own way to them takes several times as long as reading the bytes. What is
 same checksums; whatever does not fit is left to zarr.
 """
 
+import math
 import struct
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ import google_crc32c
 import numpy as np
 
 from .header import Header
+
+_TAIL_BYTES = 4 + 16 + 4
+"""Checksum of the values, index, checksum of the index."""
 
 
 def is_plain(header: Header, metadata: Any) -> bool:
@@ -30,6 +34,12 @@ def is_plain(header: Header, metadata: Any) -> bool:
         "codecs": [{"name": "sharding_indexed", "configuration": sharding}],
     }
     return isinstance(metadata, dict) and {name: metadata.get(name) for name in expected} == expected
+
+
+def size(header: Header) -> int:
+    """Bytes of the file of such a shard."""
+    values = math.prod(header.shard_shape) * np.dtype(header.dtype).itemsize
+    return values + _TAIL_BYTES
 
 
 def read_into(values: np.ndarray, file: Path) -> bool:

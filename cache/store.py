@@ -81,7 +81,7 @@ class FeatureStore:
         ExpclipError where the disk refuses, or where a row that did not fail is not finite.
         """
         present = self.receipts.get(shard)
-        if present is not None and present.rows >= len(features):
+        if present is not None and present.rows >= len(features) and self._is_whole(shard):
             return present
         started = time.perf_counter()
         sha256 = self._write_values(shard, features, failed)
@@ -98,6 +98,8 @@ class FeatureStore:
             **circumstances,
         )
         self.receipts.write(receipt)
+        if self.receipts.get(shard) != receipt:
+            raise ExpclipError(f"{self.receipts.path(shard)} does not read back as it was written: check the disk")
         return receipt
 
     def restore_shard(self, receipt: Receipt, features: np.ndarray) -> None:
@@ -123,6 +125,7 @@ class FeatureStore:
             raise ExpclipError(f"{self.path}: row {row} did not fail and is not finite: the shard is not written")
         with writing(self.path):
             self.receipts.withdraw(shard)
+            self._file(shard).unlink(missing_ok=True)  # zarr would read it first, damaged or not
             self._array("r+")[rows.start : rows.stop] = values
             fsync(self._file(shard))
             fsync(self._file(shard).parent)
@@ -182,7 +185,14 @@ class FeatureStore:
         return self.path.joinpath("features", "c", str(shard), *("0" for _ in self.header.row_shape))
 
     def _array(self, mode: Literal["r", "r+"]) -> zarr.Array:
-        array = zarr.open_array(self.path / "features", mode=mode, zarr_format=3)
+        try:
+            array = zarr.open_array(self.path / "features", mode=mode, zarr_format=3)
+        except OSError:
+            raise
+        except Exception as error:  # zarr has no one error for metadata that is none
+            raise ExpclipError(
+                f"{self.path}: the description of its features is damaged: remove it and run `expclip extract` again"
+            ) from error
         if array.shape != (self.header.rows, *self.header.row_shape) or array.dtype != self.header.dtype:
             raise ExpclipError(f"{self.path}: its features do not fit its header: remove it and extract again")
         return array.with_config({"write_empty_chunks": True})
@@ -192,9 +202,21 @@ class FeatureStore:
         """Whether the shards can be read without zarr."""
         return shard_file.is_plain(self.header, read_json(self.path / "features" / "zarr.json"))
 
+    def finished(self) -> dict[int, Receipt]:
+        """The receipts of the shards whose files are there in full, by shard."""
+        return {shard: receipt for shard, receipt in self.receipts.read().items() if self._is_whole(shard)}
+
+    def _is_whole(self, shard: int) -> bool:
+        """Whether a shard's file has its full length; what is in it is checked on reading."""
+        try:
+            size = self._file(shard).stat().st_size
+        except OSError:
+            return False
+        return not self._is_plain or size == shard_file.size(self.header)
+
     def rows_done(self) -> int:
-        """How many rows have a receipt."""
-        return sum(receipt.rows for receipt in self.receipts.read().values())
+        """How many rows have a receipt and a file."""
+        return sum(receipt.rows for receipt in self.finished().values())
 
     def is_complete(self) -> bool:
         return self.rows_done() == self.header.rows

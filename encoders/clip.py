@@ -111,7 +111,7 @@ def _build(model: ClipModel, dtype: DType, device: str) -> Any:
     return _built(model.build_as, digest(model.config), model.weights, dtype, device)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=1)
 def _built(build_as: str, config: str, weights: Weights | None, dtype: DType, device: str) -> Any:
     """`config` is only there to tell a folder from the same folder with another configuration."""
     path = weights.checkpoint.file(weights.file) if weights else None

@@ -1,5 +1,6 @@
 """How models are called, without importing any of them."""
 
+import difflib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,8 +56,10 @@ def clip_name(text: str) -> ClipName:
     if not weights and architecture.removesuffix("-quickgelu") in _OPENAI:
         weights = "openai"
     if not architecture or not weights:
+        close = difflib.get_close_matches(text, [*BUILTIN, *_OPENAI], n=1, cutoff=0.75)
         raise UsageError(
-            f"--clip {text!r}: name the weights too, as ARCH@TAG, ARCH@FILE or ARCH@random "
+            (f"--clip {text!r}: did you mean {close[0]}? Otherwise " if close else f"--clip {text!r}: ")
+            + "name the weights too, as ARCH@TAG, ARCH@FILE or ARCH@random "
             f"(only {', '.join(_OPENAI)} have a default, OpenAI's)"
         )
     if weights == "openai" and architecture in _OPENAI:

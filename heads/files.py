@@ -73,7 +73,7 @@ def read_card(folder: Path) -> HeadCard | None:
     """The card of a head's folder, or None where there is none."""
     content = read_json(folder / _CARD)
     try:
-        return HeadCard(**content) if content else None
+        return HeadCard(**content) if isinstance(content, dict) else None
     except TypeError:
         return None
 
@@ -88,11 +88,12 @@ def load_head(folder: Path) -> LinearHead:
 
 
 def all_heads(heads: Path) -> Iterator[tuple[Path, HeadCard]]:
-    """The heads of a cache with their cards, oldest name first."""
+    """The heads of a cache with their cards. Raises UsageError for one that cannot be read: none is left out."""
     for folder in sorted(heads.glob("[!.]*")) if heads.is_dir() else ():
         card = read_card(folder)
-        if card is not None:
-            yield folder, card
+        if card is None:
+            raise UsageError(f"{folder}: this is no head that can be read: remove the folder, and fit the head again")
+        yield folder, card
 
 
 def find_head(name: str, known: Sequence[tuple[Path, HeadCard]]) -> tuple[Path, HeadCard]:

@@ -64,7 +64,9 @@ class LinearHead:
             raise UsageError(f"X has {len(X)} rows and E has {len(E)}: they must be the same images")
         steps = len(X) // self.batch_size
         if steps == 0:
-            raise UsageError(f"--batch-size {self.batch_size}: there are only {len(X)} rows to learn from")
+            raise UsageError(
+                f"a batch of {self.batch_size} needs as many rows, and there are {len(X)}: choose a smaller one"
+            )
         dtype = torch.float32 if self.precision == "float32" else torch.bfloat16
         images = torch.from_numpy(X).to(self.device, dtype)
         teacher = torch.from_numpy(E).to(self.device)

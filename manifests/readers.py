@@ -175,7 +175,10 @@ def _below(path: str, form: ListForm, where: str) -> str:
 def _inside(path: str, where: str) -> str:
     parts = [part for part in path.split("/") if part not in ("", ".")]
     if not parts or path.startswith("/") or ".." in parts or "\0" in path or path[1:2] == ":":
-        raise UsageError(f"{where}: {path!r} does not lie below the root: make it relative, without `..`")
+        raise UsageError(
+            f"{where}: {path!r} does not lie below the root: make it relative, without `..`, to the list's folder "
+            f"or to --root"
+        )
     return "/".join(parts)
 
 

@@ -171,7 +171,7 @@ class _State:
         self.node = node
         self.path = cache.store_path(header)
         store = cache.open_store(header)
-        self.receipts: dict[int, Receipt] = store.receipts.read() if store else {}
+        self.receipts: dict[int, Receipt] = store.finished() if store else {}
 
     @property
     def done(self) -> int:

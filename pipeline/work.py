@@ -80,7 +80,8 @@ class _ShardWork:
 
     def write(self, **circumstances: Any) -> Receipt:
         failed = tuple(
-            FailedRow(row, self.task.sources[row - self.task.first], self.failed[row]) for row in sorted(self.failed)
+            FailedRow(row, _text(self.task.sources[row - self.task.first]), _text(self.failed[row]))
+            for row in sorted(self.failed)
         )
         return self.store.write_shard(self.task.shard, self.values, failed, self.seconds, **circumstances)
 
@@ -184,3 +185,8 @@ def _failed_before(receipt: Receipt, stop: int) -> dict[int, str]:
 def _versions() -> dict[str, str]:
     packages = ("expclip", "torch", "open_clip_torch", "transformers", "pillow", "numpy", "zarr")
     return {package: version(package) for package in packages} | {"python": platform.python_version()}
+
+
+def _text(name: str) -> str:
+    """File names may hold bytes that are no text; receipts are JSON, which cannot."""
+    return name.encode("utf-8", "backslashreplace").decode()

@@ -1,11 +1,17 @@
 """Scores from a confusion matrix."""
 
 import numpy as np
+from sklearn import metrics
 
 
 def confusion_matrix(truth: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
-    """(classes, classes) int64 counts: row is the true class, column the predicted one, both as indices."""
-    return np.bincount(truth.astype(np.int64) * classes + predicted, minlength=classes**2).reshape(classes, classes)
+    """(classes, classes) counts: row is the true class, column the predicted one, both as indices.
+
+    All classes are named, so that one which is predicted but never true has its place.
+    """
+    if not len(truth):
+        return np.zeros((classes, classes), dtype=np.int64)
+    return metrics.confusion_matrix(truth, predicted, labels=range(classes))
 
 
 def recalls(confusion: np.ndarray) -> np.ndarray:

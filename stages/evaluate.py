@@ -13,7 +13,6 @@ from ..encoders.names import DEFAULT_CLIP
 from ..errors import UsageError
 from ..heads.files import HeadCard, all_heads, find_head, load_head
 from ..heads.linear import LinearHead, PlainClip
-from ..manifests.catalogue import DataSetRef
 from ..manifests.manifest import NO_FOLD, NO_LABEL, Manifest
 from ..manifests.prompts import PROMPT_SETS, PromptSet, prompt_set
 from ..pipeline.plan import Request
@@ -55,11 +54,13 @@ def evaluate(
     labels, a head belongs to other features, or something is missing that may not be extracted.
     """
     scoring = scoring or Scoring()
-    prompt_sets = [prompt_set(name, workspace.protocol) for name in scoring.prompts]
+    prompt_sets = [prompt_set(name, workspace.protocol) for name in dict.fromkeys(scoring.prompts)]
+    if out is not None and out.exists() and not out.is_dir():
+        raise UsageError(f"--out {out}: this is a file; a folder is needed")
     found = Evaluation([], [])
-    for text in datasets:
-        for clip in scoring.clips:
-            manifest, store = _image_features(workspace, text, clip, scoring)
+    for text in dict.fromkeys(datasets):
+        for clip in dict.fromkeys(scoring.clips):
+            manifest, store = _image_features(workspace, text, clip, scoring, prompt_sets)
             samples = _Samples(manifest, store, scoring.frames)
             texts = [_TextFeatures(workspace, prompts, clip, store, scoring) for prompts in prompt_sets]
             for card, head in _heads(workspace, scoring, store):
@@ -71,30 +72,37 @@ def evaluate(
     return found
 
 
-def _image_features(workspace: Workspace, text: str, clip: str, scoring: Scoring) -> tuple[Manifest, FeatureStore]:
-    """The cached image features of a data set; what is missing is extracted."""
+def _image_features(
+    workspace: Workspace, text: str, clip: str, scoring: Scoring, prompt_sets: Sequence[PromptSet]
+) -> tuple[Manifest, FeatureStore]:
+    """The cached image features of a data set; what is missing is extracted, if it can be scored then."""
     ref = workspace.dataset(text)
     choice = Choice(text, "clip_image", clip, None, workspace.protocol, workspace.dtype, scoring.frames)
     manifest = known_manifest(workspace.cache, ref, workspace.root_of(ref))
-    if manifest is None or not _is_cached(workspace, manifest, choice, scoring.frames):
-        if scoring.cached_only:
-            raise UsageError(f"{ref.name} has no complete image features of {clip}: run `{choice.command}`")
-        manifest = _extract_images(workspace, ref, clip, scoring.frames)
-    if not manifest.is_labelled:
-        raise UsageError(f"{ref.name} has no labels: there is nothing to score against")
+    if manifest is not None and _is_cached(workspace, manifest, choice, scoring.frames):
+        _refuse_unscorable(manifest, prompt_sets)
+    elif scoring.cached_only:
+        raise UsageError(f"{ref.name} has no complete image features of {clip}: run `{choice.command}`")
+    else:
+        manifest = workspace.read(ref, scoring.frames)
+        _refuse_unscorable(manifest, prompt_sets)
+        request = Request(manifest, (workspace.models.clip_image(clip),))
+        workspace.run(workspace.plan([request]), [request], f"extract {ref.name}")
     return manifest, complete_store(workspace.cache, manifest, choice)
+
+
+def _refuse_unscorable(manifest: Manifest, prompt_sets: Sequence[PromptSet]) -> None:
+    if not manifest.is_labelled:
+        raise UsageError(f"{manifest.name} has no labels: there is nothing to score against")
+    for prompts in prompt_sets:
+        missing = [name for name in manifest.classes if name not in prompts.prompts]
+        if missing:
+            raise UsageError(f"the prompt set {prompts.name} has no prompt for {', '.join(missing)}")
 
 
 def _is_cached(workspace: Workspace, manifest: Manifest, choice: Choice, frames: str) -> bool:
     stores = workspace.cache.find(manifest.name, choice.node, **choice.fields(manifest))
     return manifest.covers(frames) and any(store.is_complete() for store in stores)
-
-
-def _extract_images(workspace: Workspace, ref: DataSetRef, clip: str, frames: str) -> Manifest:
-    manifest = workspace.read(ref, frames)
-    request = Request(manifest, (workspace.models.clip_image(clip),))
-    workspace.run(workspace.plan([request]), [request], f"extract {ref.name}")
-    return manifest
 
 
 class _Samples:
@@ -137,9 +145,6 @@ class _TextFeatures:
 
     def by_class(self, classes: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
         """The prompts' embeddings (m, L), and for each its class index, of the classes of a data set."""
-        missing = [name for name in classes if name not in self._classes]
-        if missing:
-            raise UsageError(f"the prompt set {self.name} has no prompt for {', '.join(missing)}")
         wanted = {self._classes.index(name): index for index, name in enumerate(classes)}
         used = [k for k, label in enumerate(self._labels.tolist()) if label in wanted]
         index = np.array([wanted[int(self._labels[k])] for k in used])
@@ -185,7 +190,7 @@ def _heads(
     if wanted is None or NO_HEAD in wanted:
         yield None, PlainClip()
     known = list(all_heads(workspace.cache.heads))
-    for name in wanted or ():
+    for name in dict.fromkeys(wanted or ()):
         if name == NO_HEAD:
             continue
         folder, card = find_head(name, known)

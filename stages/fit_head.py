@@ -86,13 +86,13 @@ def fit_head(
     manifest = cached_manifest(workspace.cache, workspace.dataset(train))
     device = resolve_device(workspace.device)
     fitted = []
-    for clip, instruction in itertools.product(sweep.clips, sweep.instructions):
+    for clip, instruction in itertools.product(dict.fromkeys(sweep.clips), dict.fromkeys(sweep.instructions)):
         choices = (
             Choice(train, "clip_image", clip, None, workspace.protocol, workspace.dtype),
             Choice(train, "llm", sweep.teacher, instruction, workspace.protocol),
         )
         pairs = Pairs(*(complete_store(workspace.cache, manifest, choice) for choice in choices))
-        for head, seed in itertools.product(sweep.heads, sweep.seeds):
+        for head, seed in itertools.product(dict.fromkeys(sweep.heads), dict.fromkeys(sweep.seeds)):
             card = _card(pairs, head, sweep.objective, seed, training)
             fitted.append(_fit(workspace, card, pairs, training, device))
     return fitted

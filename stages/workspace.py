@@ -35,7 +35,7 @@ def _stderr() -> Console:
 class Workspace:
     """What the commands share: `Workspace(Path("expclip-cache"))` is all that a notebook needs."""
 
-    cache_folder: Path
+    cache_folder: Path | str
     roots: Mapping[str, Path] = field(default_factory=dict)
     """Folders of data sets by catalogue name."""
     protocol: str = "released"
@@ -56,7 +56,7 @@ class Workspace:
 
     @cached_property
     def cache(self) -> Cache:
-        return Cache(self.cache_folder)
+        return Cache(Path(self.cache_folder))
 
     @cached_property
     def models(self) -> Models:

@@ -108,7 +108,7 @@ def test_fit_reports_every_step():
 
 def test_too_few_rows_for_a_batch_are_refused():
     X, E = made_up_features(rows=63)
-    with pytest.raises(UsageError, match=r"--batch-size 64: there are only 63 rows"):
+    with pytest.raises(UsageError, match=r"a batch of 64 needs as many rows, and there are 63"):
         LinearHead(**RECIPE).fit(X, E)
 
 

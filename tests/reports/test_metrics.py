@@ -38,7 +38,7 @@ def test_no_samples_give_no_number():
 def test_scikit_learn_agrees(pairs):
     truth, predicted = (np.array(values) for values in zip(*pairs, strict=True))
     confusion = confusion_matrix(truth, predicted, 7)
-    np.testing.assert_array_equal(confusion, metrics.confusion_matrix(truth, predicted, labels=range(7)))
+    assert all(confusion[t, p] == pairs.count((t, p)) for t in range(7) for p in range(7))
     assert war(confusion) == pytest.approx(100 * metrics.accuracy_score(truth, predicted))
     present = sorted(set(truth.tolist()))
     macro = metrics.recall_score(truth, predicted, labels=present, average="macro", zero_division=0)

@@ -322,3 +322,28 @@ def test_untrained_models_are_announced_in_every_output(workspace, labelled, tmp
     with np.load(tmp_path / "out" / "confusion.npz") as matrices:
         assert matrices["untrained"].tolist() == ["labelled-miniature-none-P-1"]
     assert "untrained weights" in (tmp_path / "out" / "tables.md").read_text(encoding="utf-8")
+
+
+def test_what_cannot_be_scored_is_refused_before_anything_is_extracted(workspace, photos, labelled, work, tmp_path):
+    (tmp_path / "mine.json").write_text('{"happiness": ["a smile"]}', encoding="utf-8")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="has no labels"):
+        evaluate(workspace, [str(photos)], SCORING)
+    with pytest.raises(UsageError, match="has no prompt for sadness"):
+        evaluate(workspace, [str(labelled)], replace(SCORING, prompts=[str(tmp_path / "mine.json")]))
+    with pytest.raises(UsageError, match="a folder is needed"):
+        evaluate(workspace, [str(labelled)], SCORING, tmp_path / "file")
+    assert not work
+
+
+def test_a_repeated_option_is_scored_once(workspace, labelled):
+    found = evaluate(
+        workspace, [str(labelled)] * 2, replace(SCORING, clips=["miniature"] * 2, prompts=["P-1", "P-1"])
+    )
+    assert len(found.scores) == 1
+
+
+def test_a_head_that_cannot_be_read_is_never_left_out_silently(workspace, fitted, labelled):
+    (fitted[0].path / "head.json").write_text("x")
+    with pytest.raises(UsageError, match=f"{fitted[0].path}: this is no head that can be read"):
+        evaluate(workspace, [str(labelled)], SCORING)

@@ -1,12 +1,13 @@
 """Extraction as a user sees it: the right features, once, whatever happens in between."""
 
+import os
 import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import zarr
-from expclip import UsageError, Wanted, extract, open_features
+from expclip import ExpclipError, UsageError, Wanted, extract, open_features
 from expclip.pipeline.plan import Portion
 
 MINIATURE = Wanted(clips=["miniature"], teacher="miniature")
@@ -81,3 +82,37 @@ def test_the_protocols_are_kept_apart(workspace, photos, work):
         for protocol in ("released", "paper")
     )
     assert not np.allclose(released, paper, atol=1e-2)
+
+
+def test_a_broken_file_whose_name_is_no_text_is_a_failed_row_of_a_finished_shard(workspace, photos, tmp_path):
+    folder = tmp_path / "photos"
+    shutil.copytree(photos, folder)
+    (folder / os.fsdecode(b"br\xfe[red].jpg")).write_text("no image")
+    for _ in range(2):
+        found = extract(workspace, [str(folder)], Wanted(clips=["miniature"]))
+        (failed,) = found.failed["photos"]
+        assert (failed.source, failed.error) == ("br\\udcfe[red].jpg", "this is no image")
+    assert found.plan.rows == 0
+
+
+@pytest.mark.parametrize("damage", ["remove", "truncate"])
+def test_a_shard_that_is_gone_or_cut_is_written_anew(workspace, photos, work, damage):
+    extract(workspace, [str(photos)], Wanted(clips=["miniature"]))
+    before = open_features(str(photos), model="miniature", cache=workspace.cache.root).array
+    (shard,) = (workspace.cache.root / "photos").glob("clip_image-*.zarr/features/c/0/0")
+    shard.unlink() if damage == "remove" else shard.write_bytes(shard.read_bytes()[:1000])
+    with pytest.raises(UsageError, match="0 of 40 rows are extracted: run `expclip extract"):
+        open_features(str(photos), model="miniature", cache=workspace.cache.root)
+    work.clear()
+    extract(workspace, [str(photos)], Wanted(clips=["miniature"]))
+    assert work["ImageTower inputs"] == 40
+    after = open_features(str(photos), model="miniature", cache=workspace.cache.root).array
+    np.testing.assert_array_equal(after, before)
+
+
+def test_a_damaged_description_of_features_is_one_line(workspace, photos):
+    extract(workspace, [str(photos)], Wanted(clips=["miniature"]))
+    (description,) = (workspace.cache.root / "photos").glob("clip_image-*.zarr/features/zarr.json")
+    description.write_text("{}")
+    with pytest.raises(ExpclipError, match="description of its features is damaged: remove it"):
+        open_features(str(photos), model="miniature", cache=workspace.cache.root)
