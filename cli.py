@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .cache.files import printable
 from .errors import ExpclipError, UsageError
-from .reports.console import byte_count, duration, print_json, print_table, printable
+from .reports.console import byte_count, duration, print_json, print_table
 
 if TYPE_CHECKING:
     from .settings import Defaults
     from .stages.workspace import Workspace
 
 app = typer.Typer(
-    help="Zero-shot facial expression recognition from cached features: extract once, then ablate for free.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,

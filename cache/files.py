@@ -103,3 +103,8 @@ def new_folder(final: Path) -> Iterator[Path]:
 def remove_folder(folder: Path) -> None:
     """Remove a folder of ours with what is in it."""
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def printable(text: str) -> str:
+    """Text that every terminal and JSON file takes: file names may hold bytes that are no text."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -8,6 +8,7 @@ import numpy as np
 import zarr
 
 from ..manifests.manifest import NO_LABEL, Clips, Manifest, Rows
+from .files import printable
 
 
 def to_arrays(manifest: Manifest) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -17,7 +18,7 @@ def to_arrays(manifest: Manifest) -> tuple[dict[str, Any], dict[str, np.ndarray]
         "kind": manifest.kind,
         "classes": list(manifest.classes),
         "policies": list(manifest.clips),
-        "remarks": [remark.encode("utf-8", "backslashreplace").decode() for remark in manifest.remarks],
+        "remarks": [printable(remark) for remark in manifest.remarks],
         "digest": manifest.digest,
         "rows_digest": manifest.rows.digest,
     }

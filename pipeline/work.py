@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..cache.files import printable
 from ..cache.receipts import FailedRow, Receipt
 from ..cache.store import FeatureStore
 from ..encoders.node import Encoder, Node
@@ -80,7 +81,7 @@ class _ShardWork:
 
     def write(self, **circumstances: Any) -> Receipt:
         failed = tuple(
-            FailedRow(row, _text(self.task.sources[row - self.task.first]), _text(self.failed[row]))
+            FailedRow(row, printable(self.task.sources[row - self.task.first]), printable(self.failed[row]))
             for row in sorted(self.failed)
         )
         return self.store.write_shard(self.task.shard, self.values, failed, self.seconds, **circumstances)
@@ -185,8 +186,3 @@ def _failed_before(receipt: Receipt, stop: int) -> dict[int, str]:
 def _versions() -> dict[str, str]:
     packages = ("expclip", "torch", "open_clip_torch", "transformers", "pillow", "numpy", "zarr")
     return {package: version(package) for package in packages} | {"python": platform.python_version()}
-
-
-def _text(name: str) -> str:
-    """File names may hold bytes that are no text; receipts are JSON, which cannot."""
-    return name.encode("utf-8", "backslashreplace").decode()

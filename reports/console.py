@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ..cache.files import printable
+
 _PIPE_WIDTH = 160
 
 
@@ -28,11 +30,6 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
 def print_json(content: Any) -> None:
     """One JSON document on stdout."""
     print(json.dumps(content, indent=1, ensure_ascii=True, default=str))
-
-
-def printable(text: str) -> str:
-    """Text that every terminal takes: file names may hold bytes that are no text."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def byte_count(count: float) -> str:

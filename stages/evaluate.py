@@ -137,7 +137,6 @@ class _TextFeatures:
         store = _cached_texts(workspace, manifest, images) or _extract_texts(
             workspace, manifest, clip, images, scoring
         )
-        self.untrained = store.header.untrained
         self._embeddings = store.read().astype(np.float64)
         self._rows = manifest.samples("image").indices
         self._labels = manifest.labels
