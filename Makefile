@@ -20,7 +20,7 @@ lint: $(READY)
 
 docs: $(READY)
 	$(BIN)/python -c 'from expclip.manifests.faces import contact_sheet; \
-	contact_sheet(seed=3, columns=10, clips=2).quantize(200).save("docs/faces.png", optimize=True)'
+	contact_sheet(seed=3, columns=10).quantize(200).save("docs/faces.png", optimize=True)'
 
 $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "expclip needs Python 3.11 or newer: make PYTHON=python3.12"'

@@ -10,7 +10,7 @@ from .sampling import sample_face
 from .sets import SETS, ensure_set
 from .sheet import contact_sheet
 
-RENDERER_VERSION: int = 1
+RENDERER_VERSION: int = 2
 """Part of the name of a set's folder; raise it whenever a pixel of any set changes."""
 
 __all__ = ["RENDERER_VERSION", "SETS", "contact_sheet", "draw_face", "ensure_set", "sample_face"]

@@ -134,7 +134,7 @@ def sample_appearance(rng: np.random.Generator) -> Appearance:
 
 def sample_view(rng: np.random.Generator) -> View:
     """Draw pose, light and camera as an aligned face crop of a photograph shows them."""
-    blurred = rng.random() < 0.25
+    blurred = rng.random() < 0.15
     return View(
         rotation=_bounded(rng, 5.0, 14.0),
         yaw=_bounded(rng, 0.4, 1.0),
@@ -147,8 +147,8 @@ def sample_view(rng: np.random.Generator) -> View:
         light_x=rng.uniform(-0.18, 0.18),
         light_y=rng.uniform(-0.14, 0.14),
         gain=rng.uniform(0.8, 1.03),
-        blur=rng.uniform(0.3, 0.75) if blurred else 0.0,
-        noise=rng.uniform(0.0, 5.0),
+        blur=rng.uniform(0.2, 0.5) if blurred else 0.0,
+        noise=rng.uniform(0.0, 4.0),
         noise_seed=int(rng.integers(2**31)),
         greyscale=rng.random() < 0.08,
     )

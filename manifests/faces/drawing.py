@@ -23,18 +23,25 @@ from .upper_face import draw_brows, draw_eyes, draw_forehead, draw_glasses
 _SUPERSAMPLING = 3
 
 
-def draw_face(action_units: Intensities, appearance: Appearance, view: View, size: int = 96) -> np.ndarray:
+def draw_face(
+    action_units: Intensities, appearance: Appearance, view: View, size: int = 96, *, one_sided: float = 0.0
+) -> np.ndarray:
     """Draw a face with the given action units.
 
-    `action_units` maps FACS numbers to intensities in 0..1; units left out are at rest. Returns an RGB
-    picture (size, size, 3) uint8. Raises ValueError for an unknown action unit, an intensity outside
-    0..1 or a size below 16. Source: FACS, Ekman, Friesen & Hager 2002.
+    `action_units` maps FACS numbers to intensities in 0..1; units left out are at rest. `one_sided` in
+    -1..1 says on which half of the mouth AU12 and AU14 act: 0 on both alike, 1 on the one at the right of
+    the picture only, -1 on the left one only. Returns an RGB picture (size, size, 3) uint8. Raises
+    ValueError for an unknown action unit, an intensity outside 0..1, a one-sidedness outside -1..1 or a
+    size below 16. Source: FACS, Ekman, Friesen & Hager 2002.
     """
+    if not -1.0 <= one_sided <= 1.0:
+        raise ValueError(f"one_sided must lie in -1..1, got {one_sided}")
     if size < 16:
         raise ValueError(f"size must be at least 16 pixels, got {size}")
     width = size * _SUPERSAMPLING
     picture = Image.new("RGB", (width, width), appearance.backdrop)
-    scene = build_scene(complete(action_units), appearance, view, ImageDraw.Draw(picture), width)
+    ink = ImageDraw.Draw(picture)
+    scene = build_scene(complete(action_units), one_sided, appearance, view, ink, width)
     _draw_parts(scene, (view.gaze_x, view.gaze_y), width)
     picture = picture.reduce(_SUPERSAMPLING)
     if view.blur > 0.0:

@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 from PIL import ImageDraw
 
-from .action_units import Intensities
+from .action_units import Intensities, on_side
 from .appearance import Appearance, Geometry, View
 from .canvas import BothSides, Canvas
 from .colours import Colour, luminance, mix
@@ -36,6 +36,14 @@ class Palette:
 
 
 @dataclass(frozen=True)
+class Half:
+    """One half of the features: a canvas whose x points outwards, and the action units acting there."""
+
+    canvas: Canvas
+    au: Intensities
+
+
+@dataclass(frozen=True)
 class Scene:
     """One face about to be drawn: `head` is the skull's canvas, `face` that of the features upon it.
 
@@ -43,6 +51,7 @@ class Scene:
     """
 
     au: Intensities
+    one_sided: float
     appearance: Appearance
     palette: Palette
     head: Canvas
@@ -62,6 +71,17 @@ class Scene:
     def face_sides(self) -> BothSides:
         """The features' canvas and its mirror image."""
         return BothSides(self.face, self.face.mirrored())
+
+    @cached_property
+    def halves(self) -> tuple[Half, Half]:
+        """The right and the left half of the features, which differ in a one-sided face."""
+        right, left = (on_side(self.au, self.one_sided, side) for side in (1, -1))
+        return Half(self.face_sides.right, right), Half(self.face_sides.left, left)
+
+    @cached_property
+    def mean_au(self) -> Intensities:
+        """The action units averaged over both halves: what moves the middle of the mouth."""
+        return on_side(self.au, self.one_sided, 0)
 
     @property
     def face_width(self) -> float:
@@ -92,7 +112,14 @@ class Scene:
         return mix(base or self.palette.skin, self.palette.crease, 0.25 + 0.75 * intensity)
 
 
-def build_scene(au: Intensities, appearance: Appearance, view: View, ink: ImageDraw.ImageDraw, width: int) -> Scene:
+def build_scene(
+    au: Intensities,
+    one_sided: float,
+    appearance: Appearance,
+    view: View,
+    ink: ImageDraw.ImageDraw,
+    width: int,
+) -> Scene:
     """Place a face in a picture `width` pixels wide."""
     unit = width * _UNIT * view.scale
     angle = math.radians(view.rotation)
@@ -105,7 +132,7 @@ def build_scene(au: Intensities, appearance: Appearance, view: View, ink: ImageD
     )
     face = head.shifted(0.06 * view.yaw, 0.04 * view.pitch)
     nose = face.shifted(0.04 * view.yaw, 0.02 * view.pitch)
-    return Scene(au, appearance, build_palette(appearance), head, face, nose)
+    return Scene(au, one_sided, appearance, build_palette(appearance), head, face, nose)
 
 
 def build_palette(appearance: Appearance) -> Palette:

@@ -15,7 +15,6 @@ from joblib import Parallel, delayed
 from PIL import Image
 
 from .action_units import CLASSES
-from .drawing import draw_face
 from .sampling import Face, sample_clip, sample_face
 
 IMAGE_SIZE = 96
@@ -97,8 +96,8 @@ class ClipSet(FaceSet):
 
 SETS: dict[str, FaceSet] = {
     "faces-train": UnlabelledSet(count=6000, seed=1101),
-    "faces-test": LabelledSet(count=1400, seed=2202),
-    "faces-clips": ClipSet(count=210, seed=3303),
+    "faces-test": LabelledSet(count=1600, seed=2202),
+    "faces-clips": ClipSet(count=208, seed=3303),
 }
 
 
@@ -159,8 +158,7 @@ def _render_batch(face_set: FaceSet, indices: range, folder: Path) -> int:
 
 
 def _save(face: Face, path: Path) -> None:
-    picture = draw_face(face.action_units, face.appearance, face.view, IMAGE_SIZE)
-    Image.fromarray(picture).save(path, quality=_JPEG_QUALITY, subsampling=_JPEG_444)
+    Image.fromarray(face.draw(IMAGE_SIZE)).save(path, quality=_JPEG_QUALITY, subsampling=_JPEG_444)
 
 
 def _clip_id(index: int) -> str:

@@ -96,17 +96,27 @@ def _brow_controls(scene: Scene) -> list[tuple[float, float]]:
     frown, grief = _frown(scene), _grief(scene)
     # AU1+2+4 together straighten the brow.
     straight = min(au[1], au[2], au[4])
-    inner = base - tilt - 0.155 * au[1] + 0.135 * frown + 0.04 * au[9]
+    inner = base - tilt - 0.17 * au[1] + 0.15 * frown + 0.04 * au[9]
     middle = base - 0.05 - 0.06 * au[1] - 0.1 * au[2] + 0.09 * frown + 0.03 * au[9]
-    middle += 0.035 * straight + 0.035 * grief
-    outer = base + 0.015 + tilt - 0.135 * au[2] + 0.02 * au[4] + 0.02 * au[1] + 0.01 * au[9] + 0.03 * grief
+    middle += 0.06 * straight + 0.035 * grief
+    outer = (
+        base
+        + 0.015
+        + tilt
+        - 0.135 * au[2]
+        + 0.01 * au[4]
+        + 0.02 * au[1]
+        + 0.01 * au[9]
+        + 0.06 * grief
+        + 0.05 * straight
+    )
     inner_x, second_x = 0.135 - 0.06 * au[4] - 0.01 * au[9], 0.24 - 0.02 * au[4]
     return [(inner_x, inner), (second_x, 0.4 * inner + 0.6 * middle), (0.38, middle), (0.56, outer)]
 
 
 def _frown(scene: Scene) -> float:
     """How far AU4 lowers the brows: AU1 overcomes it, the inner ends then go up and together."""
-    return scene.au[4] * max(0.0, 1.0 - 1.25 * scene.au[1])
+    return scene.au[4] * max(0.0, 1.0 - 1.8 * scene.au[1])
 
 
 def _grief(scene: Scene) -> float:
@@ -119,12 +129,12 @@ def _lids(scene: Scene) -> tuple[np.ndarray, np.ndarray]:
     opening = 1.0 + 0.14 * geometry.eye_opening
     width = 0.196 * (1.0 + 0.07 * geometry.eye_size)
     grief = _grief(scene)
-    rise = 0.108 + 0.08 * au[5] - 0.042 * au[7] - 0.02 * au[6] - 0.03 * au[9] - 0.014 * au[4] - 0.022 * grief
+    rise = 0.108 + 0.095 * au[5] - 0.042 * au[7] - 0.02 * au[6] - 0.03 * au[9] - 0.014 * au[4] - 0.03 * grief
     drop = 0.072 * (1.0 + 0.15 * au[5] - 0.6 * au[7] - 0.75 * au[6] - 0.35 * au[9])
     # AU1+4 pull the inner part of the upper lid up and let the outer part hang: triangular eyes.
     # A frown hoods the inner part instead.
-    upper_arch = _LID_ARCH * (1.0 + (0.22 * _frown(scene) - 0.28 * grief) * _ACROSS)
-    slant = 0.055 * grief * _ACROSS
+    upper_arch = _LID_ARCH * (1.0 + (0.34 * _frown(scene) - 0.34 * grief) * _ACROSS)
+    slant = 0.075 * grief * _ACROSS
     x = _eye_centre(scene) + width * _ACROSS
     upper = np.stack([x, slant - opening * max(0.03, rise) * upper_arch], axis=1)
     lower = np.stack([x, slant + opening * max(0.01, drop) * _LID_ARCH], axis=1)

@@ -56,16 +56,16 @@ def test_faces_depend_on_seed_and_index_only():
 
 
 def test_a_label_asks_for_that_class():
-    for label in range(7):
+    for label in range(8):
         assert sample_face(1, 5, label).label == label
     with pytest.raises(ValueError, match="label"):
-        sample_face(1, 5, 7)
+        sample_face(1, 5, 8)
 
 
 def test_half_of_the_unlabelled_faces_show_an_expression():
     labels = [sample_face(3, index).label for index in range(400)]
     assert 160 < labels.count(None) < 240
-    assert set(labels) == {None, *range(7)}
+    assert set(labels) == {None, *range(8)}
 
 
 def test_sampled_intensities_are_complete_and_in_range():
@@ -79,7 +79,7 @@ def test_samples_lie_nearest_their_own_prototype_mostly_but_not_always():
     rng = np.random.default_rng(0)
     cores = np.array([[PROTOTYPES[name].core.get(unit, 0.0) for unit in ACTION_UNITS] for name in CLASSES])
     hits = []
-    for label in range(7):
+    for label in range(8):
         for _ in range(100):
             sample = np.array(list(sample_expression(rng, label).values()))
             hits.append(np.argmin(((cores - sample) ** 2).sum(axis=1)) == label)
@@ -143,27 +143,52 @@ def test_classes_carry_signal_without_being_trivial():
 
 
 def test_clips_go_from_rest_to_the_apex_and_hold_it():
-    frames = sample_clip(5, 0, 4, 30)
-    totals = [sum(frame.action_units.values()) for frame in frames]
-    assert totals == sorted(totals)
-    assert totals[-1] > 3 * totals[0]
-    assert frames[-1].action_units == frames[-4].action_units
-    assert {frame.appearance for frame in frames} == {frames[0].appearance}
-    assert frames[0].view != frames[-1].view
+    for index in range(16):
+        frames = sample_clip(5, index, index % 8, 30)
+        totals = np.array([sum(frame.action_units.values()) for frame in frames])
+        held = totals[-10:]
+        assert held.min() > 0.9 * totals.max()
+        assert len(set(held.tolist())) > 1
+        if CLASSES[index % 8] != "neutral":
+            assert totals[0] < 0.5 * held.min()
+        assert {frame.appearance for frame in frames} == {frames[0].appearance}
+        assert frames[0].view != frames[-1].view
+
+
+def test_contempt_alone_is_one_sided_and_combinations_now_and_then():
+    for label, name in enumerate(CLASSES):
+        one_sided = [sample_face(6, index, label).one_sided for index in range(40)]
+        assert all(0.75 <= abs(value) <= 1.0 if name == "contempt" else value == 0.0 for value in one_sided)
+        assert len({np.sign(value) for value in one_sided}) == (2 if name == "contempt" else 1)
+    strays = [sample_face(6, index) for index in range(600)]
+    share = np.mean([face.one_sided != 0.0 for face in strays if face.label is None])
+    assert 0.0 < share < 0.1
+
+
+def test_a_smirk_on_one_side_is_the_mirror_of_one_on_the_other():
+    units, look = {12: 0.6, 14: 1.0}, Appearance(hair_style="bald")
+    right, left, both = (
+        draw_face(units, look, View(), one_sided=value).astype(int)[56:84] for value in (1.0, -1.0, 0.0)
+    )
+    # Below the nose, which is shaded on one side only.
+    assert np.abs(right - left[:, ::-1]).mean() < 3.0
+    assert np.abs(right - right[:, ::-1]).mean() > 2 * np.abs(both - both[:, ::-1]).mean()
+    with pytest.raises(ValueError, match="one_sided"):
+        draw_face(units, look, View(), one_sided=1.5)
 
 
 def test_the_three_sets_are_as_large_as_documented_and_disjoint():
     assert {name: face_set.count for name, face_set in SETS.items()} == {
         "faces-train": 6000,
-        "faces-test": 1400,
-        "faces-clips": 210,
+        "faces-test": 1600,
+        "faces-clips": 208,
     }
     assert len({face_set.seed for face_set in SETS.values()}) == 3
     assert RENDERER_VERSION >= 1
 
 
 def test_clip_lengths_spread_and_a_seventh_is_short():
-    lengths = [SETS["faces-clips"].n_images(index) for index in range(210)]
+    lengths = [SETS["faces-clips"].n_images(index) for index in range(208)]
     assert min(lengths) >= 12
     assert max(lengths) <= 40
     assert sum(length <= 16 for length in lengths) == 30
@@ -184,11 +209,11 @@ def test_unlabelled_set_is_a_plain_folder_of_jpegs(tmp_path, monkeypatch, thread
 
 
 def test_labelled_set_is_a_balanced_image_folder(tmp_path, monkeypatch, threads):
-    monkeypatch.setitem(SETS, "tiny", LabelledSet(count=21, seed=9))
+    monkeypatch.setitem(SETS, "tiny", LabelledSet(count=24, seed=9))
     folder = ensure_set("tiny", tmp_path / "tiny")
     files = sorted(folder.glob("*/*.jpg"))
     assert Counter(path.parent.name for path in files) == dict.fromkeys(CLASSES, 3)
-    assert len({path.name for path in files}) == 21
+    assert len({path.name for path in files}) == 24
 
 
 def test_clip_set_lists_its_frame_folders(tmp_path, monkeypatch, threads):
@@ -320,11 +345,13 @@ def test_unknown_sets_and_unwritable_places_are_refused(tmp_path):
 
 
 def test_contact_sheet_has_a_row_per_class_and_clip():
-    sheet = contact_sheet(seed=1, columns=2, clips=1, size=48)
-    assert sheet.height == (7 + 1) * 48
+    sheet = contact_sheet(seed=1, columns=2, clips=("fear",), size=48)
+    assert sheet.height == (8 + 1) * 48
     assert sheet.width > 2 * 48
     first = np.asarray(sheet)[:48, -96:-48].astype(int)
     face = sample_face(1, 0, 0)
     np.testing.assert_array_equal(first, draw_face(face.action_units, face.appearance, face.view, 48))
     with pytest.raises(ValueError, match="columns"):
         contact_sheet(columns=1)
+    with pytest.raises(ValueError, match="unknown class 'boredom'"):
+        contact_sheet(columns=2, clips=("boredom",))
