@@ -1,0 +1,54 @@
+"""The one training loop: AdamW, warm-up, cosine decay, clipped gradients."""
+
+import math
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor, nn
+
+_WARM_UP = 100
+_REPORTS = 8
+
+
+def train(
+    name: str,
+    parameters: Iterable[nn.Parameter],
+    loss_of: Callable[[Tensor], Tensor],
+    samples: int,
+    batch: int,
+    steps: int,
+    lr: float,
+    weight_decay: float,
+) -> list[float]:
+    """Minimise `loss_of(indices of a batch)` for `steps` batches drawn epoch by epoch without replacement.
+
+    Matrices decay, vectors do not. Returns the mean loss of each eighth of the run, which is printed as well.
+    """
+    weights = [parameter for parameter in parameters if parameter.requires_grad]
+    groups = [
+        {"params": [weight for weight in weights if weight.ndim > 1], "weight_decay": weight_decay},
+        {"params": [weight for weight in weights if weight.ndim <= 1], "weight_decay": 0.0},
+    ]
+    optimiser = torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.98))
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimiser, lambda step: min(1.0, (step + 1) / _WARM_UP) * 0.5 * (1.0 + math.cos(math.pi * step / steps))
+    )
+    reports: list[float] = []
+    losses: list[float] = []
+    order = torch.empty(0, dtype=torch.long)
+    for step in range(1, steps + 1):
+        if len(order) < batch:
+            order = torch.randperm(samples)
+        indices, order = order[:batch], order[batch:]
+        loss = loss_of(indices)
+        optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(weights, 1.0)
+        optimiser.step()
+        schedule.step()
+        losses.append(loss.item())
+        if step * _REPORTS // steps > len(reports):
+            reports.append(sum(losses) / len(losses))
+            print(f"{name}: step {step} of {steps}, loss {reports[-1]:.3f}", flush=True)
+            losses = []
+    return reports
