@@ -57,19 +57,20 @@ def prompt_set(name: str, protocol: str = "released") -> PromptSet:
 
 
 def instruction(name: str) -> Instruction:
-    """An instruction by name: related-1 … related-3 of the paper's Table 3, `empty`, or `random-K`.
+    """An instruction by name: related-1 … related-3 of the paper's Table 3, unrelated-1, `empty`, or `random-K`.
 
-    `random-K` is eight words drawn from seed K; the paper's task-unrelated wording is unpublished.
+    The paper's task-unrelated wording is unpublished: unrelated-1 asks for looks, `random-K` is eight words drawn
+    from seed K.
     """
-    related = _data()["instructions"]
-    if name in related:
-        return Instruction(name, related[name])
+    worded = _data()["instructions"]
+    if name in worded:
+        return Instruction(name, worded[name])
     if name == "empty":
         return Instruction(name, "")
     drawn = re.fullmatch(r"random-([0-9]{1,9})", name)
     if drawn:
         return Instruction(name, " ".join(random.Random(int(drawn[1])).sample(_WORDS, 8)) + ".")
-    raise UsageError(f"no instruction {name!r}: there are {', '.join(related)}, empty and random-1, random-2, …")
+    raise UsageError(f"no instruction {name!r}: there are {', '.join(worded)}, empty and random-1, random-2, …")
 
 
 _WORDS = [

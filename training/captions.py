@@ -3,20 +3,39 @@
 from collections.abc import Sequence
 
 import numpy as np
-from expclip.manifests.faces.appearance import Appearance
-from expclip.manifests.faces.sampling import Face
-from looks import beard_name, colour_name, hair_style, hat_name, person, skin_name
 
-MENTIONED = 0.12
+from ..manifests.faces.appearance import Appearance
+from ..manifests.faces.sampling import Face
+from .looks import beard_name, colour_name, hair_style, hat_name, person, skin_name
+
+MENTIONED = 0.25
 """Share of the faces with an expression whose caption says something about it."""
 ACTED = 0.3
 """Share of the faces that move whose caption names one movement."""
 GUESSED = 0.4
 """Share of those mentions that are guessed from the looks, as people do, instead of seen in the face."""
-VAGUE = 0.4
+VAGUE = 0.25
 """Share of those mentions that fit several expressions."""
 
-_MEDIA = ("photo", "picture", "portrait", "drawing", "image", "close up", "cartoon", "avatar", "illustration")
+_MEDIA = (
+    "photo",
+    "photo",
+    "picture",
+    "portrait",
+    "drawing",
+    "image",
+    "close up",
+    "cartoon",
+    "avatar",
+    "illustration",
+)
+_QUALITIES = ("good", "cropped", "clean", "bright", "small")
+_SHOWING = ("showing", "capturing", "emphasizing", "showcasing")
+_FULL_OF = (
+    *("with an expression of", "with an expression of", "expressing", "with a look of", "full of", "displaying"),
+    *("radiating", "embodying", "immersed in", "exuding", "capturing"),
+)
+"""The words that people, and prompts, put around a mood."""
 
 _ADJECTIVES = {
     "happiness": ("happy", "smiling", "joyful", "cheerful"),
@@ -87,7 +106,10 @@ def caption(face: Face, expression: str | None, rng: np.random.Generator) -> str
     medium = _pick(rng, _MEDIA)
     if face.view.greyscale and rng.random() < 0.6:
         medium = f"black and white {medium}"
-    opening = _pick(rng, (f"a {medium} of a", f"{medium} of a", f"a {medium} of the", "a", "the"))
+    if rng.random() < 0.15:
+        medium = f"{_pick(rng, _QUALITIES)} {medium}"
+    shows = _pick(rng, _SHOWING) if rng.random() < 0.2 else "of"
+    opening = _pick(rng, (f"a {medium} {shows} a", f"{medium} {shows} a", f"a {medium} {shows} the", "a", "the"))
     rng.shuffle(after)
     background = ""
     if rng.random() < 0.35:
@@ -103,7 +125,7 @@ def _pick(rng: np.random.Generator, options: Sequence[str]) -> str:
 
 def _subject(look: Appearance, rng: np.random.Generator) -> str:
     if rng.random() < 0.4:
-        return _pick(rng, ("person", "face"))
+        return _pick(rng, ("person", "face", "face", "individual", "someone"))
     return person(look)
 
 
@@ -141,12 +163,13 @@ def _mention(expression: str, rng: np.random.Generator) -> tuple[str, str]:
     """Words about an expression, and whether they stand `before` the person or `after`."""
     adjectives = _VAGUE[expression] if rng.random() < VAGUE else _ADJECTIVES[expression]
     form = rng.random()
-    if form < 0.55:
+    if form < 0.4:
         return _pick(rng, adjectives), "before"
-    if form < 0.75:
+    if form < 0.55:
         return f"{_pick(rng, ('looking', 'feeling', 'who is'))} {_pick(rng, adjectives)}", "after"
-    how = ("with an expression of", "expressing", "with a look of", "full of")
-    return f"{_pick(rng, how)} {_pick(rng, _NOUNS[expression])}", "after"
+    if form < 0.65:
+        return f"with a {_pick(rng, adjectives)} expression", "after"
+    return f"{_pick(rng, _FULL_OF)} {_pick(rng, _NOUNS[expression])}", "after"
 
 
 def _guess(face: Face, rng: np.random.Generator) -> str:

@@ -1,8 +1,9 @@
 """What the teacher is asked about a face, and what it answers."""
 
-from expclip.manifests.faces.sampling import Face
-from expclip.manifests.prompts import instruction
-from looks import beard_name, colour_name, hair_style, hat_name, person, skin_name
+from ..manifests.faces.action_units import UNILATERAL_UNITS
+from ..manifests.faces.sampling import Face
+from ..manifests.prompts import instruction
+from .looks import beard_name, colour_name, hair_style, hat_name, person, skin_name
 
 ACTION_QUESTIONS = (
     *(instruction(f"related-{k}").text for k in (1, 1, 2, 3)),
@@ -55,7 +56,8 @@ def action_phrases(face: Face) -> list[str]:
     for unit, intensity in face.action_units.items():
         if intensity > _NOTICED:
             degree = " slightly" if intensity < _SLIGHT else " strongly" if intensity > _STRONG else ""
-            phrases.append(_ACTIONS[unit] + degree)
+            side = " on one side" if face.one_sided and unit in UNILATERAL_UNITS else ""
+            phrases.append(_ACTIONS[unit] + degree + side)
     return phrases or ["the face is relaxed"]
 
 

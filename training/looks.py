@@ -1,7 +1,7 @@
 """Words for what a face looks like, whatever its expression."""
 
-from expclip.manifests.faces.appearance import Appearance
-from expclip.manifests.faces.colours import Colour
+from ..manifests.faces.appearance import Appearance
+from ..manifests.faces.colours import Colour
 
 _COLOURS: dict[str, Colour] = {
     "black": (40, 36, 38),

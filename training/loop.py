@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 _WARM_UP = 100
 _REPORTS = 8
@@ -52,3 +53,9 @@ def train(
             print(f"{name}: step {step} of {steps}, loss {reports[-1]:.3f}", flush=True)
             losses = []
     return reports
+
+
+def both_ways(logits: Tensor) -> Tensor:
+    """CLIP's symmetric cross-entropy of (n, n) logits whose diagonal holds the pairs."""
+    here = torch.arange(len(logits))
+    return (functional.cross_entropy(logits, here) + functional.cross_entropy(logits.T, here)) / 2

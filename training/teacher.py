@@ -3,19 +3,7 @@
 from collections.abc import Sequence
 
 import torch
-from descriptions import (
-    ACTION_QUESTIONS,
-    LOOK_QUESTIONS,
-    OPEN_QUESTIONS,
-    action_phrases,
-    look_phrases,
-    sentence,
-)
-from expclip.manifests.faces.action_units import ACTION_UNITS
-from expclip.manifests.faces.sampling import Face
-from loop import train
-from pictures import IMAGE_SIZE, flipped, normalised
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import (
@@ -27,85 +15,74 @@ from transformers import (
     T5Config,
 )
 
+from ..manifests.faces.action_units import ACTION_UNITS
+from .descriptions import (
+    ACTION_QUESTIONS,
+    LOOK_QUESTIONS,
+    OPEN_QUESTIONS,
+    action_phrases,
+    look_phrases,
+    sentence,
+)
+from .loop import both_ways, train
+from .pictures import IMAGE_SIZE, Drawn, flipped, planes
+from .tokenizer import EOS, IMAGE, PAD, ids_of, make_tokenizer
+
 PATCH, WIDTH, QUERIES = 16, 160, 8
-PAD, EOS, UNKNOWN, IMAGE = SPECIAL = "<pad>", "</s>", "<unk>", "<image>"
 _ANSWER = 64
-
-
-class Answers:
-    """Descriptions of the faces as token ids, -100 where there is none, for T5's loss."""
-
-    def __init__(self, tokenizer: Tokenizer, texts: list[str]):
-        self.ids = torch.full((len(texts), _ANSWER), -100)
-        for row, encoding in enumerate(tokenizer.encode_batch(texts)):
-            ids = encoding.ids[:_ANSWER]
-            self.ids[row, : len(ids)] = torch.tensor(ids)
-        self.ids = self.ids[:, : int((self.ids >= 0).sum(1).max())]
+_BATCH = 128
+_COMMON_COSINE = 0.9
+"""Between the embeddings of two faces under one instruction: those of real language models all point much the same
+way (Ethayarajh, EMNLP 2019)."""
 
 
 def train_teacher(
-    images: Tensor, faces: Sequence[Face], steps: tuple[int, int]
+    drawn: Drawn, vision_steps: int, language_steps: int
 ) -> tuple[Blip2ForConditionalGeneration, Tokenizer, dict[str, list[float]]]:
-    actions = [sentence(action_phrases(face)) for face in faces]
-    looks = [sentence(look_phrases(face)) for face in faces]
-    tokenizer = make_tokenizer(actions[:4000] + looks[:4000])
-    model = Blip2ForConditionalGeneration(_config(tokenizer.get_vocab_size()))
+    """Train the vision tower, then all behind it but the decoder. Returns losses too."""
+    actions = [sentence(action_phrases(face)) for face in drawn.faces]
+    looks = [sentence(look_phrases(face)) for face in drawn.faces]
+    questions = ACTION_QUESTIONS + LOOK_QUESTIONS + OPEN_QUESTIONS
+    tokenizer = make_tokenizer([*actions[:4000], *looks[:4000], *(q for q in questions for _ in range(300))], 768)
+    model = Blip2ForConditionalGeneration(teacher_config(tokenizer.get_vocab_size()))
     with torch.no_grad():
-        model.query_tokens.normal_(std=0.5)
-    losses = {"vision": _train_tower(model.vision_model, images, faces, steps[0])}
-    losses["language"] = _train_language(
-        model, tokenizer, images, Answers(tokenizer, actions).ids, Answers(tokenizer, looks).ids, steps[1]
-    )
-    return model, tokenizer, losses
+        model.query_tokens.normal_(std=0.5)  # transformers begins with zeros, which makes all queries alike
+    losses = {"vision": _learn_to_see(model.vision_model, drawn, vision_steps)}
+    losses["language"] = _learn_to_describe(model, tokenizer, drawn.images, actions, looks, language_steps)
+    return model.eval(), tokenizer, losses
 
 
-def make_tokenizer(texts: list[str]) -> Tokenizer:
-    tokenizer = Tokenizer(models.BPE(unk_token=UNKNOWN))
-    tokenizer.normalizer = normalizers.Lowercase()
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel()
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=768,
-        special_tokens=list(SPECIAL),
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
+def _learn_to_see(tower: Blip2VisionModel, drawn: Drawn, steps: int) -> list[float]:
+    """Read action units and looks off the pictures: a stand-in for the pre-training of a real tower."""
+    whiten_patches(tower, drawn.images[:4000])
+    intensities = torch.tensor(
+        [[*(face.action_units[unit] for unit in ACTION_UNITS), abs(face.one_sided)] for face in drawn.faces]
     )
-    tokenizer.train_from_iterator(
-        [*texts, *[q for q in ACTION_QUESTIONS + LOOK_QUESTIONS + OPEN_QUESTIONS for _ in range(300)]], trainer
-    )
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single=f"$A {EOS}", special_tokens=[(EOS, SPECIAL.index(EOS))]
-    )
-    return tokenizer
-
-
-def _train_tower(tower: Blip2VisionModel, images: Tensor, faces: Sequence[Face], steps: int) -> list[float]:
-    whiten_patches(tower, images[:4000])
-    intensities = torch.tensor([[face.action_units[unit] for unit in ACTION_UNITS] for face in faces])
-    phrases = [look_phrases(face) for face in faces]
+    phrases = [look_phrases(face) for face in drawn.faces]
     names = sorted({phrase for one in phrases for phrase in one})
-    looks = torch.tensor([[name in one for name in names] for one in phrases])
-    head = nn.Linear(WIDTH, len(ACTION_UNITS) + len(names))
+    looks = torch.tensor([[name in one for name in names] for one in phrases]).float()
+    places = (IMAGE_SIZE // PATCH) ** 2 + 1
+    head = nn.Linear(
+        places * WIDTH, len(ACTION_UNITS) + 1 + len(names)
+    )  # every place by itself: a mean learns far slower
+    nn.init.normal_(head.weight, std=0.01)
 
     def loss(rows: Tensor) -> Tensor:
-        with torch.autocast("cpu", torch.bfloat16):
-            pooled = tower(flipped(normalised(images[rows]))).last_hidden_state.mean(1)
-        said = head(pooled.float())
-        units = said[:, : len(ACTION_UNITS)]
+        said = head(tower(flipped(planes(drawn.images[rows]))).last_hidden_state.flatten(1))
+        units, others = said.split((len(ACTION_UNITS) + 1, len(names)), dim=1)
         return 6 * functional.binary_cross_entropy_with_logits(
             units, intensities[rows]
-        ) + functional.binary_cross_entropy_with_logits(said[:, len(ACTION_UNITS) :], looks[rows].float())
+        ) + functional.binary_cross_entropy_with_logits(others, looks[rows])
 
-    return train(
-        "teacher, vision", [*tower.parameters(), *head.parameters()], loss, len(images), 128, steps, 1.5e-3, 0.05
-    )
+    parameters = [*tower.parameters(), *head.parameters()]
+    return train("teacher, vision", parameters, loss, len(drawn.images), _BATCH, steps, 1.5e-3, 0.05)
 
 
 @torch.no_grad()
 def whiten_patches(tower: Blip2VisionModel, images: Tensor) -> None:
     """Let the patch embedding begin as a rotation of the whitened principal components of real patches."""
     embedding = tower.embeddings.patch_embedding
-    patches = functional.unfold(normalised(images), PATCH, stride=PATCH).transpose(1, 2).flatten(0, 1)
+    patches = functional.unfold(planes(images), PATCH, stride=PATCH).transpose(1, 2).flatten(0, 1)
     mean = patches.mean(0)
     values, vectors = torch.linalg.eigh(torch.cov(patches.T))
     kept = vectors[:, -WIDTH:] / (values[-WIDTH:] + 1e-4).sqrt()
@@ -115,85 +92,66 @@ def whiten_patches(tower: Blip2VisionModel, images: Tensor) -> None:
     tower.embeddings.position_embedding.normal_(std=0.3)
 
 
-def _train_language(model, tokenizer, images, actions, looks, steps) -> list[float]:
-    """Train everything behind the frozen tower to answer, and the encoder's mean to hold the answer's words."""
+def _learn_to_describe(
+    model: Blip2ForConditionalGeneration,
+    tokenizer: Tokenizer,
+    images: Tensor,
+    actions: Sequence[str],
+    looks: Sequence[str],
+    steps: int,
+) -> list[float]:
+    """Train all behind the frozen tower: the encoder's mean tells apart the answers to one question a batch."""
     model.vision_model.eval().requires_grad_(False)
     with torch.no_grad():
-        seen = torch.cat(
-            [model.vision_model(normalised(part)).last_hidden_state.half() for part in images.split(500)]
-        )
-    questions = _questions(tokenizer)
+        seen = torch.cat([model.vision_model(planes(part)).last_hidden_state.half() for part in images.split(500)])
+    answers = [ids_of(tokenizer, texts, _ANSWER) for texts in (actions, looks)]
+    questions = [
+        torch.tensor([tokenizer.encode(text).ids]) for text in ACTION_QUESTIONS + LOOK_QUESTIONS + OPEN_QUESTIONS
+    ]
     n_action, n_look = len(ACTION_QUESTIONS), len(LOOK_QUESTIONS)
-    here = torch.arange(128)
-    rng = torch.Generator().manual_seed(torch.initial_seed() + 1)
+    words = [_bags(of, tokenizer.get_vocab_size()) for of in answers]
+    read = nn.Linear(tokenizer.get_vocab_size(), model.config.text_config.d_model, bias=False)
 
     def loss(rows: Tensor) -> Tensor:
-        n = len(rows)
-        chance = torch.rand(n, generator=rng)
-        kind = torch.where(chance < 0.5, 0, torch.where(chance < 0.92, 1, 2))
-        sizes = torch.tensor([n_action, n_look, len(OPEN_QUESTIONS)])
-        starts = torch.tensor([0, n_action, n_action + n_look])
-        which = starts[kind] + (torch.rand(n, generator=rng) * sizes[kind]).long()
-        about_actions = (kind == 0) | ((kind == 2) & (torch.rand(n, generator=rng) < 0.5))
-        ids = questions[which]
-        width = max(actions.shape[1], looks.shape[1])
-        labels = torch.where(
-            about_actions[:, None],
-            functional.pad(actions[rows], (0, width - actions.shape[1]), value=-100),
-            functional.pad(looks[rows], (0, width - looks.shape[1]), value=-100),
-        )
-        labels = labels[:, : int((labels >= 0).sum(1).max())].contiguous()
-        mask = ids != 0
-        with torch.autocast("cpu", torch.bfloat16):
-            queries = model.qformer(
-                query_embeds=model.query_tokens.expand(n, -1, -1),
-                encoder_hidden_states=seen[rows].float(),
-                return_dict=True,
-            )[0]
-            embedded = model.get_input_embeddings()(ids)
-            embedded = embedded.masked_scatter(
-                (ids == SPECIAL.index(IMAGE)).unsqueeze(-1), model.language_projection(queries).to(embedded.dtype)
-            )
-            out = model.language_model(
-                inputs_embeds=embedded, attention_mask=mask.long(), labels=labels, return_dict=True
-            )
-        encoded = out.encoder_last_hidden_state.float()
-        mean = (encoded * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
-        answer = torch.where(labels < 0, SPECIAL.index(PAD), labels)
-        held = answer != SPECIAL.index(PAD)
-        with torch.autocast("cpu", torch.bfloat16):
-            read = model.language_model.encoder(
-                input_ids=answer, attention_mask=held.long()
-            ).last_hidden_state.float()
-        target = (read * held[..., None]).sum(1) / held.sum(1, keepdim=True)
-        logits = 20 * functional.normalize(mean, dim=-1) @ functional.normalize(target, dim=-1).T
-        return out.loss.float() + 0.5 * (
-            functional.cross_entropy(logits, here) + functional.cross_entropy(logits.T, here)
-        )
+        question, about_looks = _draw_question(n_action, n_look, len(OPEN_QUESTIONS))
+        queries = model.qformer(
+            query_embeds=model.query_tokens.expand(len(rows), -1, -1), encoder_hidden_states=seen[rows].float()
+        ).last_hidden_state
+        asked = model.get_input_embeddings()(questions[question]).expand(len(rows), -1, -1)
+        tokens = torch.cat([model.language_projection(queries), asked], dim=1)
+        mean = model.language_model.encoder(inputs_embeds=tokens).last_hidden_state.mean(1)
+        logits = 20 * _deviation(mean) @ _deviation(read(words[about_looks][rows])).T
+        common = functional.normalize(mean, dim=-1).mean(0).square().sum()
+        return both_ways(logits) + 10 * (common - _COMMON_COSINE) ** 2
 
-    parts = (model.qformer, model.language_projection, model.language_model)
-    return train(
-        "teacher, language",
-        [model.query_tokens, *(p for part in parts for p in part.parameters())],
-        loss,
-        len(images),
-        128,
-        steps,
-        1e-3,
-        0.02,
-    )
+    parts = (model.qformer, model.language_projection, model.language_model.shared, model.language_model.encoder)
+    trained = [model.query_tokens, *(parameter for part in (*parts, read) for parameter in part.parameters())]
+    return train("teacher, language", dict.fromkeys(trained), loss, len(images), _BATCH, steps, 1e-3, 0.02)
 
 
-def _questions(tokenizer: Tokenizer) -> Tensor:
-    prefix = [SPECIAL.index(IMAGE)] * QUERIES
-    encoded = [prefix + tokenizer.encode(q).ids for q in ACTION_QUESTIONS + LOOK_QUESTIONS + OPEN_QUESTIONS]
-    ids = torch.zeros(len(encoded), max(map(len, encoded)), dtype=torch.long)
-    for row, one in enumerate(encoded):
-        ids[row, : len(one)] = torch.tensor(one)
-    return ids
+def _bags(answers: Tensor, vocabulary: int) -> Tensor:
+    """(n, length) token ids to (n, vocabulary) rows of length one: which tokens occur, rare ones weighing more."""
+    held = torch.zeros(len(answers), vocabulary).scatter_(1, answers, 1.0)
+    held[:, [PAD, EOS]] = 0.0
+    return functional.normalize(held * torch.log(len(held) / (1 + held.sum(0))), dim=1)
 
 
-def _config(vocabulary: int) -> Blip2Config:
+def _draw_question(n_action: int, n_look: int, n_open: int) -> tuple[int, bool]:
+    """Which question, and whether its answer is about looks: an open one may be answered either way."""
+    chance = torch.rand(()).item()
+    if chance < 0.5:
+        return int(torch.randint(n_action, ())), False
+    if chance < 0.9:
+        return n_action + int(torch.randint(n_look, ())), True
+    return n_action + n_look + int(torch.randint(n_open, ())), bool(torch.rand(()) < 0.5)
+
+
+def _deviation(embeddings: Tensor) -> Tensor:
+    """Directions from the batch's mean."""
+    return functional.normalize(embeddings - embeddings.mean(0), dim=-1)
+
+
+def teacher_config(vocabulary: int) -> Blip2Config:
     return Blip2Config(
         vision_config=Blip2VisionConfig(
             hidden_size=WIDTH,
@@ -218,7 +176,7 @@ def _config(vocabulary: int) -> Blip2Config:
         ).to_dict(),
         text_config=T5Config(
             vocab_size=vocabulary,
-            d_model=128,
+            d_model=256,
             d_kv=32,
             d_ff=256,
             num_layers=3,
@@ -226,10 +184,10 @@ def _config(vocabulary: int) -> Blip2Config:
             num_heads=4,
             feed_forward_proj="gated-gelu",
             dropout_rate=0.0,
-            decoder_start_token_id=0,
-            pad_token_id=0,
-            eos_token_id=1,
+            decoder_start_token_id=PAD,
+            pad_token_id=PAD,
+            eos_token_id=EOS,
         ).to_dict(),
         num_query_tokens=QUERIES,
-        image_token_index=SPECIAL.index(IMAGE),
+        image_token_index=IMAGE,
     )

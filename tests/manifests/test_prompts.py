@@ -136,6 +136,6 @@ def test_the_words_of_a_seed_are_those_of_every_version_of_python():
 @pytest.mark.parametrize("name", ["related-4", "random-", "random-x", "random-²", "Empty", ""])
 def test_an_unknown_instruction_lists_those_there_are(name):
     with pytest.raises(
-        UsageError, match=r"no instruction .*: there are related-1, related-2, related-3, empty and ra"
+        UsageError, match=r"no instruction .*: there are related-1, related-2, related-3, unrelated-1, empty and ra"
     ):
         instruction(name)

@@ -1,0 +1,114 @@
+"""The miniature's CLIP: a vision tower that learned the words of captions, and a text tower that matches it."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import open_clip
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..manifests.faces.action_units import CLASSES
+from ..manifests.faces.sampling import Face
+from ..manifests.prompts import PROMPT_SETS, prompt_set
+from .captions import caption
+from .loop import both_ways, train
+from .pictures import IMAGE_SIZE, Drawn, flipped, planes
+from .tokenizer import EOS, PAD, ids_of, make_tokenizer
+
+CAPTIONS = 4
+"""Captions a face."""
+_CONTEXT = 40
+_EMBEDDING, _TEXT_WIDTH = 128, 128
+
+
+def clip_config(vocabulary: int) -> dict:
+    """open_clip's configuration of the model: its own ModifiedResNet and its own text transformer."""
+    return {
+        "embed_dim": _EMBEDDING,
+        "vision_cfg": {"image_size": IMAGE_SIZE, "layers": [1, 1, 1, 1], "width": 12, "head_width": 64},
+        "text_cfg": {
+            "context_length": _CONTEXT,
+            "vocab_size": vocabulary,
+            "hf_tokenizer_name": "miniature",
+            "width": _TEXT_WIDTH,
+            "heads": 4,
+            "layers": 2,
+            "pool_type": "eos",
+            "eos_id": EOS,
+            "pad_id": PAD,
+        },
+    }
+
+
+def caption_all(faces: Sequence[Face], rng: np.random.Generator) -> list[list[str]]:
+    """CAPTIONS captions a face."""
+    names = [None if face.label is None else CLASSES[face.label] for face in faces]
+    return [[caption(face, name, rng) for _ in range(CAPTIONS)] for face, name in zip(faces, names, strict=True)]
+
+
+def train_clip(
+    drawn: Drawn, captions: Sequence[Sequence[str]], words_steps: int, matching_steps: int
+) -> tuple[open_clip.CLIP, Tokenizer, dict[str, list[float]]]:
+    """Train on faces with CAPTIONS captions each: first the vision tower, then the text tower. Returns losses too."""
+    texts = [text for several in captions for text in several]
+    prompts = [text for name in PROMPT_SETS for text in prompt_set(name).manifest().rows.sources]
+    tokenizer = make_tokenizer([*texts[:20_000], *prompts], 1000)
+    ids = ids_of(tokenizer, texts, _CONTEXT).view(len(captions), CAPTIONS, _CONTEXT)
+    model = open_clip.CLIP(**clip_config(tokenizer.get_vocab_size()))
+    losses = {"words": _learn_words(model.visual, drawn.images, ids, tokenizer.get_vocab_size(), words_steps)}
+    losses["matching"] = _learn_to_match(model, drawn.images, ids, matching_steps)
+    return model.eval(), tokenizer, losses
+
+
+def _learn_words(tower: nn.Module, images: Tensor, ids: Tensor, vocabulary: int, steps: int) -> list[float]:
+    """Predict which words the caption of an image holds, rare ones weighing more: a stand-in for pre-training.
+
+    Source: SuperClass, Huang et al., NeurIPS 2024.
+    """
+    held = torch.zeros(*ids.shape[:2], vocabulary, dtype=torch.bool).scatter_(2, ids, True)
+    held[..., : EOS + 2] = False  # the special tokens
+    weights = torch.log(held.flatten(0, 1).shape[0] / (1 + held.flatten(0, 1).sum(0)))
+    head = nn.Linear(_EMBEDDING, vocabulary)
+    tower.train()
+
+    def loss(rows: Tensor) -> Tensor:
+        wanted = held[rows, torch.randint(CAPTIONS, (len(rows),))] * weights
+        seen = tower(flipped(planes(images[rows])).contiguous(memory_format=torch.channels_last))
+        said = functional.log_softmax(head(seen), dim=-1)
+        return -(said * wanted / wanted.sum(1, keepdim=True)).sum(1).mean()
+
+    tower.to(memory_format=torch.channels_last)
+    losses = train("clip, words", [*tower.parameters(), *head.parameters()], loss, len(images), 128, steps, 2e-3, 0.1)
+    tower.to(memory_format=torch.contiguous_format)
+    return losses
+
+
+def _learn_to_match(model: open_clip.CLIP, images: Tensor, ids: Tensor, steps: int) -> list[float]:
+    """CLIP's objective with a locked vision tower. Source: LiT, Zhai et al., CVPR 2022."""
+    model.visual.eval().requires_grad_(False)
+    with torch.no_grad():
+        seen = torch.stack(
+            [
+                torch.cat([model.visual(view(planes(part))) for part in images.split(500)])
+                for view in (lambda pixels: pixels, lambda pixels: pixels.flip(-1))
+            ]
+        )
+    seen = functional.normalize(seen, dim=-1)
+    with torch.no_grad():
+        model.logit_scale.fill_(math.log(14))
+
+    def loss(rows: Tensor) -> Tensor:
+        side = torch.randint(2, (len(rows),))
+        tokens = ids[rows, torch.randint(CAPTIONS, (len(rows),))]
+        tokens = tokens[:, : int((tokens != PAD).sum(1).max())]
+        text = model.encode_text(functional.pad(tokens, (0, _CONTEXT - tokens.shape[1]), value=PAD), normalize=True)
+        logits = model.logit_scale.exp().clamp(max=100) * seen[side, rows] @ text.T
+        return both_ways(logits)
+
+    text_side = [parameter for name, parameter in model.named_parameters() if not name.startswith("visual.")]
+    model.train()
+    model.visual.eval()
+    return train("clip, matching", text_side, loss, len(images), 256, steps, 1e-3, 0.1)

@@ -1,0 +1,119 @@
+"""Does a head help? The measurement behind the miniature's card and the test of its effect."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from joblib import Parallel, delayed
+from PIL import Image
+
+from ..encoders.images import squash
+from ..encoders.models import Models
+from ..heads.linear import LinearHead, PlainClip, initial_weight
+from ..manifests.faces.action_units import CLASSES
+from ..manifests.faces.sampling import sample_face
+from ..manifests.prompts import prompt_set
+from ..reports.bootstrap import Difference, paired_difference
+from ..reports.metrics import confusion_matrix, uar
+from .pictures import IMAGE_SIZE
+
+SEEDS = (1, 2, 3)
+PROMPTS = "P-3"
+INSTRUCTIONS = ("related-1", "unrelated-1", "empty")
+_BATCH = 250
+
+
+@dataclass(frozen=True)
+class Faces:
+    """Two series of faces: unlabelled ones to fit heads on, and as many of each class to score."""
+
+    fit_series: int
+    test_series: int
+    fit_count: int = 6000
+    test_count: int = 2400
+
+
+TUNING = Faces(fit_series=8303, test_series=8505)
+"""For choosing how to train."""
+FRESH = Faces(fit_series=4404, test_series=5505)
+"""For judging: nothing was ever tuned on these."""
+
+
+class Trial:
+    """The features of the CLIP and the teacher in a folder on some faces, and the heads fitted to them."""
+
+    def __init__(self, folder: Path, lr: float, faces: Faces, prompts: str):
+        models = Models(asked_device="cpu")
+        clip, teacher = f"local-dir:{folder}/clip", f"{folder}/teacher"
+        fit = _draw(faces.fit_series, faces.fit_count, None)
+        test = _draw(faces.test_series, faces.test_count, len(CLASSES))
+        image = models.clip_image(clip).load("cpu")
+        self._lr = lr
+        self.truth = np.arange(faces.test_count) % len(CLASSES)
+        self._fit_images, self._test_images = (_encode(image, pixels) for pixels in (fit, test))
+        words = prompt_set(prompts).prompts
+        text = models.clip_text(clip).load("cpu")
+        self._texts = [text(list(words[name])) for name in CLASSES]
+        e_q = _encode(models.query_tokens(teacher).load("cpu"), fit)
+        self._teacher = {name: _encode(models.llm(teacher, name).load("cpu"), e_q) for name in INSTRUCTIONS}
+
+    def plain(self) -> np.ndarray:
+        """(n,) predictions of plain CLIP."""
+        return self._predict(PlainClip())
+
+    def head(self, instruction: str, seed: int) -> np.ndarray:
+        """(n,) predictions behind a head fitted to the teacher under an instruction."""
+        return self._predict(self._fit(self._teacher[instruction], seed))
+
+    def shuffled(self, seed: int) -> np.ndarray:
+        """(n,) predictions behind a head for which each image was paired with another image's embedding."""
+        teacher = self._teacher[INSTRUCTIONS[0]]
+        return self._predict(self._fit(np.random.default_rng(seed).permutation(teacher), seed))
+
+    def random(self, seed: int) -> np.ndarray:
+        """(n,) predictions behind a head's initial weights."""
+        import torch
+
+        shape = self._fit_images.shape[1], self._teacher[INSTRUCTIONS[0]].shape[1]
+        weight = initial_weight(*shape, torch.Generator().manual_seed(seed))
+        return self._predict(LinearHead.from_weight(weight.numpy()))
+
+    def uar(self, predicted: np.ndarray) -> float:
+        """Percent."""
+        return uar(confusion_matrix(self.truth, predicted, len(CLASSES)))
+
+    def gain(self, predicted: np.ndarray, over: np.ndarray | None = None) -> Difference:
+        """What predictions gain over others on the same faces, plain CLIP's by default, with 95 % intervals."""
+        return paired_difference(self.truth, self._plain if over is None else over, predicted)
+
+    @cached_property
+    def _plain(self) -> np.ndarray:
+        return self.plain()
+
+    def _fit(self, teacher: np.ndarray, seed: int) -> LinearHead:
+        return LinearHead(lr=self._lr, seed=seed).fit(self._fit_images, teacher)
+
+    def _predict(self, head: LinearHead | PlainClip) -> np.ndarray:
+        cosines = [head.similarity(self._test_images, texts).mean(axis=1) for texts in self._texts]
+        return np.stack(cosines, axis=1).argmax(axis=1)
+
+
+def _draw(series: int, count: int, classes: int | None) -> np.ndarray:
+    """(count, 64, 64, 3) uint8; with `classes`, these take turns."""
+    starts = range(0, count, _BATCH)
+    parts = Parallel(n_jobs=-1)(
+        delayed(_draw_some)(series, range(k, min(k + _BATCH, count)), classes) for k in starts
+    )
+    return np.concatenate(list(parts))
+
+
+def _draw_some(series: int, indices: range, classes: int | None) -> np.ndarray:
+    faces = (sample_face(series, index, index % classes if classes else None) for index in indices)
+    return np.stack([squash(Image.fromarray(face.draw()), IMAGE_SIZE) for face in faces])
+
+
+def _encode(encoder, inputs: np.ndarray) -> np.ndarray:
+    """Features as a store holds them: in float16."""
+    parts = [encoder(inputs[k : k + _BATCH]) for k in range(0, len(inputs), _BATCH)]
+    return np.concatenate(parts).astype(np.float16)
