@@ -5,18 +5,21 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
 
-.PHONY: demo test lint docs clean
+.PHONY: demo test lint docs miniature clean
 
 demo: $(READY)
 	$(BIN)/expclip demo
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(TESTS)
 
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
+
+miniature: $(READY)
+	$(BIN)/python -m expclip.training --out encoders/miniature
 
 docs: $(READY)
 	$(BIN)/python -c 'from expclip.manifests.faces import contact_sheet; \

@@ -111,11 +111,19 @@ InstructionOption = Annotated[
     typer.Option(
         "--instruction",
         metavar="NAME",
-        help="related-1, related-2, related-3, empty, random-1, random-2, …; repeat to sweep. Default: related-1.",
+        help="related-1, related-2, related-3, unrelated-1, empty, random-1, …; repeat to sweep. Default: related-1.",
     ),
 ]
 ProtocolOption = Annotated[
     str | None, typer.Option("--protocol", help="`released` (as the released code; default) or `paper`.")
+]
+HeadOption = Annotated[
+    list[str] | None,
+    typer.Option("--head", metavar="ID|DIR|none", help="Default: plain CLIP (`none`) and all heads that match."),
+]
+PromptsOption = Annotated[
+    list[str] | None,
+    typer.Option("--prompts", metavar="SET|FILE", help="P-1 … P-5 or a .json file. Default: all five."),
 ]
 FramesOption = Annotated[
     str | None, typer.Option("--frames", metavar="POLICY", help="Frames of a clip: released, edge or all.")
@@ -230,7 +238,9 @@ def fit_head(
     seed: Annotated[list[int] | None, typer.Option("--seed", help="Repeat for several. Default: 1, 2, 3.")] = None,
     epochs: Annotated[int, typer.Option("--epochs", min=1)] = 5,
     batch_size: Annotated[int, typer.Option("--batch-size", min=2)] = 512,
-    lr: Annotated[float, typer.Option("--lr", help="Learning rate of SGD.")] = 1e-3,
+    lr: Annotated[
+        float | None, typer.Option("--lr", help="Learning rate of SGD. Default: 0.001; for the miniature its own.")
+    ] = None,
     momentum: Annotated[float, typer.Option("--momentum", min=0)] = 0.9,
     weight_decay: Annotated[float, typer.Option("--weight-decay", min=0)] = 1e-4,
     precision: Annotated[str, typer.Option("--precision", help="Of products: float32 or bfloat16.")] = "float32",
@@ -283,14 +293,8 @@ def evaluate(
     root: RootOption = None,
     cache: CacheOption = None,
     clip: ClipOption = None,
-    head: Annotated[
-        list[str] | None,
-        typer.Option("--head", metavar="ID|DIR|none", help="Default: plain CLIP (`none`) and all heads that match."),
-    ] = None,
-    prompts: Annotated[
-        list[str] | None,
-        typer.Option("--prompts", metavar="SET|FILE", help="P-1 … P-5 or a .json file. Default: all five."),
-    ] = None,
+    head: HeadOption = None,
+    prompts: PromptsOption = None,
     frames: FramesOption = None,
     protocol: ProtocolOption = None,
     cached_only: Annotated[bool, typer.Option("--cached-only", help="Never run a model.")] = False,
@@ -347,6 +351,47 @@ def evaluate(
 
 @app.command()
 @command
+def figures(
+    datasets: Datasets,
+    cache: CacheOption = None,
+    clip: ClipOption = None,
+    head: HeadOption = None,
+    prompts: PromptsOption = None,
+    kind: Annotated[
+        list[str] | None,
+        typer.Option("--kind", help="confusion, samples; repeat for several. Default: all."),
+    ] = None,
+    frames: FramesOption = None,
+    protocol: ProtocolOption = None,
+    dtype: DTypeOption = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the choice of samples.")] = 0,
+    out: Annotated[Path, typer.Option("--out", help="Folder of the figures.")] = Path("expclip-figures"),
+    json_output: JsonOption = False,
+) -> None:
+    """Draw figures of cached features: confusion matrices side by side, sample predictions with probabilities.
+
+    One of each for every data set, backbone and prompt set, as PNG and PDF. Runs no model. Example:
+
+    `expclip figures raf-db --clip ViT-L-14 --prompts P-3`
+    """
+    from .encoders.names import DEFAULT_CLIP
+    from .manifests.prompts import PROMPT_SETS
+    from .stages.evaluate import Scoring
+    from .stages.figures import KINDS, Drawing
+    from .stages.figures import figures as run
+
+    workspace, config = _workspace(datasets, cache, protocol=protocol, dtype=dtype)
+    clips = clip or _as_list(config.clip) or [DEFAULT_CLIP]
+    scoring = Scoring(clips, head, prompts or PROMPT_SETS, frames or "released", cached_only=True)
+    drawn = run(workspace, datasets, scoring, out, Drawing(kind or KINDS, seed))
+    if json_output:
+        print_json([str(path) for path in drawn])
+    else:
+        print("\n".join(printable(str(path)) for path in drawn))
+
+
+@app.command()
+@command
 def demo(
     out: Annotated[Path, typer.Option("--out", help="Folder for the demo's cache and results.")] = Path(
         "expclip-demo"
@@ -358,12 +403,15 @@ def demo(
     """
     from .stages.demo import demo_steps
 
-    for step in demo_steps(str(out / "cache"), str(out / "results")):
+    for step in demo_steps(str(out / "cache"), str(out)):
         _say(f"\n# {step.why}\n$ {step.command}")
         status = app(list(step.arguments), standalone_mode=False)
         if status:
             raise typer.Exit(int(status))
-    print(f"Look at {out / 'results' / 'figures'} and {out / 'results' / 'tables.md'}")
+    print(
+        f"Look at {out / 'figures'} and {out / 'results' / 'tables.md'}. The miniature shows the mechanism on "
+        "cartoon faces; it is no evidence for the paper: see docs/miniature.md"
+    )
 
 
 @datasets_app.command("list")

@@ -138,7 +138,7 @@ def encode(folder: Path, dtype: str) -> None:
     import numpy as np
     from expclip.encoders.models import Models
 
-    models = Models(folder, asked_device="cpu", asked_dtype=None if dtype == "auto" else dtype)
+    models = Models(asked_device="cpu", asked_dtype=None if dtype == "auto" else dtype)
     step = Step()
     query_tokens = models.query_tokens(str(folder))
     llm = models.llm(str(folder), INSTRUCTION)

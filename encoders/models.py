@@ -23,8 +23,6 @@ PROTOCOLS = ("released", "paper")
 class Models:
     """Finds models and gives their nodes under one protocol, device and number format."""
 
-    builtin: Path
-    """Folder of the models that expclip makes itself."""
     memory: Path | None = None
     """File that remembers the digests of weights."""
     protocol: str = "released"
@@ -79,10 +77,8 @@ class Models:
         asked = clip_name(name)
         if asked.weights not in BUILTIN:
             return find_clip(asked, self._hashes)
-        from .miniature import CLIP, ensure_miniature
-
-        folder = ClipName("", str(ensure_miniature(self.builtin) / CLIP))
-        return replace(find_clip(folder, self._hashes), name=asked.canonical, untrained=True)
+        folder = ClipName("", str(BUILTIN[asked.weights] / "clip"))
+        return replace(find_clip(folder, self._hashes), name=asked.canonical)
 
     @lru_cache  # noqa: B019
     def _teacher(self, name: str) -> "Teacher":
@@ -91,7 +87,5 @@ class Models:
         asked = teacher_name(name)
         if asked.place not in BUILTIN:
             return find_teacher(asked, self._hashes)
-        from .miniature import TEACHER, ensure_miniature
-
-        folder = TeacherName(str(ensure_miniature(self.builtin) / TEACHER), is_local=True)
-        return replace(find_teacher(folder, self._hashes), name=asked.canonical, untrained=True)
+        folder = TeacherName(str(BUILTIN[asked.place] / "teacher"), is_local=True)
+        return replace(find_teacher(folder, self._hashes), name=asked.canonical)

@@ -10,8 +10,8 @@ DEFAULT_CLIP = "ViT-L-14"
 DEFAULT_TEACHER = "blip2-flan-t5-xxl"
 LOCAL_DIR = "local-dir:"
 
-BUILTIN = ("miniature",)
-"""Models that expclip makes itself: a CLIP and a BLIP-2-T5 in the formats of the real checkpoints."""
+BUILTIN = {"miniature": Path(__file__).parent / "miniature"}
+"""Models that come with expclip: folders with a `clip` and a `teacher` in the formats of the real checkpoints."""
 
 _OPENAI = ("ViT-B-32", "ViT-B-16", "ViT-L-14")
 _TEACHERS = {

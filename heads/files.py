@@ -88,12 +88,17 @@ def load_head(folder: Path) -> LinearHead:
 
 
 def all_heads(heads: Path) -> Iterator[tuple[Path, HeadCard]]:
-    """The heads of a cache with their cards. Raises UsageError for one that cannot be read: none is left out."""
-    for folder in sorted(heads.glob("[!.]*")) if heads.is_dir() else ():
+    """The heads of a cache with their cards, alike ones side by side.
+
+    Raises UsageError for one that cannot be read: none is left out.
+    """
+    found = []
+    for folder in heads.glob("[!.]*") if heads.is_dir() else ():
         card = read_card(folder)
         if card is None:
             raise UsageError(f"{folder}: this is no head that can be read: remove the folder, and fit the head again")
-        yield folder, card
+        found.append((folder, card))
+    yield from sorted(found, key=lambda one: (one[1].label, one[1].id))
 
 
 def find_head(name: str, known: Sequence[tuple[Path, HeadCard]]) -> tuple[Path, HeadCard]:

@@ -1,14 +1,17 @@
-"""Figures."""
+"""A figure for each confusion matrix, and what all figures share."""
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 
 from .scores import Score
 from .tables import UNTRAINED_NOTE
 
-_INK = "#1b2a41"
+INK = "#1b2a41"
 _WARNING = "#a3333d"
 _CELL, _LEFT, _RIGHT, _TOP, _BOTTOM = 0.56, 1.75, 0.95, 0.85, 1.35
 """Inches: a cell, and the margins around the matrix. Fixed margins draw twice as fast as fitted ones."""
@@ -17,36 +20,51 @@ _CELL, _LEFT, _RIGHT, _TOP, _BOTTOM = 0.56, 1.75, 0.95, 0.85, 1.35
 def confusion_figure(score: Score, path: Path) -> None:
     """Draw a confusion matrix as a PNG: row-normalised shares in percent, colour-blind safe."""
     support = score.confusion.sum(axis=1, keepdims=True)
-    shares = 100 * score.confusion / np.maximum(support, 1)
     side = _CELL * len(score.classes)
     width, height = _LEFT + side + _RIGHT, _BOTTOM + side + _TOP
     figure = Figure(figsize=(width, height))
     axes = figure.add_axes((_LEFT / width, _BOTTOM / height, side / width, side / height))
-    image = axes.imshow(shares, cmap="cividis", vmin=0, vmax=100, aspect="auto")
-    for (row, column), share in np.ndenumerate(shares):
-        colour = "white" if share < 55 else _INK
-        axes.text(column, row, f"{share:.0f}", ha="center", va="center", color=colour, fontsize=9)
-    ticks = range(len(score.classes))
-    axes.set_xticks(ticks, score.classes, rotation=40, ha="right", rotation_mode="anchor", fontsize=9)
-    axes.set_yticks(ticks, [f"{c} ({n})" for c, n in zip(score.classes, support[:, 0], strict=True)], fontsize=9)
-    axes.set_xlabel("predicted")
+    image = matrix_panel(axes, shares(score.confusion), score.classes)
+    axes.set_yticks(axes.get_yticks(), [f"{c} ({n})" for c, n in zip(score.classes, support[:, 0], strict=True)])
     axes.set_ylabel("true (samples)")
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
-    axes.set_title(_title(score), fontsize=10, color=_INK, loc="left")
+    axes.set_title(_title(score), fontsize=10, color=INK, loc="left")
     legend = figure.add_axes(((_LEFT + side + 0.15) / width, _BOTTOM / height, 0.16 / width, side / height))
     bar = figure.colorbar(image, cax=legend)
     bar.set_label("% of the true class", fontsize=9)
     bar.ax.tick_params(length=0, labelsize=8)
     legend.spines[:].set_visible(False)
-    if score.of.untrained:
-        figure.text(0.02, 0.02, UNTRAINED_NOTE.replace(": ", ":\n"), fontsize=8, color=_WARNING)
+    note_untrained(figure, [score])
     figure.savefig(path, dpi=110)
 
 
+def shares(confusion: np.ndarray) -> np.ndarray:
+    """(classes, classes) counts to percent of the true class; zeros for a class without a sample."""
+    return 100 * confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+
+
+def matrix_panel(axes: Axes, percent: np.ndarray, classes: Sequence[str]) -> AxesImage:
+    """Draw (classes, classes) percentages with their numbers, true by predicted, in a map for colour-blind eyes."""
+    image = axes.imshow(percent, cmap="cividis", vmin=0, vmax=100, aspect="auto")
+    for (row, column), value in np.ndenumerate(percent):
+        colour = "white" if value < 55 else INK
+        axes.text(column, row, f"{value:.0f}", ha="center", va="center", color=colour, fontsize=9)
+    ticks = range(len(classes))
+    axes.set_xticks(ticks, classes, rotation=40, ha="right", rotation_mode="anchor")
+    axes.set_yticks(ticks, classes)
+    axes.set_xlabel("predicted")
+    axes.tick_params(length=0, labelsize=9)
+    axes.spines[:].set_visible(False)
+    return image
+
+
+def note_untrained(figure: Figure, scores: Iterable[Score]) -> None:
+    """Say so in the figure where untrained weights are behind a score."""
+    if any(score.of.untrained for score in scores):
+        figure.text(0.02, 0.02, UNTRAINED_NOTE.replace(": ", ":\n"), fontsize=8, color=_WARNING)
+
+
 def _title(score: Score) -> str:
-    seed = "" if score.of.seed is None else f" · seed {score.of.seed}"
     return (
         f"{score.of.dataset} · {score.of.backbone} · {score.of.prompts}\n"
-        f"{score.of.head_label}{seed}\nUAR {score.uar:.2f} %   WAR {score.war:.2f} %"
+        f"{score.of.seed_label}\nUAR {score.uar:.2f} %   WAR {score.war:.2f} %"
     )

@@ -43,9 +43,23 @@ class Combination:
         return "plain CLIP" if self.head == "none" else f"{self.head} head · {self.instruction}"
 
     @property
+    def seed_label(self) -> str:
+        """For people, with the seed."""
+        return self.head_label if self.seed is None else f"{self.head_label} · seed {self.seed}"
+
+    @property
     def slug(self) -> str:
-        parts = [self.dataset, self.backbone, self.head_id or "none", self.prompts]
-        return "-".join("".join(c if c.isalnum() or c in "-_." else "-" for c in part) for part in parts)
+        """A name for files."""
+        return _slug(self.dataset, self.backbone, self.head_id or "none", self.prompts)
+
+    @property
+    def setting_slug(self) -> str:
+        """A name for files about all heads on the same data, backbone and prompts."""
+        return _slug(self.dataset, self.backbone, self.prompts)
+
+
+def _slug(*parts: str) -> str:
+    return "-".join("".join(c if c.isalnum() or c in "-_." else "-" for c in part) for part in parts)
 
 
 @dataclass(frozen=True, eq=False)

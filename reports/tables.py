@@ -37,7 +37,7 @@ def _table(dataset: str, backbone: str, scores: Sequence[Score]) -> Table:
     samples = f"{first.n:,} samples" + (f", {first.n_failed} more failed" if first.n_failed else "")
     rows = [
         (label, *(_cell([one for one in of_head if one.of.prompts == prompt]) for prompt in prompts))
-        for label, of_head in _rows(scores).items()
+        for label, of_head in rows_by_head(scores).items()
     ]
     return Table(
         title=f"{dataset} · {backbone} · {samples}" + (f" · {UNTRAINED_NOTE}" if untrained else ""),
@@ -46,7 +46,7 @@ def _table(dataset: str, backbone: str, scores: Sequence[Score]) -> Table:
     )
 
 
-def _rows(scores: Sequence[Score]) -> dict[str, list[Score]]:
+def rows_by_head(scores: Sequence[Score]) -> dict[str, list[Score]]:
     """Scores by row. Where heads of one name were trained differently, the recipe tells them apart."""
     recipes: dict[str, set[str]] = defaultdict(set)
     for one in scores:
@@ -66,10 +66,10 @@ def _rows(scores: Sequence[Score]) -> dict[str, list[Score]]:
 def _cell(scores: Sequence[Score]) -> str:
     if not scores:
         return "–"
-    return " / ".join(_spread([getattr(one, name) for one in scores]) for name in ("uar", "war"))
+    return " / ".join(spread([getattr(one, name) for one in scores]) for name in ("uar", "war"))
 
 
-def _spread(values: Sequence[float]) -> str:
+def spread(values: Sequence[float]) -> str:
     """The mean, with the sample standard deviation where there are several values."""
     if len(values) == 1:
         return f"{values[0]:.2f}"

@@ -12,6 +12,7 @@ from rich.progress import Progress
 
 from ..cache.keys import digest
 from ..cache.store import FeatureStore
+from ..encoders.cards import learning_rate
 from ..encoders.precision import resolve_device
 from ..errors import UsageError
 from ..heads.files import HeadCard, head_id, read_card, save_head
@@ -23,6 +24,7 @@ from .workspace import Workspace
 HEADS = ("linear",)
 OBJECTIVES = ("infonce",)
 PRECISIONS = ("float32", "bfloat16")
+RELEASED_LR = 1e-3
 LOGIT_SCALE = 100.0
 """exp(logit_scale) of OpenAI's CLIP models, frozen as in the released code."""
 
@@ -33,7 +35,8 @@ class Training:
 
     epochs: int = 5
     batch_size: int = 512
-    lr: float = 1e-3
+    lr: float | None = None
+    """By default what a built-in teacher's card names, and for all other teachers RELEASED_LR."""
     momentum: float = 0.9
     weight_decay: float = 1e-4
     precision: str = "float32"
@@ -42,8 +45,13 @@ class Training:
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
             raise UsageError(f"--precision {self.precision!r}: choose {' or '.join(PRECISIONS)}")
-        if self.epochs < 1 or self.batch_size < 2 or not self.lr > 0 or self.momentum < 0 or self.weight_decay < 0:
+        slow = self.lr is not None and not self.lr > 0
+        if self.epochs < 1 or self.batch_size < 2 or slow or self.momentum < 0 or self.weight_decay < 0:
             raise UsageError("epochs, batch size and learning rate must be positive, momentum and decay not negative")
+
+    def resolved(self, teacher: str) -> "Training":
+        """With the learning rate that is meant where none is given."""
+        return self if self.lr is not None else replace(self, lr=learning_rate(teacher) or RELEASED_LR)
 
 
 @dataclass(frozen=True)
@@ -92,9 +100,10 @@ def fit_head(
             Choice(train, "llm", sweep.teacher, instruction, workspace.protocol),
         )
         pairs = Pairs(*(complete_store(workspace.cache, manifest, choice) for choice in choices))
+        recipe = training.resolved(pairs.teacher.model)
         for head, seed in itertools.product(dict.fromkeys(sweep.heads), dict.fromkeys(sweep.seeds)):
-            card = _card(pairs, head, sweep.objective, seed, training)
-            fitted.append(_fit(workspace, card, pairs, training, device))
+            card = _card(pairs, head, sweep.objective, seed, recipe)
+            fitted.append(_fit(workspace, card, pairs, recipe, device))
     return fitted
 
 

@@ -65,7 +65,7 @@ class Workspace:
     def models_in(self, dtype: DType | None) -> Models:
         """The models in a given number format."""
         memory = self.cache.root / WEIGHTS_MEMORY
-        return Models(self.cache.builtin, memory, self.protocol, self.device, dtype)
+        return Models(memory, self.protocol, self.device, dtype)
 
     def read(self, ref: DataSetRef, frames: str | None = None) -> Manifest:
         """Read a data set from disk; its rows cover the default frame policies and the one asked for.

@@ -1,14 +1,17 @@
-"""Small data sets of rendered faces, and the miniature models, made once a session."""
+"""Small data sets of rendered faces, and tiny models, made once a session."""
 
-import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from expclip import Workspace
 from expclip.manifests.classes import CLASSES
 from expclip.manifests.faces import draw_face, sample_face
 from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).parent))  # for tiny_models
 
 
 def _save_face(path: Path, seed: int, index: int, label: int | None = None, size: int = 48) -> None:
@@ -24,21 +27,19 @@ def save_face() -> Callable[..., None]:
 
 
 @pytest.fixture(scope="session")
-def miniature(tmp_path_factory) -> Path:
-    """A `builtin` folder that holds the miniature models."""
-    from expclip.encoders.miniature import ensure_miniature
+def tiny_models(tmp_path_factory) -> Path:
+    """A folder with an untrained `clip` and `teacher` in the formats of the real checkpoints."""
+    from tiny_models import write_tiny_models
 
-    builtin = tmp_path_factory.mktemp("models") / "builtin"
-    ensure_miniature(builtin)
-    return builtin
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    write_tiny_models(folder)
+    return folder
 
 
 @pytest.fixture
-def workspace(tmp_path, miniature) -> Workspace:
-    """A workspace with an empty cache that has the miniature models."""
-    cache = tmp_path / "cache"
-    shutil.copytree(miniature, cache / "builtin")
-    return Workspace(cache, device="cpu", workers=2)
+def workspace(tmp_path) -> Workspace:
+    """A workspace with an empty cache."""
+    return Workspace(tmp_path / "cache", device="cpu", workers=2)
 
 
 @pytest.fixture(scope="session")
@@ -71,3 +72,11 @@ def clips(tmp_path_factory) -> Path:
         lines.append(f"clip {label} {frames} {label}\n")
     (folder / "list.txt").write_text("".join(lines), encoding="utf-8")
     return folder / "list.txt"
+
+
+@pytest.fixture(scope="session")
+def pixels() -> np.ndarray:
+    """(3, 64, 64, 3) uint8: three different pictures, which may not be written to."""
+    made = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
+    made.flags.writeable = False
+    return made

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 @pytest.fixture
 def run(tmp_path, monkeypatch, workspace):
-    """Runs a command in an empty working directory whose cache has the miniature models."""
+    """Runs a command in an empty working directory with an empty cache."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("EXPCLIP_CACHE", str(workspace.cache.root))
     monkeypatch.setenv("COLUMNS", "200")
@@ -120,7 +120,7 @@ def test_a_plan_counts_and_writes_nothing_and_encodes_nothing(run, photos, monke
     assert plan.exit_code == 0
     assert "missing" in plan.stdout
     (line,) = json.loads(run("extract", photos, *MINI, "--plan", "--json").stdout)["stores"]
-    assert (line["cached"], line["missing"], line["bytes"]) == (0, 40, 40 * 64 * 2)
+    assert (line["cached"], line["missing"], line["bytes"]) == (0, 40, 40 * 128 * 2)
     assert not Path(line["path"]).exists()
 
 
@@ -156,12 +156,14 @@ def test_json_output_is_one_document_and_nothing_else(run, labelled, photos):
 
 
 def test_untrained_models_are_announced(run, photos, labelled):
-    extracted = run("extract", photos, *MINI, "--teacher", "miniature")
+    untrained = ("--clip", "ViT-S-32-alt@random")
+    extracted = run("extract", photos, *untrained, "--teacher", "miniature", "--device", "cpu")
     assert "untrained" in extracted.stdout
     assert "untrained" in extracted.stderr
-    fitted = run("fit-head", "--train", photos, "--clip", "miniature", "--teacher", "miniature", "--batch-size", 16)
+    fitted = run("fit-head", "--train", photos, *untrained, "--teacher", "miniature", "--batch-size", 16)
     assert "untrained" in fitted.stderr
-    assert "untrained" in run("evaluate", labelled, *MINI, "--prompts", "P-1").stdout
+    scored = run("evaluate", labelled, *untrained, "--prompts", "P-1", "--device", "cpu")
+    assert "untrained" in scored.stdout
     assert "untrained" in run("cache", "list").stdout
 
 
@@ -201,7 +203,7 @@ def test_the_demo_is_its_commands_given_one_by_one(run, small_sets, monkeypatch,
     monkeypatch.setattr(fit_head.Training, "__init__", _small_batches(fit_head.Training.__init__))
     result = run("demo", "--out", "all at once")
     assert result.exit_code == 0, result.output
-    for step in demo.demo_steps("one by one/cache", "one by one/results"):
+    for step in demo.demo_steps("one by one/cache", "one by one"):
         assert " ".join(step.arguments[:2]) in result.stderr
         assert run(*step.arguments).exit_code == 0
     for name in ("scores.csv", "predictions.csv", "tables.md"):

@@ -8,7 +8,6 @@ import json
 import platform
 import shutil
 import time
-from collections.abc import Callable
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -37,8 +36,8 @@ HEAD_LR = 0.1
 """For heads fitted to the teacher: the released code's 1e-3 is too small for the 55 steps of 6,000 faces."""
 WHAT_IT_IS = (
     "A demonstration of the mechanism, not evidence for the paper: cartoon faces, a CLIP whose captions guess moods "
-    "from looks, and a teacher that was trained on the action units from which the faces are drawn. The head gains "
-    "because those guesses are in the captions, and because the teacher does not share them."
+    "from looks, and a teacher that was trained on the action units from which the faces are drawn. What a head "
+    "gains, it gains because those guesses are in the captions and the teacher does not share them."
 )
 
 
@@ -57,11 +56,14 @@ def make(out: Path, seed: int, divide: int = 1) -> None:
     temporary = out.with_name(f".{out.name}.new")
     shutil.rmtree(temporary, ignore_errors=True)
     with new_folder(temporary) as folder:
-        jobs: list[Callable[..., Any]] = [make_clip, make_teacher]
-        clip, teacher = Parallel(n_jobs=2)(delayed(job)(folder / job.__name__[5:], seed, divide) for job in jobs)  # pyright: ignore[reportGeneralTypeIssues]
+        jobs = {"clip": make_clip, "teacher": make_teacher}
+        run = Parallel(n_jobs=2)
+        losses = dict(
+            zip(jobs, run(delayed(job)(folder / name, seed, divide) for name, job in jobs.items()), strict=True)
+        )
         counts = max(512, FRESH.fit_count // divide), max(80, FRESH.test_count // divide)
         faces = replace(FRESH, fit_count=counts[0], test_count=counts[1])
-        card = describe(seed, divide, {"clip": clip, "teacher": teacher}, evaluate(folder, faces))
+        card = describe(seed, divide, losses, evaluate(folder, faces))
         card["minutes"] = round((time.monotonic() - started) / 60, 1)
         (folder / "card.json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
     shutil.rmtree(out, ignore_errors=True)

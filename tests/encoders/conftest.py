@@ -1,4 +1,4 @@
-"""Copies of the miniature models that a test may change, and pixels to show them."""
+"""Copies of the tiny models that a test may change, and pixels to show them."""
 
 import json
 import shutil
@@ -6,11 +6,9 @@ import weakref
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from expclip.encoders import checkpoint
-from expclip.encoders.miniature import VERSION
 from expclip.encoders.models import Models
 from safetensors.torch import load_file, save_file
 
@@ -18,33 +16,25 @@ INDEX = "model.safetensors.index.json"
 
 
 @pytest.fixture
-def teacher(miniature, tmp_path) -> Path:
+def teacher(tiny_models, tmp_path) -> Path:
     """A folder with a BLIP-2-T5 in eight shards, decoder included."""
-    return Path(shutil.copytree(miniature / f"miniature-v{VERSION}" / "teacher", tmp_path / "teacher"))
+    return Path(shutil.copytree(tiny_models / "teacher", tmp_path / "teacher"))
 
 
 @pytest.fixture
-def clip_folder(miniature, tmp_path) -> Path:
+def clip_folder(tiny_models, tmp_path) -> Path:
     """A folder with a CLIP as open_clip writes it."""
-    return Path(shutil.copytree(miniature / f"miniature-v{VERSION}" / "clip", tmp_path / "clip"))
+    return Path(shutil.copytree(tiny_models / "clip", tmp_path / "clip"))
 
 
 @pytest.fixture
-def models(tmp_path) -> Callable[..., Models]:
+def models() -> Callable[..., Models]:
     """Makes Models on the CPU, in float32 unless told otherwise."""
 
     def make(protocol: str = "released", dtype: str | None = "float32", memory: Path | None = None) -> Models:
-        return Models(tmp_path / "builtin", memory, protocol, "cpu", dtype)
+        return Models(memory, protocol, "cpu", dtype)
 
     return make
-
-
-@pytest.fixture(scope="session")
-def pixels() -> np.ndarray:
-    """(3, 64, 64, 3) uint8: three different pictures, which may not be written to."""
-    made = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
-    made.flags.writeable = False
-    return made
 
 
 @pytest.fixture

@@ -1,44 +1,47 @@
-"""The miniature models: made offline and silently, in the formats of the real ones, the same every time."""
-
-import hashlib
-from pathlib import Path
+"""The miniature: trained models in the formats of the real ones, small, with a card that says what they are."""
 
 import numpy as np
-from expclip.encoders.miniature import ensure_miniature
+from expclip.encoders.cards import learning_rate, read_card
 from expclip.encoders.models import Models
+from expclip.encoders.names import BUILTIN
+from safetensors import safe_open
+
+MINIATURE = BUILTIN["miniature"]
 
 
-def contents(folder: Path) -> dict[str, str]:
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+def test_it_has_the_files_of_the_real_models():
+    files = {path.relative_to(MINIATURE).as_posix() for path in MINIATURE.rglob("*") if path.is_file()}
+    assert {"clip/open_clip_config.json", "clip/open_clip_model.safetensors", "clip/tokenizer.json"} <= files
+    assert {"teacher/config.json", "teacher/model.safetensors.index.json", "teacher/tokenizer.json"} <= files
+    assert len([name for name in files if name.startswith("teacher/model-0000")]) > 1
 
 
-def test_it_is_made_silently_and_always_the_same(tmp_path, miniature, capfd):
-    made = ensure_miniature(tmp_path)
-    assert capfd.readouterr() == ("", "")
-    assert contents(made) == contents(miniature / made.name)
+def test_its_weights_are_float16_and_at_most_eight_megabytes():
+    weights = sorted(MINIATURE.rglob("*.safetensors"))
+    assert sum(path.stat().st_size for path in weights) <= 8e6
+    for path in weights:
+        with safe_open(path, framework="np") as tensors:
+            kinds = {tensors.get_slice(name).get_dtype() for name in tensors.keys()}  # noqa: SIM118  (no mapping)
+        assert kinds <= {"F16", "I64"}
 
 
-def test_it_has_the_files_of_the_real_models(miniature):
-    names = {Path(name).parts[1:] for name in contents(miniature)}
-    assert {("clip", "open_clip_config.json"), ("clip", "open_clip_model.safetensors")} <= names
-    assert {("teacher", "config.json"), ("teacher", "tokenizer.json")} <= names
-    assert ("teacher", "model.safetensors.index.json") in names
-    assert sum(size.stat().st_size for size in miniature.rglob("*") if size.is_file()) < 5e6
+def test_its_card_says_how_it_was_made_and_what_it_scored():
+    known = read_card(MINIATURE)
+    assert known["data"] and known["losses"] and known["made"] and known["versions"]["torch"]
+    assert set(known["evaluation"]) == {"plain CLIP", "related-1", "unrelated-1", "empty", "shuffled", "random"}
+    assert "not evidence" in known["what it is"]
+    assert learning_rate("miniature") == known["fit_head"]["lr"]
 
 
-def test_one_that_is_there_is_left_alone(miniature):
-    before = {path: path.stat().st_mtime_ns for path in miniature.rglob("*")}
-    ensure_miniature(miniature)
-    assert {path: path.stat().st_mtime_ns for path in miniature.rglob("*")} == before
+def test_other_teachers_name_no_learning_rate():
+    assert learning_rate("blip2-flan-t5-xxl") is None
 
 
-def test_different_pictures_and_texts_have_clearly_different_features(miniature, pixels):
-    found = Models(miniature, asked_device="cpu")
+def test_it_is_not_called_untrained_and_different_pictures_and_texts_have_different_features(pixels):
+    found = Models(asked_device="cpu")
     llm = found.llm("miniature", "related-1")
-    e_q = llm.parent.load("cpu")(pixels)
+    e_q = found.query_tokens("miniature").load("cpu")(pixels)
     features = [found.clip_image("miniature").load("cpu")(pixels), e_q, llm.load("cpu")(e_q)]
     features.append(found.clip_text("miniature").load("cpu")(["a happy face", "a sad face"]))
-    for values in features:
-        assert np.linalg.norm(values[0] - values[1]) > 0.05 * np.linalg.norm(values[0])
-    assert llm.untrained and found.clip_image("miniature").untrained
+    assert all(np.abs(one[0] - one[1]).max() > 0.05 for one in features)
+    assert not llm.untrained and not found.clip_image("miniature").untrained

@@ -53,6 +53,6 @@ def test_a_device_that_is_not_there_is_refused(monkeypatch, gpus, asked, message
 
 def test_unknown_protocols_and_formats_are_refused(tmp_path):
     with pytest.raises(UsageError, match="--protocol 'relased': choose released or paper"):
-        Models(tmp_path, protocol="relased")
+        Models(protocol="relased")
     with pytest.raises(UsageError, match="--dtype 'half': choose float32, float16, bfloat16"):
-        Models(tmp_path, asked_dtype="half")
+        Models(asked_dtype="half")

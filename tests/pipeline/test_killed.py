@@ -59,11 +59,8 @@ def shard_times(cache: Cache) -> dict[Path, int]:
     }
 
 
-def test_begun_alone_killed_and_finished_by_two_workers(folder, pixels, tmp_path, miniature, capfd):
+def test_begun_alone_killed_and_finished_by_two_workers(folder, pixels, tmp_path, capfd):
     caches = {name: Cache(tmp_path / name) for name in ("killed", "uninterrupted")}
-    for cache in caches.values():
-        cache.root.mkdir()
-        cache.builtin.symlink_to(miniature)
     extract(Workspace(caches["uninterrupted"].root, device="cpu", batch_size=64), [str(folder)], WANTED)
 
     killed_after_a_shard(folder, caches["killed"])

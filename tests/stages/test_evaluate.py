@@ -149,20 +149,19 @@ def test_a_second_evaluation_runs_no_model(workspace, fitted, labelled, work, tm
 
 
 def test_evaluation_needs_neither_images_nor_weights_once_features_are_cached(
-    workspace, photos, labelled, fitted, tmp_path
+    workspace, photos, labelled, fitted, tmp_path, monkeypatch
 ):
     copy = tmp_path / "labelled"
     shutil.copytree(labelled, copy)
     before = evaluate(workspace, [str(copy)], SCORING)
     shutil.rmtree(copy)
-    shutil.rmtree(workspace.cache.builtin)
+    monkeypatch.setattr("expclip.encoders.models.BUILTIN", {"miniature": tmp_path / "gone"})
     again = fit_head(workspace, str(photos), Sweep(clips=["miniature"], teacher="miniature", seeds=[1, 2, 3]), SMALL)
     assert [one.is_new for one in again] == [False, False, True]
     after = evaluate(workspace, [str(copy)], replace(SCORING, cached_only=True))
     known = {(one.of.head_id, one.of.prompts): one.uar for one in after.scores}
     assert len(after.scores) == len(before.scores) + len(PROMPT_SETS)
     assert all(known[one.of.head_id, one.of.prompts] == one.uar for one in before.scores)
-    assert not workspace.cache.builtin.exists()
 
 
 def test_a_sample_whose_image_cannot_be_read_is_left_out_and_counted(workspace, labelled, tmp_path):
@@ -316,11 +315,12 @@ def test_a_figure_is_drawn_for_each_matrix(workspace, fitted, labelled, tmp_path
 
 
 def test_untrained_models_are_announced_in_every_output(workspace, labelled, tmp_path):
-    evaluate(workspace, [str(labelled)], replace(SCORING, prompts=["P-1"]), tmp_path / "out")
+    untrained = replace(SCORING, clips=["ViT-S-32-alt@random"], prompts=["P-1"])
+    evaluate(workspace, [str(labelled)], untrained, tmp_path / "out")
     for name in ("scores.csv", "predictions.csv"):
         assert all(row["untrained"] == "True" for row in rows_of(tmp_path / "out", name))
     with np.load(tmp_path / "out" / "confusion.npz") as matrices:
-        assert matrices["untrained"].tolist() == ["labelled-miniature-none-P-1"]
+        assert matrices["untrained"].tolist() == ["labelled-ViT-S-32-alt-random-none-P-1"]
     assert "untrained weights" in (tmp_path / "out" / "tables.md").read_text(encoding="utf-8")
 
 

@@ -56,7 +56,7 @@ def test_open_features_gives_arrays_ids_labels_and_mask(workspace, labelled, tmp
     features = open_features(str(folder), model="miniature", cache=workspace.cache.root)
     (path,) = (workspace.cache.root / "labelled").glob("clip_image-*.zarr")
     np.testing.assert_array_equal(features.array, zarr.open_group(path, mode="r")["features"][:])
-    assert features.array.shape == (42, 64)
+    assert features.array.shape == (42, 128)
     assert features.array.dtype == np.float16
     assert sorted(features.labels.tolist()) == [label for label in range(7) for _ in range(6)]
     assert all(

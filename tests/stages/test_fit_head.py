@@ -12,7 +12,7 @@ from safetensors.numpy import load_file
 
 MINIATURE = Wanted(clips=["miniature"], teacher="miniature", instructions=["related-1", "empty"])
 SWEEP = Sweep(clips=["miniature"], teacher="miniature", seeds=[1])
-SMALL = Training(epochs=2, batch_size=16)
+SMALL = Training(epochs=2, batch_size=16, lr=2e-3)
 
 
 def stored(workspace, dataset: str, node: str, instruction: str = "") -> np.ndarray:
@@ -24,13 +24,14 @@ def test_a_head_is_what_the_cached_tensors_give(workspace, photos):
     extract(workspace, [str(photos)], MINIATURE)
     (fitted,) = fit_head(workspace, str(photos), SWEEP, SMALL)
     X, E = stored(workspace, "photos", "clip_image"), stored(workspace, "photos", "llm", "related-1")
-    expected = LinearHead(epochs=2, batch_size=16, seed=1).fit(X, E)
+    expected = LinearHead(epochs=2, batch_size=16, seed=1, lr=2e-3).fit(X, E)
     np.testing.assert_array_equal(load_file(fitted.path / "head.safetensors")["weight"], expected.weight_)
-    assert expected.weight_.shape == (96, 64)
+    assert expected.weight_.shape == (256, 128)
     card = json.loads((fitted.path / "head.json").read_text(encoding="utf-8"))
     assert card["losses"] == expected.losses_
     assert (card["backbone"], card["teacher"], card["instruction"]) == ("miniature", "miniature", "related-1")
-    assert card["untrained"] is True
+    assert card["untrained"] is False
+    assert card["spec"]["optimiser"]["lr"] == 2e-3
 
 
 def test_every_combination_is_trained_once(workspace, photos, work):
@@ -47,7 +48,7 @@ def test_every_combination_is_trained_once(workspace, photos, work):
 
 
 @pytest.mark.parametrize(
-    "change", [{"lr": 2e-3}, {"epochs": 3}, {"batch_size": 8}, {"momentum": 0.5}, {"weight_decay": 0.0}]
+    "change", [{"lr": 3e-3}, {"epochs": 3}, {"batch_size": 8}, {"momentum": 0.5}, {"weight_decay": 0.0}]
 )
 def test_another_recipe_is_another_head(workspace, photos, change):
     extract(workspace, [str(photos)], MINIATURE)
@@ -67,7 +68,7 @@ def test_rows_that_failed_are_left_out(workspace, photos, tmp_path):
     assert np.isnan(X[7]).all()
     assert np.isnan(E[7]).all()
     kept = np.delete(np.arange(40), 7)
-    expected = LinearHead(epochs=2, batch_size=16, seed=1).fit(X[kept], E[kept])
+    expected = LinearHead(epochs=2, batch_size=16, seed=1, lr=2e-3).fit(X[kept], E[kept])
     np.testing.assert_array_equal(load_file(fitted.path / "head.safetensors")["weight"], expected.weight_)
 
 

@@ -1,13 +1,11 @@
-"""The miniature: a CLIP and a BLIP-2-T5 of a few megabytes, written in the formats of the real checkpoints.
-
-Its weights are random: it shows that every step works, offline and on a laptop, and nothing about faces.
-"""
+"""A CLIP and a BLIP-2-T5, decoder included, with random weights, in the formats of the real checkpoints."""
 
 import json
 from pathlib import Path
 
 import open_clip
 import torch
+from expclip.manifests.prompts import PROMPT_SETS, instruction, prompt_set
 from huggingface_hub import split_torch_state_dict_into_shards
 from safetensors.torch import save
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
@@ -20,10 +18,6 @@ from transformers import (
     T5Config,
 )
 
-from ..cache.files import new_folder
-from ..manifests.prompts import PROMPT_SETS, instruction, prompt_set
-
-VERSION = 1
 _SEED = 0
 _IMAGE_SIZE = 64
 _VOCABULARY = 512
@@ -36,19 +30,13 @@ _SHARD = "400KB"
 """Largest shard, so that the teacher is cut into several as the real one is."""
 _METADATA = {"format": "pt"}
 
-CLIP = "clip"
-TEACHER = "teacher"
 
-
-def ensure_miniature(builtin: Path) -> Path:
-    """The folder with the miniature's `clip` and `teacher` folders, made there if it is missing."""
-    folder = builtin / f"miniature-v{VERSION}"
-    if not folder.exists():
-        with new_folder(folder) as temporary:
-            tokenizer = _tokenizer()
-            _write_clip(temporary / CLIP, tokenizer)
-            _write_teacher(temporary / TEACHER, tokenizer)
-    return folder
+def write_tiny_models(folder: Path) -> None:
+    """Make a folder with the folders `clip` and `teacher`."""
+    folder.mkdir()
+    tokenizer = _tokenizer()
+    _write_clip(folder / "clip", tokenizer)
+    _write_teacher(folder / "teacher", tokenizer)
 
 
 def _tokenizer() -> PreTrainedTokenizerFast:
@@ -86,7 +74,7 @@ def _write_clip(folder: Path, tokenizer: PreTrainedTokenizerFast) -> None:
         "text_cfg": {
             "context_length": 48,
             "vocab_size": len(tokenizer),
-            "hf_tokenizer_name": "miniature",
+            "hf_tokenizer_name": "tiny",
             "width": 64,
             "heads": 4,
             "layers": 2,

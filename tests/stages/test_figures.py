@@ -1,0 +1,75 @@
+"""Figures of cached features: which are drawn, what they show, and that no model runs for them."""
+
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from expclip import Scoring, Sweep, Training, UsageError, Wanted, evaluate, extract, fit_head
+from expclip.reports.comparison import comparison_figure
+from expclip.reports.samples import probabilities
+from expclip.reports.tables import rows_by_head
+from expclip.stages.figures import Drawing, figures
+from PIL import Image
+
+SCORING = Scoring(clips=["miniature"], prompts=["P-1"])
+WANTED = Wanted(clips=["miniature"], teacher="miniature", instructions=["related-1", "empty"])
+
+
+@pytest.fixture
+def scored(workspace, photos, labelled):
+    """Two instructions with two seeds each, scored on 42 labelled faces."""
+    extract(workspace, [str(photos)], WANTED)
+    sweep = Sweep(clips=["miniature"], teacher="miniature", instructions=["related-1", "empty"], seeds=[1, 2])
+    fit_head(workspace, str(photos), sweep, Training(epochs=1, batch_size=16))
+    return evaluate(workspace, [str(labelled)], SCORING)
+
+
+def test_every_kind_is_drawn_as_png_and_pdf_without_running_a_model(workspace, labelled, scored, work, tmp_path):
+    work.clear()
+    drawn = figures(workspace, [str(labelled)], SCORING, tmp_path / "out")
+    stems = ("confusion-labelled-miniature-P-1", "samples-labelled-miniature-P-1")
+    assert [path.name for path in drawn] == [f"{stem}.{kind}" for stem in stems for kind in ("png", "pdf")]
+    assert not work
+    for path in drawn:
+        if path.suffix == ".png":
+            with Image.open(path) as picture:
+                assert np.asarray(picture.convert("L")).std() > 20
+        else:
+            assert path.read_bytes().startswith(b"%PDF")
+
+
+def test_a_matrix_is_the_mean_over_the_seeds_in_percent_of_the_true_class(scored):
+    figure = comparison_figure(rows_by_head(scored.scores))
+    shown = [axes.images[0].get_array() for axes in figure.axes if axes.images]
+    heads = {}
+    for score in scored.scores:
+        heads.setdefault(score.of.instruction, []).append(score.confusion / score.confusion.sum(axis=1)[:, None])
+    expected = [100 * np.mean(heads[name], axis=0) for name in ("", "related-1", "empty")]
+    assert len(shown) == 3
+    # heads come in the order of their ids
+    for matrix in expected:
+        assert any(np.allclose(matrix, panel) for panel in shown)
+    np.testing.assert_allclose(shown[0], expected[0])
+
+
+def test_probabilities_are_the_softmax_of_scaled_cosines():
+    similarity = np.array([[0.3, 0.31, 0.29], [0.5, 0.1, 0.2]])
+    expected = np.exp(100 * similarity) / np.exp(100 * similarity).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(probabilities(similarity, 100), expected)
+
+
+def test_samples_whose_pictures_are_gone_are_left_out(workspace, photos, labelled, tmp_path):
+    copy = tmp_path / "faces"
+    shutil.copytree(labelled, copy)
+    evaluate(workspace, [str(copy)], SCORING)
+    shutil.rmtree(copy)
+    drawn = figures(workspace, [str(copy)], SCORING, tmp_path / "out")
+    assert {path.stem for path in drawn} == {"confusion-faces-miniature-P-1"}
+
+
+def test_what_is_not_cached_is_refused_with_the_command_that_makes_it(workspace, labelled, tmp_path):
+    with pytest.raises(UsageError, match="expclip extract"):
+        figures(workspace, [str(labelled)], SCORING, tmp_path / "out")
+    with pytest.raises(UsageError, match="choose confusion, samples"):
+        figures(workspace, [str(labelled)], replace(SCORING), tmp_path / "out", Drawing(kinds=["pie"]))
