@@ -17,6 +17,7 @@ def infonce(projected: torch.Tensor, teacher: torch.Tensor, scale: float) -> tup
     `projected` (B, L') is not normalised, `teacher` (B, L') has rows of length one. Returns a scalar and (B, L'),
     in float32 and in the type of `projected`.
     """
+    teacher = teacher.to(projected.dtype)
     norm = torch.linalg.vector_norm(projected.float(), dim=1, keepdim=True).clamp_min(_SMALLEST_NORM)
     logits = product(projected, teacher.T).float().mul_(scale / norm)
     to_teacher = logits.logsumexp(dim=1, keepdim=True)
@@ -28,6 +29,6 @@ def infonce(projected: torch.Tensor, teacher: torch.Tensor, scale: float) -> tup
     slope.diagonal().sub_(2)
     slope.div_(2 * count)
     along = (slope * logits).sum(dim=1, keepdim=True)
-    gradient = product(slope.mul_(scale / norm).to(teacher.dtype), teacher)
+    gradient = product(slope.mul_(scale / norm).to(projected.dtype), teacher)
     gradient.addcmul_(projected, (-along / norm.square()).to(projected.dtype))
     return loss, gradient

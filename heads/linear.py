@@ -1,50 +1,33 @@
-"""The linear head of Exp-CLIP: one matrix, trained with the contrastive objective by momentum SGD."""
+"""The linear head of Exp-CLIP: one matrix, trained by momentum SGD with gradients written out by hand."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Mapping
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
 
-from ..errors import ExpclipError, UsageError
-from .infonce import infonce
+from .cosines import unit
+from .descent import Progress, descend
+from .objectives import OBJECTIVES
 from .products import product
-
-Progress = Callable[[int, int], None]
+from .recipe import Recipe
 
 
 class LinearHead:
     """Projects CLIP's embeddings into the teacher's space: P(x) = W x, without bias.
 
     Follows scikit-learn's habits: parameters in the constructor, `fit`, `transform`, results with a trailing
-    underscore. `weight_` is (L', L) float32, `losses_` the mean loss of each epoch. The defaults are those of
-    Exp-CLIP's released code. Every random choice comes from one CPU generator: first the initial weights, then one
-    permutation an epoch.
+    underscore. The parameters are the fields of `Recipe`: objective, epochs, batch_size, lr, momentum, weight_decay,
+    logit_scale, seed, precision, device. `weight_` is (L', L) float32, `losses_` the mean loss of each epoch. Every
+    random choice comes from one CPU generator: first the initial weights, then one permutation an epoch.
     """
 
-    def __init__(
-        self,
-        *,
-        epochs: int = 5,
-        batch_size: int = 512,
-        lr: float = 1e-3,
-        momentum: float = 0.9,
-        weight_decay: float = 1e-4,
-        logit_scale: float = 100.0,
-        seed: int = 1,
-        precision: str = "float32",
-        device: str = "cpu",
-    ):
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.lr = lr
-        self.momentum = momentum
-        self.weight_decay = weight_decay
-        self.logit_scale = logit_scale
-        self.seed = seed
-        self.precision = precision
-        self.device = device
+    is_linear = True
+
+    def __init__(self, **options: Any):
+        self.recipe = Recipe(**options)
 
     @classmethod
     def from_weight(cls, weight: np.ndarray) -> "LinearHead":
@@ -54,39 +37,29 @@ class LinearHead:
         head.losses_ = []
         return head
 
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, np.ndarray]) -> "LinearHead":
+        """A fitted head from what `tensors` gave."""
+        return cls.from_weight(tensors["weight"])
+
+    def tensors(self) -> dict[str, np.ndarray]:
+        """What a file keeps of it."""
+        return {"weight": self.weight_}
+
     def fit(self, X: np.ndarray, E: np.ndarray, progress: Progress | None = None) -> "LinearHead":
         """Align P(x) with the teacher: X (n, L) image embeddings, E (n, L') teacher embeddings, row by row.
 
         `progress(done, total)` is called after every step. Raises UsageError where there are fewer rows than a
         batch, ExpclipError where the loss stops being a number.
         """
-        if len(X) != len(E):
-            raise UsageError(f"X has {len(X)} rows and E has {len(E)}: they must be the same images")
-        steps = len(X) // self.batch_size
-        if steps == 0:
-            raise UsageError(
-                f"a batch of {self.batch_size} needs as many rows, and there are {len(X)}: choose a smaller one"
-            )
-        dtype = torch.float32 if self.precision == "float32" else torch.bfloat16
-        images = torch.from_numpy(X).to(self.device, dtype)
-        teacher = torch.from_numpy(E).to(self.device)
-        length = 1 / torch.linalg.vector_norm(teacher, dim=1, keepdim=True, dtype=torch.float32).clamp_min(1e-12)
-        generator = torch.Generator().manual_seed(self.seed)
-        weight = initial_weight(X.shape[1], E.shape[1], generator).to(self.device)
+        generator = torch.Generator().manual_seed(self.recipe.seed)
+        weight = initial_weight(X.shape[1], E.shape[1], generator).to(self.recipe.device)
         velocity = torch.zeros_like(weight)
-        self.losses_: list[float] = []
-        for epoch in range(self.epochs):
-            order = torch.randperm(len(X), generator=generator).to(self.device)
-            total = torch.zeros((), device=self.device)
-            for step in range(steps):  # the last, smaller batch is dropped
-                batch = order[step * self.batch_size : (step + 1) * self.batch_size]
-                unit = teacher[batch].float().mul_(length[batch]).to(dtype)
-                total += self._step(images[batch], unit, weight, velocity)
-                if progress:
-                    progress(epoch * steps + step + 1, self.epochs * steps)
-            self.losses_.append(float(total) / steps)
-            if not math.isfinite(self.losses_[-1]):
-                raise ExpclipError(f"the loss is {self.losses_[-1]} after epoch {epoch + 1}: choose a smaller --lr")
+
+        def step(images: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
+            return self._step(images, teacher, weight, velocity)
+
+        self.losses_: list[float] = descend(X, E, self.recipe, generator, step, progress)
         self.weight_: np.ndarray = weight.cpu().numpy()
         self.__dict__.pop("_gram", None)
         return self
@@ -95,11 +68,12 @@ class LinearHead:
         self, images: torch.Tensor, teacher: torch.Tensor, weight: torch.Tensor, velocity: torch.Tensor
     ) -> torch.Tensor:
         """One step of SGD with momentum and weight decay, in place; products in the number format of `images`."""
+        recipe = self.recipe
         projected = product(images, weight.to(images.dtype).T)
-        loss, slope = infonce(projected, teacher, self.logit_scale)
+        loss, slope = OBJECTIVES[recipe.objective].loss(projected, teacher, recipe.logit_scale)
         gradient = product(slope.T, images)
-        velocity.mul_(self.momentum).add_(gradient).add_(weight, alpha=self.weight_decay)
-        weight.add_(velocity, alpha=-self.lr)
+        velocity.mul_(recipe.momentum).add_(gradient).add_(weight, alpha=recipe.weight_decay)
+        weight.add_(velocity, alpha=-recipe.lr)
         return loss
 
     def transform(self, X: np.ndarray) -> np.ndarray:
@@ -114,16 +88,22 @@ class LinearHead:
     def similarity(self, images: np.ndarray, texts: np.ndarray) -> np.ndarray:
         """Cosines (n, m) float64 of projected image embeddings (n, L) and text embeddings (m, L)."""
         weight = self.weight_.astype(np.float64)
-        directions = _unit(np.asarray(texts, dtype=np.float64) @ weight.T) @ weight
+        directions = unit(np.asarray(texts, dtype=np.float64) @ weight.T) @ weight
         return _cosines(images, directions, self._gram)
 
 
 class PlainClip:
     """No head: CLIP as it is."""
 
+    is_linear = True
+
+    def transform(self, X: np.ndarray) -> np.ndarray:
+        """(n, L) embeddings as they are."""
+        return X
+
     def similarity(self, images: np.ndarray, texts: np.ndarray) -> np.ndarray:
         """Cosines (n, m) float64 of image embeddings (n, L) and text embeddings (m, L)."""
-        return _cosines(images, _unit(np.asarray(texts, dtype=np.float64)), None)
+        return _cosines(images, unit(texts), None)
 
 
 def initial_weight(width: int, teacher_width: int, generator: torch.Generator) -> torch.Tensor:
@@ -132,8 +112,12 @@ def initial_weight(width: int, teacher_width: int, generator: torch.Generator) -
     return torch.empty(teacher_width, width).uniform_(-bound, bound, generator=generator)
 
 
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+def square(weight: np.ndarray) -> np.ndarray:
+    """A (min(L, L'), L) float64 with AᵀA = WᵀW for W (L', L): a head with A gives the same cosines as one with W.
+
+    It is the triangular factor of W's QR decomposition, which unlike a Cholesky factor of WᵀW needs no full rank.
+    """
+    return np.linalg.qr(np.asarray(weight, dtype=np.float64), mode="r")
 
 
 def _cosines(images: np.ndarray, directions: np.ndarray, gram: np.ndarray | None) -> np.ndarray:

@@ -1,0 +1,106 @@
+"""A head that is a small neural network, trained with autograd."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from .cosines import unit
+from .descent import Progress, descend
+from .objectives import OBJECTIVES
+from .recipe import Recipe
+
+_ROWS = 2048
+"""Embeddings projected at once: what bounds the memory."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """What a network is: how its weights start, what it computes with them, and the sizes that were chosen for it."""
+
+    initial: Callable[[int, int, torch.Generator], dict[str, torch.Tensor]]
+    """(L, L', generator) → the initial weights, drawn in the order of their names."""
+    project: Callable[[Mapping[str, torch.Tensor], torch.Tensor], torch.Tensor]
+    """(weights, embeddings (n, L)) → (n, L'), not normalised."""
+    sizes: Callable[[int, int], dict[str, Any]]
+    """(L, L') → what distinguishes it from a network of the same name with other sizes."""
+
+
+class NetworkHead:
+    """Projects CLIP's embeddings into the teacher's space by a network.
+
+    Has the methods and habits of `LinearHead`, and its parameters: the fields of `Recipe`. `weights_` maps names to
+    float32 tensors on the CPU. Every random choice comes from one CPU generator: first the initial weights, then one
+    permutation an epoch. Weight decay is on all weights, as torch.optim.SGD has it.
+    """
+
+    is_linear = False
+
+    def __init__(self, network: Network, **options: Any):
+        self.network = network
+        self.recipe = Recipe(**options)
+
+    @classmethod
+    def from_tensors(cls, network: Network, tensors: Mapping[str, np.ndarray]) -> "NetworkHead":
+        """A fitted head from what `tensors` gave."""
+        head = cls(network)
+        head.weights_ = {name: torch.from_numpy(value.astype(np.float32)) for name, value in tensors.items()}
+        head.losses_ = []
+        return head
+
+    def tensors(self) -> dict[str, np.ndarray]:
+        """What a file keeps of it."""
+        return {name: value.numpy() for name, value in self.weights_.items()}
+
+    def fit(self, X: np.ndarray, E: np.ndarray, progress: Progress | None = None) -> "NetworkHead":
+        """Align P(x) with the teacher: X (n, L) image embeddings, E (n, L') teacher embeddings, row by row.
+
+        `progress(done, total)` is called after every step. Raises UsageError where there are fewer rows than a
+        batch, ExpclipError where the loss stops being a number.
+        """
+        recipe = self.recipe
+        generator = torch.Generator().manual_seed(recipe.seed)
+        start = self.network.initial(X.shape[1], E.shape[1], generator)
+        weights = {name: value.to(recipe.device).requires_grad_() for name, value in start.items()}
+        sgd = torch.optim.SGD(
+            weights.values(), lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay
+        )
+
+        def step(images: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
+            with torch.autocast(images.device.type, torch.bfloat16, enabled=images.dtype == torch.bfloat16):
+                projected = self.network.project(weights, images)
+            loss, slope = OBJECTIVES[recipe.objective].loss(projected.detach(), teacher, recipe.logit_scale)
+            sgd.zero_grad()
+            projected.backward(slope)
+            sgd.step()
+            return loss
+
+        self.losses_: list[float] = descend(X, E, recipe, generator, step, progress)
+        self.weights_: dict[str, torch.Tensor] = {name: value.detach().cpu() for name, value in weights.items()}
+        return self
+
+    @torch.no_grad()
+    def transform(self, X: np.ndarray) -> np.ndarray:
+        """(n, L) embeddings of images or texts to (n, L') float32, not normalised."""
+        rows = torch.from_numpy(np.asarray(X, dtype=np.float32))
+        return torch.cat([self.network.project(self.weights_, some) for some in rows.split(_ROWS)]).numpy()
+
+    def similarity(self, images: np.ndarray, texts: np.ndarray) -> np.ndarray:
+        """Cosines (n, m) float64 of projected image embeddings (n, L) and text embeddings (m, L)."""
+        directions = unit(self.transform(texts))
+        cosines = np.empty((len(images), len(texts)))
+        for start in range(0, len(images), _ROWS):
+            some = slice(start, start + _ROWS)
+            cosines[some] = unit(self.transform(images[some])) @ directions.T
+        return cosines
+
+
+def initial_layer(inputs: int, outputs: int, generator: torch.Generator, name: str) -> dict[str, torch.Tensor]:
+    """Weight (outputs, inputs) and bias (outputs,), both uniform in ±1/√inputs, as nn.Linear starts."""
+    bound = inputs**-0.5
+    return {
+        f"{name}.weight": torch.empty(outputs, inputs).uniform_(-bound, bound, generator=generator),
+        f"{name}.bias": torch.empty(outputs).uniform_(-bound, bound, generator=generator),
+    }
