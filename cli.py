@@ -26,8 +26,12 @@ app = typer.Typer(
 )
 datasets_app = typer.Typer(help="The data sets: what there is, and what is wrong with a copy.", no_args_is_help=True)
 cache_app = typer.Typer(help="The cache: what it holds, and handing stores over.", no_args_is_help=True)
+heads_app = typer.Typer(
+    help="The heads: what the cache has, bringing others in, handing them over.", no_args_is_help=True
+)
 app.add_typer(datasets_app, name="datasets")
 app.add_typer(cache_app, name="cache")
+app.add_typer(heads_app, name="heads")
 
 
 def _version(wanted: bool) -> None:
@@ -117,9 +121,15 @@ InstructionOption = Annotated[
 ProtocolOption = Annotated[
     str | None, typer.Option("--protocol", help="`released` (as the released code; default) or `paper`.")
 ]
+ObjectiveOption = Annotated[
+    str,
+    typer.Option(
+        "--objective", help="infonce (cosines with a normalised e_G), or mse (squared error, e_G as it is stored)."
+    ),
+]
 HeadOption = Annotated[
     list[str] | None,
-    typer.Option("--head", metavar="ID|DIR|none", help="Default: plain CLIP (`none`) and all heads that match."),
+    typer.Option("--head", metavar="ID|FILE|DIR|none", help="Default: plain CLIP (`none`) and all heads that match."),
 ]
 PromptsOption = Annotated[
     list[str] | None,
@@ -233,17 +243,32 @@ def fit_head(
     teacher: TeacherOption = None,
     instruction: InstructionOption = None,
     protocol: ProtocolOption = None,
-    head: Annotated[list[str] | None, typer.Option("--head", metavar="NAME", help="linear. Default: linear.")] = None,
-    objective: Annotated[str, typer.Option("--objective", help="infonce.")] = "infonce",
+    head: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--head",
+            metavar="NAME",
+            help="linear, mlp2, mlp3, transformer or ridge (the least squared error in closed form: no seed); repeat "
+            "to sweep. Default: linear.",
+        ),
+    ] = None,
+    objective: ObjectiveOption = "infonce",
     seed: Annotated[list[int] | None, typer.Option("--seed", help="Repeat for several. Default: 1, 2, 3.")] = None,
     epochs: Annotated[int, typer.Option("--epochs", min=1)] = 5,
     batch_size: Annotated[int, typer.Option("--batch-size", min=2)] = 512,
     lr: Annotated[
-        float | None, typer.Option("--lr", help="Learning rate of SGD. Default: 0.001; for the miniature its own.")
+        float | None,
+        typer.Option("--lr", help="Learning rate of SGD. Default: 0.001; for infonce and the miniature its own."),
     ] = None,
     momentum: Annotated[float, typer.Option("--momentum", min=0)] = 0.9,
     weight_decay: Annotated[float, typer.Option("--weight-decay", min=0)] = 1e-4,
     precision: Annotated[str, typer.Option("--precision", help="Of products: float32 or bfloat16.")] = "float32",
+    ridge_lambda: Annotated[
+        float,
+        typer.Option(
+            "--ridge-lambda", min=0, help="λ of ridge over the mean eigenvalue of XᵀX / n; 0: plain least squares."
+        ),
+    ] = 0.01,
     device: DeviceOption = None,
     json_output: JsonOption = False,
 ) -> None:
@@ -267,7 +292,7 @@ def fit_head(
         objective=objective,
         seeds=seed or [1, 2, 3],
     )
-    training = Training(epochs, batch_size, lr, momentum, weight_decay, precision)
+    training = Training(epochs, batch_size, lr, momentum, weight_decay, precision, ridge_lambda)
     fitted = run(workspace, train, sweep, training)
     if json_output:
         print_json([asdict(one.card) | {"path": str(one.path), "is_new": one.is_new} for one in fitted])
@@ -277,7 +302,7 @@ def fit_head(
             one.card.id,
             one.card.backbone,
             one.card.label,
-            f"{one.card.losses[0]:.3f} → {one.card.losses[-1]:.3f}",
+            " → ".join(f"{loss:.3f}" for loss in dict.fromkeys((one.card.losses[0], one.card.losses[-1]))),
             f"{one.card.seconds:.1f} s" if one.is_new else "in the cache",
         )
         for one in fitted
@@ -525,6 +550,96 @@ def cache_import(
 
     for imported in import_(Cache(cache_folder(cache, read_config())), files):
         print(f"{imported.path}: {imported.rows_done():,} of {imported.header.rows:,} rows")
+
+
+@heads_app.command("list")
+@command
+def heads_list(cache: CacheOption = None, json_output: JsonOption = False) -> None:
+    """The heads of the cache."""
+    from .stages.heads import list_heads
+
+    workspace, _ = _workspace([], cache)
+    heads = list_heads(workspace)
+    if json_output:
+        print_json([asdict(card) | {"path": str(path)} for path, card in heads])
+        return
+    rows = [
+        (card.id, card.backbone, card.label, card.train, card.protocol, "untrained" if card.untrained else "")
+        for _, card in heads
+    ]
+    columns = ("id", "backbone", "head", "trained on", "protocol", "remark")
+    print_table(f"{workspace.cache.heads}", columns, rows)
+
+
+@heads_app.command("import")
+@command
+def heads_import(
+    file: Annotated[Path, typer.Argument(help="A .pth or .safetensors with one linear weight, or an exported head.")],
+    cache: CacheOption = None,
+    features: Annotated[
+        str | None,
+        typer.Option(
+            "--features",
+            metavar="DATASET",
+            help="A data set whose cached image features are of the kind that the head projects. Not needed for a "
+            ".safetensors file of `expclip heads export`.",
+        ),
+    ] = None,
+    clip: Annotated[
+        str | None, typer.Option("--clip", metavar="NAME", help="The head's CLIP. Default: ViT-L-14.")
+    ] = None,
+    teacher: TeacherOption = None,
+    instruction: Annotated[str | None, typer.Option("--instruction", help="Default: related-1.")] = None,
+    protocol: ProtocolOption = None,
+    dtype: DTypeOption = None,
+    objective: ObjectiveOption = "infonce",
+    train: Annotated[str, typer.Option("--train", metavar="NAME", help="What it was trained on, if known.")] = "",
+    seed: Annotated[int | None, typer.Option("--seed", help="Its seed, if known.")] = None,
+) -> None:
+    """Bring a head into the cache: one of Exp-CLIP's released files, or what `expclip heads export` wrote.
+
+    Only tensors are read from the file; nothing is unpickled. Example:
+
+    `expclip heads import head.pth --features raf-db --clip ViT-L-14 --train caer-s --seed 1`
+    """
+    from .encoders.names import DEFAULT_TEACHER
+    from .manifests.prompts import DEFAULT_INSTRUCTION
+    from .stages.heads import Origin, import_head
+
+    workspace, config = _workspace([features] if features else [], cache, protocol=protocol, dtype=dtype)
+    origin = features and Origin(
+        features=features,
+        clip=clip or config.clip,
+        teacher=teacher or config.teacher or DEFAULT_TEACHER,
+        instruction=instruction or DEFAULT_INSTRUCTION,
+        objective=objective,
+        train=train,
+        seed=seed,
+    )
+    path, card = import_head(workspace, file, origin or None)
+    print(printable(f"{path}: {card.label}, for {card.backbone} ({card.protocol})"))
+    _note_untrained([card.untrained])
+
+
+@heads_app.command("export")
+@command
+def heads_export(
+    head: Annotated[str, typer.Argument(metavar="ID|DIR", help="The head, or the beginning of its id.")],
+    file: Annotated[
+        Path, typer.Argument(help="The file to write: .pth, or .safetensors, which says what head it is.")
+    ],
+    cache: CacheOption = None,
+    square: Annotated[
+        bool, typer.Option("--square", help="As the L × L matrix that predicts the same as a linear head's L' × L.")
+    ] = False,
+) -> None:
+    """Write a head to one file. `evaluate --head FILE` takes the .safetensors."""
+    from .stages.heads import export_head
+
+    workspace, _ = _workspace([], cache)
+    card = export_head(workspace, head, file, square)
+    print(printable(f"{file}: {card.label}, for {card.backbone} ({card.protocol})"))
+    _note_untrained([card.untrained])
 
 
 def _workspace(

@@ -117,7 +117,7 @@ def square(weight: np.ndarray) -> np.ndarray:
 
     It is the triangular factor of W's QR decomposition, which unlike a Cholesky factor of WᵀW needs no full rank.
     """
-    return np.linalg.qr(np.asarray(weight, dtype=np.float64), mode="r")
+    return np.asarray(np.linalg.qr(np.asarray(weight, dtype=np.float64), mode="r"))
 
 
 def _cosines(images: np.ndarray, directions: np.ndarray, gram: np.ndarray | None) -> np.ndarray:

@@ -1,8 +1,8 @@
 """The MLP heads of Exp-CLIP's table 4.
 
-Their sizes are unpublished. Ours: hidden layers are 2 L wide, with a bias and a ReLU each; the last layer is the linear
-head's, L' wide and without bias. With L = 768 and L' = 4096, the two layers have 7.5 million weights, three 9.8, and
-the linear head 3.1.
+Their sizes are unpublished. Ours: hidden layers are 2 L wide, with a bias and a ReLU each; the last layer is the
+linear head's, L' wide and without bias. With L = 768 and L' = 4096, two layers have 7.5 million weights, three 9.8,
+and the linear head 3.1.
 """
 
 from collections.abc import Mapping

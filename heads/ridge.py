@@ -1,8 +1,9 @@
 """The linear head in closed form: the minimum of the squared error plus a penalty on the weights.
 
 W minimises (1/n) Σ ‖W xᵢ − eᵢ‖² + λ ‖W‖² with neither side normalised: the objective `mse` at its minimum. λ is a
-share of the mean eigenvalue of (1/n) XᵀX, λ = share · tr(XᵀX) / (n L), so that a share means the same for embeddings of
-any length. At λ = 0 this is least squares; where the embeddings do not span all L dimensions, the W of smallest norm.
+share of the mean eigenvalue of (1/n) XᵀX, λ = share · tr(XᵀX) / (n L), so that a share means the same for embeddings
+of any length. At λ = 0 this is least squares; where the embeddings do not span all L dimensions, the W of smallest
+norm.
 """
 
 from dataclasses import dataclass

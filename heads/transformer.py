@@ -1,9 +1,9 @@
 """The transformer encoder of Exp-CLIP's table 4.
 
-Its sizes are unpublished. Ours: one pre-norm encoder layer over the embedding cut into tokens of 64 numbers (attention
-over the embedding as one token would only be another linear map), with learnt positions, attention heads of 16 and an
-MLP of 4 × 64 with a GELU; the tokens are joined again, and the last layer is the linear head's, L' wide and without
-bias. The skip connections carry the embedding through, so that it starts as a linear head and a correction.
+Its sizes are unpublished. Ours: one pre-norm encoder layer over the embedding cut into tokens of 64 numbers
+(attention over the embedding as one token would only be another linear map), with learnt positions, attention heads
+of 16 and an MLP of 4 × 64 with a GELU; the tokens are joined again, and the last layer is the linear head's, L' wide
+and without bias. The skip connections carry the embedding through: it starts as a linear head with a correction.
 """
 
 import math
@@ -21,7 +21,7 @@ TOKEN = 64
 HEAD = 16
 """Numbers an attention head."""
 MLP = 4
-"""Width of the hidden layer, in tokens."""
+"""Width of the hidden layer, as a multiple of a token's."""
 
 
 def _sizes(width: int, _teacher_width: int) -> dict[str, Any]:

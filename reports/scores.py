@@ -39,8 +39,11 @@ class Combination:
 
     @property
     def head_label(self) -> str:
-        """For people, without the seed."""
-        return "plain CLIP" if self.head == "none" else f"{self.head} head · {self.instruction}"
+        """For people, without the seed; the objective is named where it is not the usual one."""
+        if self.head == "none":
+            return "plain CLIP"
+        objective = "" if self.objective == "infonce" else f", {self.objective}"
+        return f"{self.head} head{objective} · {self.instruction}"
 
     @property
     def seed_label(self) -> str:

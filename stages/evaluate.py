@@ -11,8 +11,9 @@ from ..cache.cache import TEXT
 from ..cache.store import FeatureStore
 from ..encoders.names import DEFAULT_CLIP
 from ..errors import UsageError
+from ..heads.cosines import Head, clip_similarity
 from ..heads.files import HeadCard, all_heads, find_head, load_head
-from ..heads.linear import LinearHead, PlainClip
+from ..heads.linear import PlainClip
 from ..manifests.manifest import NO_FOLD, NO_LABEL, Manifest
 from ..manifests.prompts import PROMPT_SETS, PromptSet, prompt_set
 from ..pipeline.plan import Request
@@ -31,7 +32,7 @@ class Scoring:
 
     clips: Sequence[str] = (DEFAULT_CLIP,)
     heads: Sequence[str] | None = None
-    """Head ids, folders or `none`; by default `none` and all heads of the cache that match."""
+    """Head ids, folders, files or `none`; by default `none` and all heads of the cache that match."""
     prompts: Sequence[str] = PROMPT_SETS
     frames: str = "released"
     cached_only: bool = False
@@ -106,7 +107,7 @@ def _is_cached(workspace: Workspace, manifest: Manifest, choice: Choice, frames:
 
 
 class _Samples:
-    """One embedding a sample: the image's, or the mean over the frames of a clip.
+    """The samples of a data set that can be scored: images, or clips of frames.
 
     A sample with a row that could not be encoded is left out and counted.
     """
@@ -121,11 +122,22 @@ class _Samples:
         labelled = manifest.labels != NO_LABEL
         self.kept = np.flatnonzero(readable & labelled)
         self.failed = np.flatnonzero(~readable & labelled)
-        self.embeddings = np.empty((len(self.kept), features.array.shape[1]))
-        """(n, L) float64."""
-        for k, sample in enumerate(self.kept):
-            rows = clips.indices[clips.offsets[sample] : clips.offsets[sample + 1]]
-            self.embeddings[k] = features.array[rows].mean(axis=0, dtype=np.float64)
+        self._features = features.array
+        self._rows = [clips.indices[clips.offsets[k] : clips.offsets[k + 1]] for k in self.kept]
+        self._means = np.empty((len(self.kept), features.array.shape[1]))
+        """(n, L) float64: the image's embedding, or the mean over the frames of a clip."""
+        for k, rows in enumerate(self._rows):
+            self._means[k] = features.array[rows].mean(axis=0, dtype=np.float64)
+
+    def similarity(self, head: Head, texts: np.ndarray) -> np.ndarray:
+        """Cosines (n, m) of the samples and text embeddings (m, L) behind a head.
+
+        The frames of a clip are averaged behind the head in the released code, before it in the paper. For a linear
+        head both are the same, and the mean before it is far less work.
+        """
+        if head.is_linear or self.header.protocol == "paper":
+            return head.similarity(self._means, texts)
+        return clip_similarity(head, self._features, self._rows, texts)
 
 
 class _TextFeatures:
@@ -181,9 +193,7 @@ def _extract_texts(
     return store
 
 
-def _heads(
-    workspace: Workspace, scoring: Scoring, store: FeatureStore
-) -> Iterator[tuple[HeadCard | None, LinearHead | PlainClip]]:
+def _heads(workspace: Workspace, scoring: Scoring, store: FeatureStore) -> Iterator[tuple[HeadCard | None, Head]]:
     """The heads to score on some features, plain CLIP first."""
     wanted = scoring.heads
     if wanted is None or NO_HEAD in wanted:
@@ -192,22 +202,22 @@ def _heads(
     for name in dict.fromkeys(wanted or ()):
         if name == NO_HEAD:
             continue
-        folder, card = find_head(name, known)
+        path, card = find_head(name, known)
         if card.clip_digest != store.header.encoder_digest:
             raise UsageError(
                 f"head {card.id} was trained on {card.backbone} features {card.clip_digest[:12]} ({card.protocol}); "
                 f"{store.header.dataset} has {store.header.model} features {store.header.encoder_digest[:12]} "
                 f"({store.header.protocol}): extract with the same weights, precision and protocol"
             )
-        yield card, load_head(folder)
+        yield card, load_head(path, card)
     if wanted is None:
         for folder, card in known:
             if card.clip_digest == store.header.encoder_digest:
-                yield card, load_head(folder)
+                yield card, load_head(folder, card)
 
 
 def _predict(
-    samples: _Samples, prompt_sets: Sequence[_TextFeatures], card: HeadCard | None, head: LinearHead | PlainClip
+    samples: _Samples, prompt_sets: Sequence[_TextFeatures], card: HeadCard | None, head: Head
 ) -> Iterator[Predictions]:
     """For each prompt set, the cosines between samples and prompts, averaged over the prompts of each class.
 
@@ -215,7 +225,7 @@ def _predict(
     """
     classes = samples.manifest.classes
     texts, labels = zip(*(prompts.by_class(classes) for prompts in prompt_sets), strict=True)
-    cosines = head.similarity(samples.embeddings, np.concatenate(texts))
+    cosines = samples.similarity(head, np.concatenate(texts))
     ends = np.cumsum([len(one) for one in labels])[:-1]
     for prompts, label, cosine in zip(prompt_sets, labels, np.split(cosines, ends, axis=1), strict=True):
         of_class = (label[:, None] == np.arange(len(classes))).astype(np.float64)

@@ -11,12 +11,12 @@ from matplotlib.figure import Figure
 from ..cache.files import writing
 from ..encoders.images import ImageError, read_image
 from ..errors import UsageError
+from ..heads.recipe import LOGIT_SCALE
 from ..reports.comparison import comparison_figure
 from ..reports.samples import Sample, probabilities, samples_figure
 from ..reports.scores import ALL, MEAN, Predictions, Score
 from ..reports.tables import rows_by_head
 from .evaluate import Evaluation, Scoring, evaluate
-from .fit_head import LOGIT_SCALE
 from .workspace import Workspace
 
 KINDS = ("confusion", "samples")

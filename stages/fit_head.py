@@ -1,11 +1,13 @@
 """`expclip fit-head`: train projection heads from cached features."""
 
 import itertools
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.progress import Progress
@@ -16,17 +18,15 @@ from ..encoders.cards import learning_rate
 from ..encoders.precision import resolve_device
 from ..errors import UsageError
 from ..heads.files import HeadCard, head_id, read_card, save_head
-from ..heads.linear import LinearHead
+from ..heads.kinds import KINDS
+from ..heads.objectives import OBJECTIVES
+from ..heads.recipe import LOGIT_SCALE, RIDGE_LAMBDA, Recipe
 from ..manifests.prompts import DEFAULT_INSTRUCTION
 from .features import Choice, cached_manifest, complete_store
 from .workspace import Workspace
 
-HEADS = ("linear",)
-OBJECTIVES = ("infonce",)
 PRECISIONS = ("float32", "bfloat16")
 RELEASED_LR = 1e-3
-LOGIT_SCALE = 100.0
-"""exp(logit_scale) of OpenAI's CLIP models, frozen as in the released code."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,13 @@ class Training:
     epochs: int = 5
     batch_size: int = 512
     lr: float | None = None
-    """By default what a built-in teacher's card names, and for all other teachers RELEASED_LR."""
+    """By default RELEASED_LR; with infonce and a built-in teacher, what the teacher's card names."""
     momentum: float = 0.9
     weight_decay: float = 1e-4
     precision: str = "float32"
     """Number format of the matrix products."""
+    ridge_lambda: float = RIDGE_LAMBDA
+    """λ of ridge heads, as a share of the mean eigenvalue of (1/n) XᵀX; 0 is least squares."""
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
@@ -48,10 +50,19 @@ class Training:
         slow = self.lr is not None and not self.lr > 0
         if self.epochs < 1 or self.batch_size < 2 or slow or self.momentum < 0 or self.weight_decay < 0:
             raise UsageError("epochs, batch size and learning rate must be positive, momentum and decay not negative")
+        if not 0 <= self.ridge_lambda < math.inf:
+            raise UsageError(f"--ridge-lambda {self.ridge_lambda}: give 0 or a positive number")
 
-    def resolved(self, teacher: str) -> "Training":
+    def resolved(self, objective: str, teacher: str) -> "Training":
         """With the learning rate that is meant where none is given."""
-        return self if self.lr is not None else replace(self, lr=learning_rate(teacher) or RELEASED_LR)
+        if self.lr is not None:
+            return self
+        known = learning_rate(teacher) if objective == "infonce" else None
+        return replace(self, lr=known or RELEASED_LR)
+
+    def optimiser(self) -> dict[str, Any]:
+        """What of it matters to heads that are trained step by step."""
+        return {"name": "sgd"} | {name: value for name, value in asdict(self).items() if name != "ridge_lambda"}
 
 
 @dataclass(frozen=True)
@@ -67,8 +78,8 @@ class Sweep:
 
     def __post_init__(self) -> None:
         for head in self.heads:
-            if head not in HEADS:
-                raise UsageError(f"--head {head!r}: choose {', '.join(HEADS)}")
+            if head not in KINDS:
+                raise UsageError(f"--head {head!r}: choose {', '.join(KINDS)}")
         if self.objective not in OBJECTIVES:
             raise UsageError(f"--objective {self.objective!r}: choose {', '.join(OBJECTIVES)}")
 
@@ -100,10 +111,11 @@ def fit_head(
             Choice(train, "llm", sweep.teacher, instruction, workspace.protocol),
         )
         pairs = Pairs(*(complete_store(workspace.cache, manifest, choice) for choice in choices))
-        recipe = training.resolved(pairs.teacher.model)
-        for head, seed in itertools.product(dict.fromkeys(sweep.heads), dict.fromkeys(sweep.seeds)):
-            card = _card(pairs, head, sweep.objective, seed, recipe)
-            fitted.append(_fit(workspace, card, pairs, recipe, device))
+        chosen = training.resolved(sweep.objective, pairs.teacher.model)
+        for head in dict.fromkeys(sweep.heads):
+            for seed in dict.fromkeys(sweep.seeds) if KINDS[head].is_trained else (None,):
+                card = _card(pairs, head, sweep.objective, seed, chosen)
+                fitted.append(_fit(workspace, card, pairs, chosen, device))
     return fitted
 
 
@@ -122,21 +134,15 @@ class Pairs:
         return (np.delete(X, self.failed, axis=0), np.delete(E, self.failed, axis=0)) if self.failed else (X, E)
 
 
-def _card(pairs: Pairs, head: str, objective: str, seed: int, training: Training) -> HeadCard:
+def _card(pairs: Pairs, head: str, objective: str, seed: int | None, training: Training) -> HeadCard:
     images, teacher = pairs.images, pairs.teacher
-    spec = {
-        "head": head,
-        "objective": {"name": objective, "logit_scale": LOGIT_SCALE},
-        "optimiser": {"name": "sgd", **asdict(training)},
-        "seed": seed,
-        "clip_image": images.key,
-        "llm": teacher.key,
-        "failed_rows": digest(pairs.failed),
-    }
+    how = _how(head, objective, seed, training, images.row_shape[-1], teacher.row_shape[-1])
+    stores = {"clip_image": images.key, "llm": teacher.key, "failed_rows": digest(pairs.failed)}
+    spec = how | stores
     return HeadCard(
         id=head_id(spec),
         head=head,
-        objective=objective,
+        objective=how["objective"]["name"],
         backbone=images.model,
         clip_digest=images.encoder_digest,
         teacher=teacher.model,
@@ -149,15 +155,33 @@ def _card(pairs: Pairs, head: str, objective: str, seed: int, training: Training
     )
 
 
+def _how(
+    head: str, objective: str, seed: int | None, training: Training, width: int, teacher_width: int
+) -> dict[str, Any]:
+    """What determines a head beside the features it is fitted to."""
+    kind = KINDS[head]
+    if not kind.is_trained:
+        return {"head": head, "objective": {"name": "mse"}, "ridge_lambda": training.ridge_lambda}
+    scale = {"logit_scale": LOGIT_SCALE} if objective == "infonce" else {}
+    sizes = {"sizes": kind.sizes(width, teacher_width)} if kind.sizes else {}
+    how = {"head": head, "objective": {"name": objective} | scale, "optimiser": training.optimiser(), "seed": seed}
+    return how | sizes
+
+
 def _fit(workspace: Workspace, card: HeadCard, pairs: Pairs, training: Training, device: str) -> FittedHead:
     folder = workspace.cache.heads / card.id
     known = read_card(folder)
     if known is not None:
         return FittedHead(folder, known, is_new=False)
-    head = LinearHead(**asdict(training), logit_scale=LOGIT_SCALE, seed=card.seed, device=device)
+    settings = asdict(training) | {"objective": card.objective, "device": device}
+    recipe = Recipe(**settings, seed=card.seed or 0)  # a head without a seed draws nothing
     started = time.perf_counter()
     with Progress(console=workspace.console, transient=True, disable=not workspace.console.is_terminal) as bars:
         bar = bars.add_task(f"fit {card.label}", total=None)
-        head.fit(*pairs.arrays, lambda done, total: bars.update(bar, completed=done, total=total))
+
+        def show(done: int, total: int) -> None:
+            bars.update(bar, completed=done, total=total)
+
+        head = KINDS[card.head].fit(*pairs.arrays, recipe, show)
     card = replace(card, losses=head.losses_, seconds=round(time.perf_counter() - started, 3))
-    return FittedHead(save_head(workspace.cache.heads, card, head.weight_), card, is_new=True)
+    return FittedHead(save_head(workspace.cache.heads, card, head.tensors()), card, is_new=True)
