@@ -173,8 +173,8 @@ def _fit(workspace: Workspace, card: HeadCard, pairs: Pairs, training: Training,
     known = read_card(folder)
     if known is not None:
         return FittedHead(folder, known, is_new=False)
-    settings = asdict(training) | {"objective": card.objective, "device": device}
-    recipe = Recipe(**settings, seed=card.seed or 0)  # a head without a seed draws nothing
+    seed = card.seed or 0  # a head without a seed draws nothing
+    recipe = Recipe(**asdict(training), objective=card.objective, seed=seed, device=device)
     started = time.perf_counter()
     with Progress(console=workspace.console, transient=True, disable=not workspace.console.is_terminal) as bars:
         bar = bars.add_task(f"fit {card.label}", total=None)

@@ -61,6 +61,8 @@ def _other_name(name: str) -> str:
 
 
 def project(kind: str, tensors: dict[str, np.ndarray], x: np.ndarray) -> np.ndarray:
-    """(n, L) to (n, L'), in float64."""
+    """(n, L) to (n, L'), in float64; without a head, the same."""
+    if kind == "none":
+        return x.astype(np.float64)
     with torch.no_grad():
         return module(kind, tensors)(torch.from_numpy(x.astype(np.float64))).numpy()

@@ -3,6 +3,7 @@
 import csv
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import zarr
 from expclip import Scoring, Sweep, Training, UsageError, Wanted, Workspace, evaluate, extract, fit_head
 from expclip.manifests.classes import CLASSES
 from expclip.manifests.prompts import PROMPT_SETS, prompt_set
+from heads_by_hand import project as project_by_hand
 from PIL import Image
 from safetensors.numpy import load_file
 from sklearn.metrics import accuracy_score, recall_score
@@ -27,6 +29,19 @@ def fitted(workspace, photos):
     return fit_head(workspace, str(photos), Sweep(clips=["miniature"], teacher="miniature", seeds=[1, 2]), SMALL)
 
 
+KINDS = ["linear", "mlp2", "mlp3", "transformer", "ridge"]
+
+
+@pytest.fixture(params=["released", "paper"])
+def every_kind(request, workspace, photos):
+    """One head of each kind on the cached features of the photos, under either protocol."""
+    workspace = replace(workspace, protocol=request.param)
+    extract(workspace, [str(photos)], MINIATURE)
+    sweep = Sweep(clips=["miniature"], teacher="miniature", heads=KINDS, seeds=[1])
+    fit_head(workspace, str(photos), sweep, replace(SMALL, lr=3e-3))
+    return workspace
+
+
 def stored(cache: Path, dataset: str, node: str) -> list[np.ndarray]:
     """Feature arrays of a data set, read by plain zarr."""
     return [
@@ -36,7 +51,7 @@ def stored(cache: Path, dataset: str, node: str) -> list[np.ndarray]:
 
 def text_embeddings(workspace: Workspace, prompts: str) -> dict[str, np.ndarray]:
     """Cached embeddings (float64) by prompt."""
-    manifest = prompt_set(prompts).manifest()
+    manifest = prompt_set(prompts, workspace.protocol).manifest()
     (store,) = workspace.cache.find("text", "clip_text", rows_digest=manifest.rows.digest)
     features = zarr.open_group(store.path, mode="r")["features"][:].astype(np.float64)
     return dict(zip(manifest.rows.sources, features, strict=True))
@@ -46,17 +61,22 @@ def unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
 
 
-def expected_cosines(frames: list[np.ndarray], texts: dict, prompts: str, classes, weight) -> np.ndarray:
-    """(samples, classes). METHOD: project each frame, mean, normalise; each prompt projected and normalised by
-    itself; logits averaged a class."""
-    project = (lambda v: v @ weight.T.astype(np.float64)) if weight is not None else (lambda v: v)
-    projected = {text: unit(project(embedding)) for text, embedding in texts.items()}
+def expected_cosines(frames: list[np.ndarray], texts: dict, prompts: str, classes, project, pool_first) -> np.ndarray:
+    """(samples, classes). METHOD: project each frame, mean, normalise (in the paper: mean, project, normalise); each
+    prompt projected and normalised by itself; logits averaged a class."""
+    projected = {text: unit(project(embedding[None])[0]) for text, embedding in texts.items()}
+    words = prompt_set(prompts, "paper" if pool_first else "released").prompts
     cosines = np.empty((len(frames), len(classes)))
     for k, one in enumerate(frames):
-        image = unit(project(one.astype(np.float64)).mean(axis=0))
+        exact = one.astype(np.float64)
+        image = unit(project(exact.mean(axis=0)[None])[0] if pool_first else project(exact).mean(axis=0))
         for label, name in enumerate(classes):
-            cosines[k, label] = np.mean([image @ projected[text] for text in prompt_set(prompts).prompts[name]])
+            cosines[k, label] = np.mean([image @ projected[text] for text in words[name]])
     return cosines
+
+
+def tensors_of(workspace: Workspace, head_id: str) -> dict[str, np.ndarray]:
+    return load_file(workspace.cache.heads / head_id / "head.safetensors") if head_id else {}
 
 
 def rows_of(out: Path, name: str) -> list[dict]:
@@ -69,11 +89,10 @@ def check_against_float64(workspace: Workspace, out: Path, frames: list[np.ndarr
     classes = CLASSES[:7]
     scores, predictions = rows_of(out, "scores.csv"), rows_of(out, "predictions.csv")
     for row in scores:
-        weight = None
-        if row["head"] != "none":
-            weight = load_file(workspace.cache.heads / row["head_id"] / "head.safetensors")["weight"]
+        project = partial(project_by_hand, row["head"], tensors_of(workspace, row["head_id"]))
         texts = text_embeddings(workspace, row["prompts"])
-        cosines = expected_cosines(frames, texts, row["prompts"], classes, weight)
+        pool_first = row["protocol"] == "paper"
+        cosines = expected_cosines(frames, texts, row["prompts"], classes, project, pool_first)
         predicted = cosines.argmax(axis=1)
         mine = [p for p in predictions if (p["head_id"], p["prompts"]) == (row["head_id"], row["prompts"])]
         assert [float(p["cosine"]) for p in mine] == pytest.approx(cosines.max(axis=1), abs=2e-6)
@@ -86,17 +105,16 @@ def check_against_float64(workspace: Workspace, out: Path, frames: list[np.ndarr
     return len(scores)
 
 
-def test_image_scores_equal_a_float64_computation(workspace, fitted, labelled, tmp_path):
-    evaluate(workspace, [str(labelled)], SCORING, tmp_path / "out")
+def image_rows(workspace: Workspace) -> tuple[list[np.ndarray], np.ndarray]:
+    """The stored features of each labelled face, (1, L), and the labels."""
     (features,) = stored(workspace.cache.root, "labelled", "clip_image")
     sources = workspace.cache.current_manifest("labelled").rows.sources
     truth = np.array([CLASSES.index(source.split("/")[0]) for source in sources])
-    frames = [features[k : k + 1] for k in range(42)]
-    assert check_against_float64(workspace, tmp_path / "out", frames, truth) == 3 * 5
+    return [features[k : k + 1] for k in range(42)], truth
 
 
-def test_clip_scores_equal_a_float64_computation(workspace, fitted, clips, tmp_path):
-    evaluate(workspace, [str(clips)], SCORING, tmp_path / "out")
+def clip_rows(workspace: Workspace) -> tuple[list[np.ndarray], np.ndarray]:
+    """The stored features of the 16 frames that the released code takes of each clip, (16, L), and the labels."""
     (features,) = stored(workspace.cache.root, "list", "clip_image")
     manifest = workspace.cache.current_manifest("list")
     row = {source: k for k, source in enumerate(manifest.rows.sources)}
@@ -105,7 +123,15 @@ def test_clip_scores_equal_a_float64_computation(workspace, fitted, clips, tmp_p
         n = 3 + 5 * label
         used = [0] * 16 if n <= 16 else [int(n / 16 / 2 + n / 16 * k) for k in range(16)]
         frames.append(features[[row[f"clip {label}/{k:03d}.png"] for k in used]])
-    assert check_against_float64(workspace, tmp_path / "out", frames, np.arange(7)) == 3 * 5
+    return frames, np.arange(7)
+
+
+def test_scores_of_every_kind_of_head_equal_a_float64_computation(every_kind, labelled, clips, tmp_path):
+    workspace = every_kind
+    for data, rows in ((labelled, image_rows), (clips, clip_rows)):
+        out = tmp_path / data.stem
+        evaluate(workspace, [str(data)], replace(SCORING, prompts=["P-1", "P-5"]), out)
+        assert check_against_float64(workspace, out, *rows(workspace)) == (1 + len(KINDS)) * 2
 
 
 @pytest.fixture

@@ -8,7 +8,11 @@ import numpy as np
 import pytest
 import zarr
 from expclip import LinearHead, Sweep, Training, UsageError, Wanted, extract, fit_head
+from expclip.encoders.cards import learning_rate
+from expclip.heads.kinds import KINDS
+from expclip.heads.recipe import Recipe
 from safetensors.numpy import load_file
+from sklearn.linear_model import Ridge
 
 MINIATURE = Wanted(clips=["miniature"], teacher="miniature", instructions=["related-1", "empty"])
 SWEEP = Sweep(clips=["miniature"], teacher="miniature", seeds=[1])
@@ -56,6 +60,76 @@ def test_another_recipe_is_another_head(workspace, photos, change):
     (other,) = fit_head(workspace, str(photos), SWEEP, replace(SMALL, **change))
     assert other.is_new
     assert other.card.id != one.card.id
+
+
+@pytest.mark.parametrize("kind", ["linear", "mlp2", "mlp3", "transformer"])
+def test_heads_of_every_kind_come_from_the_cached_tensors_and_either_objective(workspace, photos, kind):
+    extract(workspace, [str(photos)], MINIATURE)
+    X, E = stored(workspace, "photos", "clip_image"), stored(workspace, "photos", "llm", "related-1")
+    for objective in ("infonce", "mse"):
+        sweep = replace(SWEEP, heads=[kind], objective=objective)
+        (fitted,) = fit_head(workspace, str(photos), sweep, replace(SMALL, lr=1e-4))
+        recipe = Recipe(objective=objective, epochs=2, batch_size=16, lr=1e-4, seed=1)
+        expected = KINDS[kind].fit(X, E, recipe, None)
+        found = load_file(fitted.path / "head.safetensors")
+        assert found.keys() == expected.tensors().keys()
+        for name, value in expected.tensors().items():
+            np.testing.assert_array_equal(found[name], value)
+        assert (fitted.card.head, fitted.card.objective) == (kind, objective)
+        assert fitted.card.losses == expected.losses_
+
+
+def test_the_sizes_that_were_chosen_are_part_of_a_heads_identity(workspace, photos, monkeypatch):
+    extract(workspace, [str(photos)], MINIATURE)
+    sweep = replace(SWEEP, heads=["linear", "mlp2", "mlp3", "transformer"])
+    linear, *networks = (one.card for one in fit_head(workspace, str(photos), sweep, replace(SMALL, lr=1e-4)))
+    assert "sizes" not in linear.spec
+    assert [card.spec["sizes"].get("widths") for card in networks] == [[128, 256, 256], [128, 256, 256, 256], None]
+    assert {"tokens": 2, "width": 64, "heads": 4, "mlp": 256}.items() <= networks[2].spec["sizes"].items()
+    monkeypatch.setattr("expclip.heads.transformer.MLP", 2)
+    (other,) = fit_head(workspace, str(photos), replace(SWEEP, heads=["transformer"]), replace(SMALL, lr=1e-4))
+    assert other.is_new
+    assert other.card.id != networks[2].id
+
+
+def test_a_ridge_head_has_no_seed_and_is_fitted_once(workspace, photos):
+    extract(workspace, [str(photos)], MINIATURE)
+    sweep = replace(SWEEP, heads=["ridge", "linear"], seeds=[1, 2, 3])
+    ridge, *linear = fit_head(workspace, str(photos), sweep, SMALL)
+    assert [one.card.seed for one in (ridge, *linear)] == [None, 1, 2, 3]
+    assert ridge.card.objective == "mse"
+    for same in (replace(SMALL, epochs=3, lr=1.0), replace(SMALL, batch_size=8)):
+        assert not fit_head(workspace, str(photos), replace(sweep, heads=["ridge"]), same)[0].is_new
+    (other,) = fit_head(workspace, str(photos), replace(sweep, heads=["ridge"]), replace(SMALL, ridge_lambda=0.5))
+    assert other.is_new
+    X, E = (
+        features.astype(float)
+        for features in (stored(workspace, "photos", "clip_image"), stored(workspace, "photos", "llm", "related-1"))
+    )
+    alpha = 0.5 * np.square(X).sum() / X.shape[1]
+    expected = Ridge(alpha=alpha, fit_intercept=False).fit(X, E).coef_
+    found = load_file(other.path / "head.safetensors")["weight"]
+    assert np.linalg.norm(found - expected) / np.linalg.norm(expected) <= 1e-6
+
+
+def test_lambda_of_ridge_heads_changes_no_other_head(workspace, photos):
+    extract(workspace, [str(photos)], MINIATURE)
+    fit_head(workspace, str(photos), SWEEP, SMALL)
+    (again,) = fit_head(workspace, str(photos), SWEEP, replace(SMALL, ridge_lambda=2.0))
+    assert not again.is_new
+
+
+def test_the_learning_rate_of_the_miniature_is_for_infonce_only():
+    assert Training().resolved("infonce", "miniature").lr == learning_rate("miniature")
+    assert Training().resolved("mse", "miniature").lr == 1e-3
+    assert Training().resolved("infonce", "blip2-flan-t5-xxl").lr == 1e-3
+    assert Training(lr=0.5).resolved("mse", "miniature").lr == 0.5
+
+
+@pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
+def test_a_lambda_that_is_no_penalty_is_refused(value):
+    with pytest.raises(UsageError, match="--ridge-lambda"):
+        Training(ridge_lambda=value)
 
 
 def test_rows_that_failed_are_left_out(workspace, photos, tmp_path):

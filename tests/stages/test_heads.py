@@ -1,0 +1,237 @@
+"""Heads that come from elsewhere and go elsewhere, and what is refused of them."""
+
+import json
+import pickle
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+import torch
+from expclip import Scoring, Sweep, Training, UsageError, Wanted, Workspace, evaluate, extract, fit_head
+from expclip.cli import app
+from expclip.stages.heads import Origin, export_head, import_head, list_heads
+from safetensors.numpy import load_file, save_file
+from typer.testing import CliRunner
+
+MINIATURE = Wanted(clips=["miniature"], teacher="miniature", instructions=["related-1"])
+SCORING = Scoring(clips=["miniature"], prompts=["P-3"])
+ORIGIN = Origin(features="photos", clip="miniature", teacher="miniature", train="photos", seed=1)
+
+
+@pytest.fixture
+def features(workspace, photos) -> Workspace:
+    """A workspace with the features of the photos."""
+    extract(workspace, [str(photos)], MINIATURE)
+    return workspace
+
+
+@pytest.fixture
+def fitted(features, photos):
+    """A linear and a two-layer head."""
+    sweep = Sweep(clips=["miniature"], teacher="miniature", heads=["linear", "mlp2"], seeds=[1])
+    return fit_head(features, str(photos), sweep, Training(epochs=2, batch_size=16))
+
+
+def similarity(workspace: Workspace, data, head: str) -> np.ndarray:
+    """(samples, classes) behind a head."""
+    (found,) = evaluate(workspace, [str(data)], replace(SCORING, heads=[head])).predictions
+    return found.similarity
+
+
+def weight_of(one) -> np.ndarray:
+    return load_file(one.path / "head.safetensors")["weight"]
+
+
+RELEASED = {
+    "bare": lambda w: w,
+    "weight": lambda w: {"weight": w},
+    "module": lambda w: {"module.weight": w},
+    "projection_head": lambda w: {"projection_head.weight": w},
+    "wrapped": lambda w: {"epoch": 5, "state_dict": {"module.projection_head.weight": w}},
+    "zero bias": lambda w: {"weight": w, "bias": torch.zeros(len(w))},
+    "half": lambda w: {"weight": w.half()},
+}
+
+
+@pytest.mark.parametrize("form", RELEASED)
+def test_a_released_head_scores_as_its_matrix(features, labelled, tmp_path, form):
+    weight = torch.randn(40, 128, generator=torch.Generator().manual_seed(0)).half().float()
+    torch.save(RELEASED[form](weight), tmp_path / "head.pth")
+    path, card = import_head(features, tmp_path / "head.pth", ORIGIN)
+    np.testing.assert_array_equal(load_file(path / "head.safetensors")["weight"], weight.numpy())
+    (found,) = evaluate(features, [str(labelled)], replace(SCORING, heads=[card.id])).scores
+    of = found.of
+    assert (of.head, of.objective, of.teacher, of.instruction) == ("linear", "infonce", "miniature", "related-1")
+    assert (of.train, of.seed, of.untrained) == ("photos", 1, False)
+
+
+def test_importing_twice_is_one_head_and_another_origin_another(features, tmp_path):
+    torch.save({"weight": torch.ones(4, 128)}, tmp_path / "head.pth")
+    first, again, other = (
+        import_head(features, tmp_path / "head.pth", origin)[1]
+        for origin in (ORIGIN, ORIGIN, replace(ORIGIN, instruction="empty"))
+    )
+    assert first.id == again.id != other.id
+    assert {card.id for _, card in list_heads(features)} == {first.id, other.id}
+
+
+class Trap:
+    """Runs code when it is unpickled."""
+
+    sprung = False
+
+    def __reduce__(self):
+        return (setattr, (Trap, "sprung", True))
+
+
+def test_nothing_is_unpickled(features, tmp_path):
+    torch.save({"weight": torch.ones(4, 128), "more": Trap()}, tmp_path / "a.pth")
+    (tmp_path / "b.pth").write_bytes(pickle.dumps(Trap(), protocol=2))
+    for name in ("a.pth", "b.pth"):
+        with pytest.raises(UsageError, match=f"{name}: this is no file of tensors alone"):
+            import_head(features, tmp_path / name, ORIGIN)
+    assert not Trap.sprung
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({"weight": torch.ones(4, 96)}, r"the head is a matrix \(4, 96\), and miniature has embeddings of 128"),
+        ({"weight": torch.ones(4, 128), "bias": torch.ones(4)}, r"without bias; here are weight \(4, 128\), bias"),
+        (
+            {"a.weight": torch.ones(4, 128), "b.weight": torch.ones(4, 4)},
+            r"one matrix .* here are a.weight .* b.weight",
+        ),
+        ({"a": torch.ones(4)}, r"one matrix .* here are a \(4,\)"),
+        ({"note": "nothing"}, "here are no tensor"),
+        ({"weight": torch.full((4, 128), torch.nan)}, "not finite"),
+    ],
+)
+def test_what_is_no_linear_head_of_these_features_is_refused(features, tmp_path, content, said):
+    torch.save(content, tmp_path / "head.pth")
+    with pytest.raises(UsageError, match=said):
+        import_head(features, tmp_path / "head.pth", ORIGIN)
+
+
+def test_a_file_that_cannot_be_read_is_refused(features, tmp_path):
+    torch.save({"weight": torch.ones(4, 128)}, tmp_path / "whole.pth")
+    (tmp_path / "cut.pth").write_bytes((tmp_path / "whole.pth").read_bytes()[:300])
+    (tmp_path / "cut.safetensors").write_bytes(b"x" * 30)
+    for name in ("cut.pth", "cut.safetensors", "missing.pth"):
+        with pytest.raises(UsageError, match=name):
+            import_head(features, tmp_path / name, ORIGIN)
+
+
+def test_a_bare_file_needs_to_be_told_what_it_belongs_to(features, labelled, tmp_path):
+    torch.save({"weight": torch.ones(4, 128)}, tmp_path / "head.pth")
+    with pytest.raises(UsageError, match="give --features DATASET"):
+        import_head(features, tmp_path / "head.pth")
+    with pytest.raises(UsageError, match="run `expclip extract photos --features clip_image --clip ViT-B-32`"):
+        import_head(features, tmp_path / "head.pth", replace(ORIGIN, clip="ViT-B-32"))
+    with pytest.raises(UsageError, match="run `expclip heads import"):
+        similarity(features, labelled, str(tmp_path / "head.pth"))
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_a_square_head_predicts_the_same(features, fitted, labelled, clips, tmp_path, suffix):
+    file = tmp_path / f"square{suffix}"
+    export_head(features, fitted[0].card.id, file, as_square=True)
+    _, card = import_head(features, file, ORIGIN if suffix == ".pth" else None)
+    small, large = (
+        load_file(features.cache.heads / i / "head.safetensors")["weight"] for i in (card.id, fitted[0].card.id)
+    )
+    assert (small.shape, large.shape) == ((128, 128), (256, 128))
+    np.testing.assert_allclose(small.T @ small, large.T @ large, rtol=1e-4, atol=1e-5)
+    for data in (labelled, clips):
+        expected = similarity(features, data, fitted[0].card.id)
+        for name in (card.id, *([str(file)] if suffix == ".safetensors" else [])):
+            found = similarity(features, data, name)
+            np.testing.assert_allclose(found, expected, atol=2e-6)
+            assert (found.argmax(axis=1) == expected.argmax(axis=1)).all()
+
+
+def test_a_square_head_of_a_rank_deficient_one_predicts_the_same(features, labelled, tmp_path):
+    rng = np.random.default_rng(0)
+    weight = rng.standard_normal((300, 5)) @ rng.standard_normal((5, 128))
+    torch.save({"weight": torch.from_numpy(weight)}, tmp_path / "flat.pth")
+    _, flat = import_head(features, tmp_path / "flat.pth", ORIGIN)
+    export_head(features, flat.id, tmp_path / "square.safetensors", as_square=True)
+    found, expected = (similarity(features, labelled, n) for n in (str(tmp_path / "square.safetensors"), flat.id))
+    np.testing.assert_allclose(found, expected, atol=2e-6)
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_an_exported_file_is_scored_where_it_is_and_imported_as_what_it_was(
+    features, fitted, labelled, clips, tmp_path, which
+):
+    one = fitted[which]
+    file = tmp_path / "handed over" / "head.safetensors"
+    export_head(features, one.card.id, file)
+    for data in (labelled, clips):
+        np.testing.assert_array_equal(similarity(features, data, str(file)), similarity(features, data, one.card.id))
+    elsewhere = Workspace(tmp_path / "elsewhere", device="cpu")
+    path, card = import_head(elsewhere, file)
+    assert card == next(known for _, known in list_heads(features) if known.id == one.card.id)
+    for name, value in load_file(one.path / "head.safetensors").items():
+        np.testing.assert_array_equal(load_file(path / "head.safetensors")[name], value)
+
+
+def test_an_exported_torch_file_is_one_of_nn_linear(features, fitted, tmp_path):
+    export_head(features, fitted[0].card.id, tmp_path / "head.pth")
+    layer = torch.nn.Linear(128, 256, bias=False)
+    layer.load_state_dict(torch.load(tmp_path / "head.pth", weights_only=True))
+    np.testing.assert_array_equal(layer.weight.detach().numpy(), weight_of(fitted[0]))
+
+
+def test_what_cannot_be_exported_is_refused(features, fitted, tmp_path):
+    with pytest.raises(UsageError, match=r"ends in \.pth or \.safetensors"):
+        export_head(features, fitted[0].card.id, tmp_path / "head.onnx")
+    with pytest.raises(UsageError, match="only linear heads have a square equivalent"):
+        export_head(features, fitted[1].card.id, tmp_path / "head.pth", as_square=True)
+    assert list(tmp_path.glob("head.*")) == []
+
+
+def test_a_file_cannot_choose_the_folder_it_is_imported_to(features, fitted, tmp_path):
+    card = asdict(fitted[0].card) | {"id": "../../outside"}
+    file = tmp_path / "evil.safetensors"
+    save_file({"weight": weight_of(fitted[0])}, file, metadata={"expclip": json.dumps(card)})
+    path, _ = import_head(features, file)
+    assert path == fitted[0].path
+    assert not (features.cache.root.parent / "outside").exists()
+
+
+def test_a_card_from_before_there_were_other_heads_still_loads(features, fitted, labelled):
+    new = asdict(fitted[0].card)
+    known = ("id", "head", "objective", "backbone", "clip_digest", "teacher", "instruction", "protocol", "train")
+    old = {name: new[name] for name in (*known, "seed", "untrained", "spec", "losses", "seconds", "fitted")}
+    assert set(new["spec"]) == {"head", "objective", "optimiser", "seed", "clip_image", "llm", "failed_rows"}
+    assert set(new["spec"]["optimiser"]) == {
+        "name", "epochs", "batch_size", "lr", "momentum", "weight_decay", "precision"
+    }  # fmt: skip
+    (fitted[0].path / "head.json").write_text(json.dumps(old), encoding="utf-8")
+    assert similarity(features, labelled, fitted[0].card.id).shape == (42, 7)
+
+
+def test_a_kind_of_a_later_version_is_refused_by_name(features, fitted, labelled):
+    card = asdict(fitted[0].card) | {"head": "quantum"}
+    (fitted[0].path / "head.json").write_text(json.dumps(card), encoding="utf-8")
+    with pytest.raises(UsageError, match="'quantum' head is unknown to this version, which has linear, mlp2"):
+        similarity(features, labelled, fitted[0].card.id)
+
+
+def test_the_commands_list_export_and_import(features, fitted, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments, cache):
+        result = CliRunner().invoke(app, ["heads", *map(str, arguments), "--cache", str(cache)])
+        assert result.exit_code == 0, result.output
+        return result.stdout
+
+    here, there = features.cache.root, tmp_path / "there"
+    assert [card["head"] for card in json.loads(run("list", "--json", cache=here))].count("mlp2") == 1
+    run("export", fitted[0].card.id, "head.pth", "--square", cache=here)
+    run("import", "head.pth", "--features", "photos", "--clip", "miniature", "--teacher", "miniature", cache=here)
+    assert len(json.loads(run("list", "--json", cache=here))) == 3
+    run("export", fitted[1].card.id, "head.safetensors", cache=here)
+    assert fitted[1].card.id in run("import", "head.safetensors", cache=there)
+    assert fitted[1].card.id in run("list", cache=there)
