@@ -143,5 +143,5 @@ def find_head(name: str, known: Sequence[tuple[Path, HeadCard]]) -> tuple[Path, 
     matching = [(folder, card) for folder, card in known if card.id.startswith(name)]
     if len(matching) != 1:
         ids = ", ".join(card.id for _, card in known) or "there is none"
-        raise UsageError(f"--head {name!r}: {'several' if matching else 'no'} heads are called so ({ids})")
+        raise UsageError(f"{name!r}: {'several' if matching else 'no'} heads are called so ({ids})")
     return matching[0]

@@ -48,7 +48,9 @@ def import_head(workspace: Workspace, file: Path, origin: Origin | None = None) 
     A file that `export_head` wrote says itself what it is. Of any other, one linear weight (L', L) is read, and
     `origin` says what it belongs to. Raises UsageError where that is missing or does not fit.
     """
-    known = read_card(file) if file.is_file() and origin is None else None
+    if not file.is_file():
+        raise UsageError(f"{file}: there is no such file")
+    known = read_card(file) if origin is None else None
     if known is not None:
         card = replace(known, id=head_id(known.spec))  # the id becomes a folder's name: never taken from a file
         tensors = load_head(file, card).tensors()

@@ -27,7 +27,15 @@ MINI = ("--clip", "miniature", "--device", "cpu")
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["extract", "--help"], ["datasets", "list"], ["cache", "list"], ["fit-head", "--help"]]
+    "arguments",
+    [
+        ["--help"],
+        ["extract", "--help"],
+        ["datasets", "list"],
+        ["cache", "list"],
+        ["fit-head", "--help"],
+        ["heads", "--help"],
+    ],
 )
 def test_looking_around_does_not_import_torch(arguments, tmp_path):
     code = (
@@ -65,7 +73,10 @@ def test_looking_around_does_not_import_torch(arguments, tmp_path):
             ["fit-head", "--train", "{photos}", "--clip", "miniature"],
             "has nothing of photos: run `expclip extract {photos}`",
         ),
-        (["fit-head", "--train", "caer-s", "--head", "cubic"], "--head 'cubic': choose linear"),
+        (["fit-head", "--train", "caer-s", "--head", "cubic"], "--head 'cubic': choose linear, mlp2, mlp3"),
+        (["fit-head", "--train", "caer-s", "--objective", "l1"], "--objective 'l1': choose infonce, mse"),
+        (["heads", "import", "missing.pth"], "missing.pth: there is no such file"),
+        (["heads", "export", "abc", "head.pth"], "no heads are called so"),
         (["fit-head", "--train", "caer-s", "--precision", "int4"], "choose float32 or bfloat16"),
         (["evaluate", "{photos}", *MINI, "--prompts", "P-9"], "no prompt set 'P-9'"),
         (["evaluate", "{photos}", *MINI], "photos has no labels"),
@@ -147,6 +158,7 @@ def test_json_output_is_one_document_and_nothing_else(run, labelled, photos):
         ["fit-head", "--train", photos, "--clip", "miniature", "--teacher", "miniature", "--batch-size", 16],
         ["evaluate", labelled, *MINI, "--prompts", "P-1"],
         ["cache", "list"],
+        ["heads", "list"],
         ["datasets", "list"],
         ["datasets", "audit", photos],
     ):
