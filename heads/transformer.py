@@ -26,14 +26,8 @@ MLP = 4
 
 def _sizes(width: int, _teacher_width: int) -> dict[str, Any]:
     token = math.gcd(width, TOKEN)
-    return {
-        "layers": 1,
-        "norm": "first",
-        "tokens": width // token,
-        "width": token,
-        "heads": _heads(token),
-        "mlp": MLP,
-    }
+    shape = {"tokens": width // token, "width": token, "heads": _heads(token), "mlp": MLP * token}
+    return {"layers": 1, "norm": "first", "activation": "gelu", **shape}
 
 
 def _heads(token: int) -> int:
