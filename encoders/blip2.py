@@ -1,4 +1,4 @@
-"""BLIP-2's two parts: pixels to query tokens, and query tokens with an instruction to e_G."""
+"""BLIP-2's two parts: pixels to query tokens, and query tokens with an instruction to e_G; its T5 alone for texts."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -84,6 +84,33 @@ def llm_node(teacher: Teacher, query_tokens: Node, name: str, instruction: str, 
     )
 
 
+def llm_text_node(teacher: Teacher, precision: Precision) -> Node:
+    """`llm_text`: a text's embedding (L',) in the space of e_G, the mean of the T5 encoder's output over its tokens.
+
+    The text stands alone: no query tokens come before it. Source: Exp-CLIP, Table 5, which does not say how the text
+    is pooled; this is how e_G is.
+    """
+    weights = _digests(TextParts(teacher), teacher)  # the files of `llm`, so that one T5 a process serves both
+    spec = {
+        "node": "llm_text",
+        "t5": teacher.text,
+        "weights": weights,
+        "tokenizer": teacher.checkpoint.sha256(_TOKENIZER, teacher.hashes),
+        "pooling": "mean over the text's tokens, end-of-sequence included",
+        "precision": {"t5": precision.t5, "residual": "float32"},
+        "stored": "float16",
+    }
+    return Node(
+        name="llm_text",
+        model=teacher.name,
+        spec=spec,
+        row_shape=(teacher.text["d_model"],),
+        input="text",
+        load=partial(Texts, teacher, weights, precision),
+        untrained=teacher.untrained,
+    )
+
+
 def _digests(parts: nn.Module, teacher: Teacher) -> list[str]:
     return teacher.checkpoint.digests(needed(parts, teacher.checkpoint), teacher.hashes)
 
@@ -120,7 +147,7 @@ class TextSide:
 
     def __init__(self, teacher: Teacher, weights: Sequence[str], instruction: str, precision: Precision, device: str):
         self._parts = _shared_text_parts(teacher, weights, precision, device)
-        ids = torch.tensor([_token_ids(teacher, instruction)], device=device)
+        ids = torch.tensor(_token_ids(teacher, [instruction]), device=device)
         self._words = self._parts.language_model.shared(ids).float()
         self._device = device
 
@@ -129,12 +156,36 @@ class TextSide:
         queries = self._parts.language_projection(as_tensor(query_tokens).to(self._device, torch.float32))
         # float32 where the T5's products are bfloat16: the residual stream is float32, as in the released code
         tokens = torch.cat([queries, self._words.expand(len(queries), -1, -1)], dim=1)
-        hidden = self._parts.language_model(inputs_embeds=tokens).last_hidden_state
-        return hidden.mean(dim=1).float().cpu().numpy()
+        return _token_mean(self._parts, tokens)
 
 
-def _token_ids(teacher: Teacher, instruction: str) -> list[int]:
-    """The instruction's tokens, end-of-sequence included. Raises ExpclipError where the tokenizer does not fit."""
+class Texts:
+    """Texts to the T5 encoder's token means, without query tokens."""
+
+    def __init__(self, teacher: Teacher, weights: Sequence[str], precision: Precision, device: str):
+        self._parts = _shared_text_parts(teacher, weights, precision, device)
+        self._teacher = teacher
+        self._device = device
+
+    @torch.inference_mode()
+    def __call__(self, texts: list[str]) -> np.ndarray:
+        ids = _token_ids(self._teacher, texts)
+        found = np.empty((len(texts), self._teacher.text["d_model"]), dtype=np.float32)
+        for length in {len(one) for one in ids}:  # texts of one length go together, so that nothing is padded
+            rows = [k for k, one in enumerate(ids) if len(one) == length]
+            some = torch.tensor([ids[k] for k in rows], device=self._device)
+            found[rows] = _token_mean(self._parts, self._parts.language_model.shared(some).float())
+        return found
+
+
+def _token_mean(parts: TextParts, tokens: torch.Tensor) -> np.ndarray:
+    """(n, L') float32 from token embeddings (n, tokens, L'): the plain mean of the T5 encoder's output."""
+    hidden = parts.language_model(inputs_embeds=tokens).last_hidden_state
+    return hidden.mean(dim=1).float().cpu().numpy()
+
+
+def _token_ids(teacher: Teacher, texts: Sequence[str]) -> list[list[int]]:
+    """Each text's tokens, end-of-sequence included. Raises ExpclipError where the tokenizer does not fit."""
     path = teacher.checkpoint.file(_TOKENIZER)
     try:
         tokenizer = Tokenizer.from_file(str(path))
@@ -142,10 +193,10 @@ def _token_ids(teacher: Teacher, instruction: str) -> list[int]:
         raise ExpclipError(f"{path}: this is no tokenizer ({reason(error)}): download it again") from error
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    ids = tokenizer.encode(instruction).ids
-    if ids[-1:] != [teacher.end_of_sequence] or max(ids) >= teacher.text["vocab_size"]:
+    found = [tokenizer.encode(text).ids for text in texts]
+    if any(ids[-1:] != [teacher.end_of_sequence] or max(ids) >= teacher.text["vocab_size"] for ids in found):
         raise ExpclipError(f"{path}: this tokenizer does not belong to the T5 that {CONFIG} describes")
-    return ids
+    return found
 
 
 _text_parts: WeakValueDictionary[str, TextParts] = WeakValueDictionary()

@@ -70,6 +70,11 @@ class Models:
         query_tokens = self.query_tokens(teacher)
         return blip2.llm_node(self._teacher(teacher), query_tokens, asked.name, asked.text, self._precision)
 
+    def llm_text(self, teacher: str) -> Node:
+        from . import blip2
+
+        return blip2.llm_text_node(self._teacher(teacher), self._precision)
+
     @lru_cache  # noqa: B019
     def _clip(self, name: str) -> "ClipModel":
         from .clip_found import find_clip

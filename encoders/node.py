@@ -18,7 +18,7 @@ class Node:
     """What is computed, by which encoder, from what. It pickles; the encoder itself is loaded where it runs."""
 
     name: str
-    """clip_image, query_tokens, llm or clip_text."""
+    """clip_image, query_tokens, llm, clip_text or llm_text."""
     model: str
     spec: dict[str, Any]
     """Everything that can change the values."""

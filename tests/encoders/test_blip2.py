@@ -86,6 +86,41 @@ def test_instructions_change_e_g_and_share_e_q(teacher, models, pixels):
     assert np.abs(first.load("cpu")(e_q) - second.load("cpu")(e_q)).max() > 1e-2
 
 
+TEXTS = ["happiness.", "an expression of fear.", "", "a person making a facial expression of disgust", "sadness."]
+
+
+def t5_alone(folder: Path, text: str) -> np.ndarray:
+    """The token mean by the encoder of the library's own T5, in float64."""
+    t5 = Blip2ForConditionalGeneration.from_pretrained(folder, dtype=torch.float64).eval().language_model
+    ids = torch.tensor([Tokenizer.from_file(str(folder / "tokenizer.json")).encode(text).ids])
+    with torch.no_grad():
+        return t5.get_encoder()(input_ids=ids).last_hidden_state[0].mean(dim=0).numpy()
+
+
+def test_text_features_are_those_of_the_full_t5_given_the_text_alone(teacher, models):
+    node = models().llm_text(str(teacher))
+    found = node.load("cpu")(TEXTS)
+    assert found.shape == (len(TEXTS), *node.row_shape)
+    np.testing.assert_allclose(found, [t5_alone(teacher, text) for text in TEXTS], rtol=1e-4, atol=1e-5)
+    assert np.linalg.norm(found[0] - found[1]) > 0.1 * np.linalg.norm(found[0])
+
+
+def test_text_features_depend_on_the_t5_and_on_nothing_else_of_the_teacher(teacher, models, edit_json):
+    before = models().llm_text(str(teacher)).digest
+    edit_json(teacher / "config.json", "vision_config", "layer_norm_eps", 0.1)
+    assert models(protocol="paper").llm_text(str(teacher)).digest == before
+    assert models(dtype="bfloat16").llm_text(str(teacher)).digest != before
+    edit_json(teacher / "config.json", "text_config", "dense_act_fn", "relu")
+    assert models().llm_text(str(teacher)).digest != before
+
+
+def test_texts_and_instructions_share_one_t5(teacher, models, reads):
+    found = models()
+    encoders = [found.llm(str(teacher), "related-1").load("cpu"), found.llm_text(str(teacher)).load("cpu")]
+    assert reads.tensors.count("language_model.shared.weight") == 1
+    assert encoders[0]._parts is encoders[1]._parts
+
+
 def test_bfloat16_stays_close_to_float32(teacher, models, pixels):
     exact, rough = models(), models(dtype="bfloat16")
     e_q = exact.query_tokens(str(teacher)).load("cpu")(pixels)
