@@ -320,6 +320,23 @@ def evaluate(
     clip: ClipOption = None,
     head: HeadOption = None,
     prompts: PromptsOption = None,
+    image: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--image",
+            metavar="clip|llm",
+            help="What encodes images: CLIP (default), or the LLM, by e_G; repeat to sweep. CLIP's embeddings go "
+            "through the head, the LLM's do not.",
+        ),
+    ] = None,
+    text: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--text", metavar="clip|llm", help="What encodes prompts: CLIP (default), or the LLM's encoder."
+        ),
+    ] = None,
+    teacher: TeacherOption = None,
+    instruction: InstructionOption = None,
     frames: FramesOption = None,
     protocol: ProtocolOption = None,
     cached_only: Annotated[bool, typer.Option("--cached-only", help="Never run a model.")] = False,
@@ -336,15 +353,16 @@ def evaluate(
 
     Image features that are missing are extracted first. Writes `scores.csv`, `predictions.csv`, `confusion.npz`,
     `tables.md` and a figure per confusion matrix. UAR: mean recall over classes; WAR: accuracy; both in percent.
-    Example:
+    With `--image llm` or `--text llm` the LLM takes CLIP's place (a head's own LLM and instruction; where the LLM
+    has both places, --teacher and --instruction). Example:
 
     `expclip evaluate raf-db dfew --clip ViT-L-14 --prompts P-3`
     """
     from .encoders.names import DEFAULT_CLIP
-    from .manifests.prompts import PROMPT_SETS
+    from .manifests.prompts import DEFAULT_INSTRUCTION, PROMPT_SETS
     from .reports.results import as_row
     from .reports.tables import tables
-    from .stages.evaluate import Scoring
+    from .stages.evaluate import SIDES, Scoring
     from .stages.evaluate import evaluate as run
 
     workspace, config = _workspace(
@@ -360,7 +378,17 @@ def evaluate(
         scheduler=scheduler,
     )
     clips = clip or _as_list(config.clip) or [DEFAULT_CLIP]
-    scoring = Scoring(clips, head, prompts or PROMPT_SETS, frames or "released", cached_only)
+    scoring = Scoring(
+        clips,
+        head,
+        prompts or PROMPT_SETS,
+        frames or "released",
+        cached_only,
+        images=image or SIDES[:1],
+        texts=text or SIDES[:1],
+        teacher=teacher or config.teacher,
+        instructions=instruction or [DEFAULT_INSTRUCTION],
+    )
     found = run(workspace, datasets, scoring, out)
     if json_output:
         print_json({"out": str(out), "scores": [as_row(one) for one in found.scores]})

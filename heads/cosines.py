@@ -1,6 +1,6 @@
 """Cosines after a projection, of images and of clips."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -33,16 +33,21 @@ def unit(vectors: np.ndarray) -> np.ndarray:
 def clip_similarity(head: Head, frames: np.ndarray, clips: Sequence[np.ndarray], texts: np.ndarray) -> np.ndarray:
     """Cosines (n, m) float64 of n clips and text embeddings (m, L): each frame is projected, then the mean is taken.
 
-    `frames` (rows, L) are embeddings, `clips` the rows of each clip in order, repeats included. Equal frames of
-    neighbouring clips are projected once. Source: Exp-CLIP's released code.
+    `frames` (rows, L) are embeddings, `clips` the rows of each clip in order, repeats included. Source: Exp-CLIP's
+    released code.
     """
     directions = unit(head.transform(texts))
-    cosines = np.empty((len(clips), len(texts)))
+    return np.concatenate([unit(means) @ directions.T for means in projected_clips(head, frames, clips)])
+
+
+def projected_clips(head: Head, frames: np.ndarray, clips: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
+    """The clips behind a head, some (k, L') float64 at a time: the mean of their projected frames.
+
+    Equal frames of neighbouring clips are projected once.
+    """
     for start in range(0, len(clips), _CLIPS):
         some = clips[start : start + _CLIPS]
         rows, place = np.unique(np.concatenate(some), return_inverse=True)
         projected = head.transform(frames[rows])
         parts = np.split(place, np.cumsum([len(one) for one in some])[:-1])
-        means = np.stack([projected[part].mean(axis=0, dtype=np.float64) for part in parts])
-        cosines[start : start + len(some)] = unit(means) @ directions.T
-    return cosines
+        yield np.stack([projected[part].mean(axis=0, dtype=np.float64) for part in parts])

@@ -18,6 +18,8 @@ _PREDICTION_COLUMNS = (
     "head",
     "head_id",
     "seed",
+    "image",
+    "text",
     "prompts",
     "protocol",
     "frames",
@@ -70,6 +72,8 @@ def as_row(score: Score) -> dict[str, Any]:
         "train": of.train,
         "recipe": of.recipe,
         "seed": "" if of.seed is None else of.seed,
+        "image": of.image,
+        "text": of.text,
         "prompts": of.prompts,
         "ensemble": of.ensemble,
         "protocol": of.protocol,
@@ -92,7 +96,10 @@ def _prediction_rows(one: Predictions) -> Iterator[tuple]:
     of, manifest = one.of, one.manifest
     classes = np.array(manifest.classes)
     seed = "" if of.seed is None else of.seed
-    known = (of.dataset, of.backbone, of.head, of.head_id, seed, of.prompts, of.protocol, of.frames, of.untrained)
+    known = (
+        *(of.dataset, of.backbone, of.head, of.head_id, seed, of.image, of.text),
+        *(of.prompts, of.protocol, of.frames, of.untrained),
+    )
     per_sample = (
         [manifest.sample_ids[sample] for sample in one.samples],
         [fold or "" for fold in manifest.folds[one.samples].tolist()],

@@ -36,14 +36,24 @@ class Combination:
     protocol: str
     frames: str
     untrained: bool
+    image: str = "clip"
+    """What encodes the images: "clip", or "llm" for e_G."""
+    text: str = "clip"
+    """What encodes the prompts: "clip", or "llm" for the teacher's T5."""
 
     @property
     def head_label(self) -> str:
         """For people, without the seed; the objective is named where it is not the usual one."""
         if self.head == "none":
-            return "plain CLIP"
+            return "plain CLIP" if self.image == "clip" else f"LLM alone · {self.instruction}"
         objective = "" if self.objective == "infonce" else f", {self.objective}"
-        return f"{self.head} head{objective} · {self.instruction}"
+        sides = f" · image {self.image}, text {self.text}" if self._sides else ""
+        return f"{self.head} head{objective} · {self.instruction}{sides}"
+
+    @property
+    def _sides(self) -> tuple[str, ...]:
+        """What tells comparisons with the teacher's side apart; nothing for CLIP's two towers."""
+        return () if self.image == self.text == "clip" else (f"{self.image}-{self.text}", self.instruction)
 
     @property
     def seed_label(self) -> str:
@@ -53,7 +63,7 @@ class Combination:
     @property
     def slug(self) -> str:
         """A name for files."""
-        return _slug(self.dataset, self.backbone, self.head_id or "none", self.prompts)
+        return _slug(self.dataset, self.backbone, self.head_id or "none", *self._sides, self.prompts)
 
     @property
     def setting_slug(self) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -9,21 +10,25 @@ import numpy as np
 
 from ..cache.cache import TEXT
 from ..cache.store import FeatureStore
-from ..encoders.names import DEFAULT_CLIP
+from ..encoders.names import DEFAULT_CLIP, DEFAULT_TEACHER
+from ..encoders.node import Node
 from ..errors import UsageError
-from ..heads.cosines import Head, clip_similarity
+from ..heads.cosines import Head, clip_similarity, projected_clips
 from ..heads.files import HeadCard, all_heads, find_head, load_head
 from ..heads.linear import PlainClip
 from ..manifests.manifest import NO_FOLD, NO_LABEL, Manifest
-from ..manifests.prompts import PROMPT_SETS, PromptSet, prompt_set
+from ..manifests.prompts import DEFAULT_INSTRUCTION, PROMPT_SETS, PromptSet, prompt_set
 from ..pipeline.plan import Request
 from ..reports.metrics import confusion_matrix
 from ..reports.results import write_results
 from ..reports.scores import ALL, Combination, Predictions, Score, mean_over_folds, score
 from .features import Choice, complete_store, is_digest, known_manifest, read_features
+from .teacher_side import Teaching, e_g_choice, prompts_by_t5, refuse_other_e_g, teaching_of
 from .workspace import Workspace
 
 NO_HEAD = "none"
+CLIP, LLM = SIDES = ("clip", "llm")
+"""What encodes images, and what encodes prompts. The projection leads from CLIP's space to the LLM's."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,17 @@ class Scoring:
     prompts: Sequence[str] = PROMPT_SETS
     frames: str = "released"
     cached_only: bool = False
+    images: Sequence[str] = (CLIP,)
+    texts: Sequence[str] = (CLIP,)
+    teacher: str | None = None
+    instructions: Sequence[str] = (DEFAULT_INSTRUCTION,)
+    """Of e_G where no head says which it is: where the LLM encodes images and texts."""
+
+    def __post_init__(self) -> None:
+        for option, sides in (("--image", self.images), ("--text", self.texts)):
+            for side in sides:
+                if side not in SIDES:
+                    raise UsageError(f"{option} {side!r}: choose {' or '.join(SIDES)}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,36 +76,125 @@ def evaluate(
         raise UsageError(f"--out {out}: this is a file; a folder is needed")
     found = Evaluation([], [])
     for text in dict.fromkeys(datasets):
-        for clip in dict.fromkeys(scoring.clips):
-            manifest, store = _image_features(workspace, text, clip, scoring, prompt_sets)
-            samples = _Samples(manifest, store, scoring.frames)
-            texts = [_TextFeatures(workspace, prompts, clip, store, scoring) for prompts in prompt_sets]
-            for card, head in _heads(workspace, scoring, store):
-                for predictions in _predict(samples, texts, card, head):
-                    found.predictions.append(predictions)
-                    found.scores.extend(_scores(samples, predictions))
+        for compared in _comparisons(workspace, text, scoring, prompt_sets):
+            for predictions in _predict(compared):
+                found.predictions.append(predictions)
+                found.scores.extend(_scores(compared.samples, predictions))
+    if not found.scores:
+        raise UsageError("no head of the cache matches, and without one there is nothing to compare: fit one first")
     if out is not None:
         write_results(found.scores, found.predictions, out)
     return found
 
 
+@dataclass(frozen=True, eq=False)
+class _Compared:
+    """Samples and prompts that are compared, by way of a head where one of them is CLIP's."""
+
+    samples: "_Samples"
+    texts: "Sequence[_TextFeatures]"
+    card: HeadCard | None
+    head: Head
+    image: str = CLIP
+    text: str = CLIP
+
+    def cosines(self, texts: np.ndarray) -> np.ndarray:
+        """(n, m) of the samples and text embeddings (m, width), both in one space."""
+        if self.image == self.text == CLIP:
+            return self.samples.similarity(self.head, texts)
+        if self.image == CLIP:
+            return PlainClip().similarity(self.samples.projected(self.head), texts)
+        return self.samples.similarity(PlainClip(), self.head.transform(texts) if self.text == CLIP else texts)
+
+
+def _comparisons(
+    workspace: Workspace, text: str, scoring: Scoring, prompt_sets: Sequence[PromptSet]
+) -> Iterator[_Compared]:
+    """Everything that is compared on a data set."""
+    sides = set(product(scoring.images, scoring.texts))
+    llm = _LLMSide(workspace, text, scoring, prompt_sets)
+    for clip in dict.fromkeys(scoring.clips) if sides != {(LLM, LLM)} else ():
+        choice = Choice(text, "clip_image", clip, None, workspace.protocol, workspace.dtype, scoring.frames)
+        manifest, store = _image_features(workspace, choice, scoring, prompt_sets)
+        samples = _Samples(manifest, store, scoring.frames)
+        texts = [
+            _TextFeatures(prompts, _clip_texts(workspace, prompts.manifest(), clip, store, scoring))
+            for prompts in prompt_sets
+        ]
+        for card, head in _heads(workspace, scoring, store):
+            if (CLIP, CLIP) in sides:
+                yield _Compared(samples, texts, card, head)
+            if (CLIP, LLM) in sides and card:
+                yield _Compared(samples, llm.texts(llm.teaching(card)), card, head, text=LLM)
+            if (LLM, CLIP) in sides and card:
+                yield _Compared(llm.samples(llm.teaching(card), card), texts, card, head, image=LLM)
+    if (LLM, LLM) in sides:
+        for instruction in dict.fromkeys(scoring.instructions):
+            samples = llm.samples(Teaching(scoring.teacher or DEFAULT_TEACHER, instruction, None))
+            teaching = Teaching(scoring.teacher or DEFAULT_TEACHER, instruction, samples.header)
+            yield _Compared(samples, llm.texts(teaching), None, PlainClip(), LLM, LLM)
+
+
+class _LLMSide:
+    """Samples and prompts in the teacher's space, each read once."""
+
+    def __init__(self, workspace: Workspace, text: str, scoring: Scoring, prompt_sets: Sequence[PromptSet]):
+        self._workspace = workspace
+        self._text = text
+        self._scoring = scoring
+        self._prompt_sets = prompt_sets
+        self._samples: dict[Choice, _Samples] = {}
+        self._texts: dict[tuple[str, str], list[_TextFeatures]] = {}
+
+    def teaching(self, card: HeadCard) -> Teaching:
+        return teaching_of(self._workspace.cache, card, self._scoring.teacher)
+
+    def samples(self, teaching: Teaching, card: HeadCard | None = None) -> "_Samples":
+        """The samples' e_G. Raises UsageError where it is not the one that a head was fitted to."""
+        choice = e_g_choice(self._workspace, self._text, teaching, self._scoring.frames)
+        if choice not in self._samples:
+            manifest, store = _image_features(self._workspace, choice, self._scoring, self._prompt_sets)
+            self._samples[choice] = _Samples(manifest, store, self._scoring.frames)
+        found = self._samples[choice]
+        if card:
+            refuse_other_e_g(card, teaching, found.header)
+        return found
+
+    def texts(self, teaching: Teaching) -> "list[_TextFeatures]":
+        """The prompts by the teacher's T5."""
+        known = teaching.teacher, teaching.features.encoder_digest if teaching.features else ""
+        if known not in self._texts:
+            cached_only = self._scoring.cached_only
+            self._texts[known] = [
+                _TextFeatures(prompts, prompts_by_t5(self._workspace, prompts.manifest(), teaching, cached_only))
+                for prompts in self._prompt_sets
+            ]
+        return self._texts[known]
+
+
 def _image_features(
-    workspace: Workspace, text: str, clip: str, scoring: Scoring, prompt_sets: Sequence[PromptSet]
+    workspace: Workspace, choice: Choice, scoring: Scoring, prompt_sets: Sequence[PromptSet]
 ) -> tuple[Manifest, FeatureStore]:
     """The cached image features of a data set; what is missing is extracted, if it can be scored then."""
-    ref = workspace.dataset(text)
-    choice = Choice(text, "clip_image", clip, None, workspace.protocol, workspace.dtype, scoring.frames)
+    ref = workspace.dataset(choice.dataset)
     manifest = known_manifest(workspace.cache, ref, workspace.root_of(ref))
     if manifest is not None and _is_cached(workspace, manifest, choice, scoring.frames):
         _refuse_unscorable(manifest, prompt_sets)
     elif scoring.cached_only:
-        raise UsageError(f"{ref.name} has no complete image features of {clip}: run `{choice.command}`")
+        raise UsageError(f"{ref.name} has no complete image features of {choice.model}: run `{choice.command}`")
     else:
         manifest = workspace.read(ref, scoring.frames)
         _refuse_unscorable(manifest, prompt_sets)
-        request = Request(manifest, (workspace.models.clip_image(clip),))
+        request = Request(manifest, (_node(workspace, choice),))
         workspace.run(workspace.plan([request]), [request], f"extract {ref.name}")
     return manifest, complete_store(workspace.cache, manifest, choice)
+
+
+def _node(workspace: Workspace, choice: Choice) -> Node:
+    model = choice.model or ""
+    if choice.node == "llm":
+        return workspace.models.llm(model, choice.instruction or DEFAULT_INSTRUCTION)
+    return workspace.models.clip_image(model)
 
 
 def _refuse_unscorable(manifest: Manifest, prompt_sets: Sequence[PromptSet]) -> None:
@@ -124,10 +229,10 @@ class _Samples:
         self.failed = np.flatnonzero(~readable & labelled)
         self._features = features.array
         self._rows = [clips.indices[clips.offsets[k] : clips.offsets[k + 1]] for k in self.kept]
-        self._means = np.empty((len(self.kept), features.array.shape[1]))
+        self.means = np.empty((len(self.kept), features.array.shape[1]))
         """(n, L) float64: the image's embedding, or the mean over the frames of a clip."""
         for k, rows in enumerate(self._rows):
-            self._means[k] = features.array[rows].mean(axis=0, dtype=np.float64)
+            self.means[k] = features.array[rows].mean(axis=0, dtype=np.float64)
 
     def similarity(self, head: Head, texts: np.ndarray) -> np.ndarray:
         """Cosines (n, m) of the samples and text embeddings (m, L) behind a head.
@@ -136,19 +241,22 @@ class _Samples:
         head both are the same, and the mean before it is far less work.
         """
         if head.is_linear or self.header.protocol == "paper":
-            return head.similarity(self._means, texts)
+            return head.similarity(self.means, texts)
         return clip_similarity(head, self._features, self._rows, texts)
+
+    def projected(self, head: Head) -> np.ndarray:
+        """(n, L') of the samples behind a head; clips as in `similarity`."""
+        if head.is_linear or self.header.protocol == "paper":
+            return head.transform(self.means)
+        return np.concatenate(list(projected_clips(head, self._features, self._rows)))
 
 
 class _TextFeatures:
-    """The embeddings of a prompt set by the text tower that belongs to some image features."""
+    """The embeddings of a prompt set."""
 
-    def __init__(self, workspace: Workspace, prompts: PromptSet, clip: str, images: FeatureStore, scoring: Scoring):
+    def __init__(self, prompts: PromptSet, store: FeatureStore):
         self.name = prompts.name
         manifest = prompts.manifest()
-        store = _cached_texts(workspace, manifest, images) or _extract_texts(
-            workspace, manifest, clip, images, scoring
-        )
         self._embeddings = store.read().astype(np.float64)
         self._rows = manifest.samples("image").indices
         self._labels = manifest.labels
@@ -160,6 +268,14 @@ class _TextFeatures:
         used = [k for k, label in enumerate(self._labels.tolist()) if label in wanted]
         index = np.array([wanted[int(self._labels[k])] for k in used])
         return self._embeddings[self._rows[used]], index
+
+
+def _clip_texts(
+    workspace: Workspace, manifest: Manifest, clip: str, images: FeatureStore, scoring: Scoring
+) -> FeatureStore:
+    """The embeddings of a prompt set by the text tower that belongs to some image features."""
+    cached = _cached_texts(workspace, manifest, images)
+    return cached or _extract_texts(workspace, manifest, clip, images, scoring)
 
 
 def _cached_texts(workspace: Workspace, manifest: Manifest, images: FeatureStore) -> FeatureStore | None:
@@ -216,33 +332,33 @@ def _heads(workspace: Workspace, scoring: Scoring, store: FeatureStore) -> Itera
                 yield card, load_head(folder, card)
 
 
-def _predict(
-    samples: _Samples, prompt_sets: Sequence[_TextFeatures], card: HeadCard | None, head: Head
-) -> Iterator[Predictions]:
+def _predict(compared: _Compared) -> Iterator[Predictions]:
     """For each prompt set, the cosines between samples and prompts, averaged over the prompts of each class.
 
     All prompt sets are compared at once: the lengths of the projected samples are the same for all of them.
     """
+    samples, prompt_sets = compared.samples, compared.texts
     classes = samples.manifest.classes
     texts, labels = zip(*(prompts.by_class(classes) for prompts in prompt_sets), strict=True)
-    cosines = samples.similarity(head, np.concatenate(texts))
+    cosines = compared.cosines(np.concatenate(texts))
     ends = np.cumsum([len(one) for one in labels])[:-1]
     for prompts, label, cosine in zip(prompt_sets, labels, np.split(cosines, ends, axis=1), strict=True):
         of_class = (label[:, None] == np.arange(len(classes))).astype(np.float64)
         similarity = cosine @ (of_class / of_class.sum(axis=0))
-        yield Predictions(_combination(samples, prompts, card), samples.manifest, samples.kept, similarity)
+        yield Predictions(_combination(compared, prompts), samples.manifest, samples.kept, similarity)
 
 
-def _combination(samples: _Samples, prompts: _TextFeatures, card: HeadCard | None) -> Combination:
+def _combination(compared: _Compared, prompts: _TextFeatures) -> Combination:
+    samples, card = compared.samples, compared.card
     header = samples.header
     return Combination(
         dataset=samples.manifest.name,
-        backbone=header.model,
+        backbone=card.backbone if card and compared.image == LLM else header.model,
         head=card.head if card else NO_HEAD,
         head_id=card.id if card else "",
         objective=card.objective if card else "",
-        teacher=card.teacher if card else "",
-        instruction=card.instruction if card else "",
+        teacher=card.teacher if card else header.model if compared.image == LLM else "",
+        instruction=card.instruction if card else header.instruction,
         train=card.train if card else "",
         recipe=card.recipe if card else "",
         seed=card.seed if card else None,
@@ -251,6 +367,8 @@ def _combination(samples: _Samples, prompts: _TextFeatures, card: HeadCard | Non
         protocol=header.protocol,
         frames=samples.frames,
         untrained=header.untrained or (card is not None and card.untrained),
+        image=compared.image,
+        text=compared.text,
     )
 
 

@@ -1,0 +1,118 @@
+"""The LLM in CLIP's place, for images, for prompts and for both, against a float64 computation from stored arrays."""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import zarr
+from expclip import Scoring, Sweep, Training, UsageError, Wanted, evaluate, extract, fit_head
+from expclip.manifests.classes import CLASSES
+from expclip.manifests.prompts import prompt_set
+from safetensors.numpy import load_file
+
+ONE_OF_EACH = Scoring(clips=["miniature"], prompts=["P-5"], images=["clip", "llm"], texts=["clip", "llm"])
+BY_MINIATURE = replace(ONE_OF_EACH, teacher="miniature")
+SMALL = Training(epochs=2, batch_size=16)
+
+
+@pytest.fixture
+def fitted(workspace, photos):
+    """A linear head and an MLP on the cached features of the photos."""
+    extract(workspace, [str(photos)], Wanted(clips=["miniature"], teacher="miniature", instructions=["related-1"]))
+    sweep = Sweep(clips=["miniature"], teacher="miniature", seeds=[1], heads=["linear", "mlp2"])
+    return fit_head(workspace, str(photos), sweep, SMALL)
+
+
+def stored(workspace, dataset: str, node: str) -> np.ndarray:
+    (store,) = workspace.cache.find(dataset, node)
+    return zarr.open_group(store.path, mode="r")["features"][:].astype(np.float64)
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+
+
+def by_class(cosines: np.ndarray, texts: list[str]) -> np.ndarray:
+    """(n, 7): the mean over the prompts of each class of P-5."""
+    prompts = prompt_set("P-5").prompts
+    return np.stack(
+        [cosines[:, [texts.index(text) for text in prompts[c]]].mean(axis=1) for c in CLASSES[:7]], axis=1
+    )
+
+
+def projections(workspace, fitted) -> dict:
+    """By kind of head, what its tensors say that it computes."""
+    tensors = {one.card.head: load_file(one.path / "head.safetensors") for one in fitted}
+    linear, mlp = ({name: value.astype(np.float64) for name, value in one.items()} for one in tensors.values())
+    return {
+        "linear": lambda x: x @ linear["weight"].T,
+        "mlp2": lambda x: np.maximum(x @ mlp["0.weight"].T + mlp["0.bias"], 0) @ mlp["1.weight"].T,
+    }
+
+
+def test_each_combination_equals_a_float64_computation(workspace, fitted, labelled, work):
+    found = evaluate(workspace, [str(labelled)], BY_MINIATURE)
+    e_i, e_g = (stored(workspace, "labelled", node) for node in ("clip_image", "llm"))
+    e_t, t5 = (stored(workspace, "text", node) for node in ("clip_text", "llm_text"))
+    texts = list(prompt_set("P-5").manifest().rows.sources)
+    project = projections(workspace, fitted)
+    expected = {("none", "clip", "clip"): (e_i, e_t), ("none", "llm", "llm"): (e_g, t5)}
+    for head, P in project.items():
+        expected[head, "clip", "clip"] = P(e_i), P(e_t)
+        expected[head, "clip", "llm"] = P(e_i), t5
+        expected[head, "llm", "clip"] = e_g, P(e_t)
+    assert {(one.of.head, one.of.image, one.of.text) for one in found.predictions} == set(expected)
+    for one in found.predictions:
+        images, prompts = expected[one.of.head, one.of.image, one.of.text]
+        cosines = by_class(unit(images) @ unit(prompts).T, texts)
+        np.testing.assert_allclose(one.similarity, cosines, atol=2e-6)
+    assert work["TextSide inputs"] == 42
+    work.clear()
+    again = evaluate(workspace, [str(labelled)], replace(BY_MINIATURE, cached_only=True))
+    assert not work
+    assert [one.uar for one in again.scores] == [one.uar for one in found.scores]
+
+
+def test_frames_of_clips_are_averaged_behind_a_head_before_they_meet_the_llms_prompts(workspace, fitted, clips):
+    found = evaluate(workspace, [str(clips)], replace(BY_MINIATURE, images=["clip"], texts=["llm"], frames="edge"))
+    e_i, t5 = stored(workspace, "list", "clip_image"), stored(workspace, "text", "llm_text")
+    manifest = workspace.cache.current_manifest("list")
+    texts = list(prompt_set("P-5").manifest().rows.sources)
+    offsets, rows = manifest.clips["edge"].offsets, manifest.clips["edge"].indices
+    for one in found.predictions:
+        frames = projections(workspace, fitted)[one.of.head](e_i)
+        means = np.stack([frames[rows[a:b]].mean(axis=0) for a, b in pairwise(offsets)])
+        np.testing.assert_allclose(one.similarity, by_class(unit(means) @ unit(t5).T, texts), atol=2e-6)
+    assert {one.of.head for one in found.predictions} == {"linear", "mlp2"}
+
+
+def test_results_name_what_encoded_images_and_prompts(workspace, fitted, labelled, tmp_path):
+    evaluate(workspace, [str(labelled)], BY_MINIATURE, tmp_path / "out")
+    columns, *rows = [line.split(",") for line in (tmp_path / "out/scores.csv").read_text().splitlines()]
+    sides = {tuple(row[columns.index(name)] for name in ("head", "image", "text")) for row in rows}
+    assert len(sides) == len(rows) == 8
+    assert len(list((tmp_path / "out/figures").iterdir())) == 8
+    tables = (tmp_path / "out/tables.md").read_text(encoding="utf-8")
+    assert "linear head · related-1 · image clip, text llm" in tables
+    assert "LLM alone · related-1" in tables
+
+
+def test_e_g_of_another_kind_than_a_head_was_fitted_to_is_refused(workspace, fitted, labelled):
+    with pytest.raises(UsageError, match=r"was fitted to llm features .* of photos; labelled has"):
+        evaluate(replace(workspace, dtype="float32"), [str(labelled)], replace(BY_MINIATURE, texts=["clip"]))
+
+
+def test_what_is_missing_is_named_with_its_command(workspace, fitted, labelled):
+    evaluate(workspace, [str(labelled)], replace(BY_MINIATURE, images=["clip"], texts=["clip"]))
+    with pytest.raises(UsageError, match=r"--features llm --teacher miniature --instruction related-1`"):
+        evaluate(workspace, [str(labelled)], replace(BY_MINIATURE, texts=["clip"], cached_only=True))
+    with pytest.raises(UsageError, match="text features of P-5 by miniature are not cached"):
+        evaluate(workspace, [str(labelled)], replace(BY_MINIATURE, images=["clip"], cached_only=True))
+
+
+def test_without_a_head_nothing_leads_from_clip_to_the_llm(workspace, labelled):
+    with pytest.raises(UsageError, match="no head of the cache matches"):
+        evaluate(workspace, [str(labelled)], replace(BY_MINIATURE, images=["clip"], texts=["llm"]))
+    with pytest.raises(UsageError, match="--image 'blip': choose clip or llm"):
+        Scoring(images=["blip"])
