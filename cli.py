@@ -404,6 +404,70 @@ def evaluate(
 
 @app.command()
 @command
+def reproduce(
+    tables: Annotated[
+        list[str] | None, typer.Argument(metavar="[1|2|3|4|5|A|B]…", help="Tables of the paper. Default: all.")
+    ] = None,
+    cache: CacheOption = None,
+    clip: Annotated[
+        list[str] | None,
+        typer.Option("--clip", metavar="NAME", help="Backbones; repeat for several. Default: those of each table."),
+    ] = None,
+    teacher: TeacherOption = None,
+    train: Annotated[
+        str | None, typer.Option("--train", metavar="DATASET", help="The faces heads learnt from. Default: caer-s.")
+    ] = None,
+    test: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--test", metavar="DATASET", help="The columns; repeat for several. Default: the paper's eight."
+        ),
+    ] = None,
+    frames: FramesOption = None,
+    protocol: ProtocolOption = None,
+    dtype: DTypeOption = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for tables.md.")] = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Show the paper's tables: our numbers, the published ones, the difference, and what is missing for the rest.
+
+    Everything comes from the cache: no model runs and no head is trained. The commands that make what is missing are
+    listed first. Mean ± standard deviation over seeds, in percent. Example:
+
+    `expclip reproduce 2 A --test raf-db`
+    """
+    from .reports.paper import as_json, as_text
+    from .stages.paper_setting import Setting
+    from .stages.reproduce import reproduce as run
+
+    workspace, _ = _workspace([], cache, protocol=protocol, dtype=dtype)
+    options = {"--cache": cache and str(cache), "--protocol": protocol, "--dtype": dtype}
+    usual = Setting()
+    setting = Setting(
+        clips=clip or usual.clips,
+        teacher=teacher or usual.teacher,
+        train=train or usual.train,
+        tests=test or usual.tests,
+        frames=frames or usual.frames,
+        given=[part for option, value in options.items() if value for part in (option, value)],
+    )
+    done = run(workspace, tables or (), setting, out)
+    if json_output:
+        steps = [asdict(step) for step in done.steps]
+        print_json({"steps": steps, "tables": [as_json(table) for table in done.tables]})
+        return
+    print("What makes these numbers:")
+    for step in done.steps:
+        print(printable(f"  {step.state:>16}  {step.command}"))
+    for table, notes in map(as_text, done.tables):
+        print_table(table.title, table.columns, table.rows)
+        for note in notes:
+            print(printable(f"  {note}"))
+    _note_untrained(table.untrained for table in done.tables)
+
+
+@app.command()
+@command
 def figures(
     datasets: Datasets,
     cache: CacheOption = None,

@@ -78,12 +78,13 @@ def spread(values: Sequence[float]) -> str:
 
 def markdown(found: Sequence[Table]) -> str:
     """The tables as a Markdown document."""
-    lines = ["# Scores", ""]
-    for table in found:
-        lines += [f"## {table.title}", ""]
-        lines += [_line(table.columns), _line(["---"] * len(table.columns))]
-        lines += [_line(row) for row in table.rows] + [""]
-    return "\n".join(lines)
+    return "\n".join(["# Scores", "", *(line for table in found for line in markdown_table(table))])
+
+
+def markdown_table(table: Table) -> list[str]:
+    """A table as lines of Markdown, below its title."""
+    head = [f"## {table.title}", "", _line(table.columns), _line(["---"] * len(table.columns))]
+    return [*head, *(_line(row) for row in table.rows), ""]
 
 
 def _line(cells: Iterable[str]) -> str:

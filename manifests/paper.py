@@ -1,0 +1,140 @@
+"""The paper's tables: what their rows compare, and the numbers that are published. Source: Exp-CLIP, WACV 2025."""
+
+import csv
+import tomllib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.resources import files
+
+from pydantic import BaseModel, ConfigDict
+
+from ..errors import UsageError
+
+TRAIN = "caer-s"
+DATASETS = ("RAF-DB", "AffectNet-7", "AffectNet-8", "FERPlus", "DFEW", "FERV39k", "MAFW", "AFEW")
+"""The columns of every table; in lower case they are names of the catalogue."""
+OURS = "Exp-CLIP"
+PLAIN = "CLIP"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Entry(_Strict):
+    """An entry of `rows` in the table of tables."""
+
+    head: str = "linear"
+    objective: str = "infonce"
+    instructions: tuple[str, ...] = ("related-1",)
+    published: str = "describer"
+    image: str = "clip"
+    text: str = "clip"
+    prompts: tuple[str, ...] = ("P-3",)
+
+
+class TableOfPaper(_Strict):
+    """One table: its rows once a backbone, and the other systems in it."""
+
+    title: str
+    backbones: tuple[str, ...]
+    rows: tuple[_Entry, ...]
+    others: dict[str, str] = {}
+    """Systems that cannot be scored from a cache, with the reason."""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RowOfPaper:
+    """One row of a table."""
+
+    table: str
+    method: str
+    backbone: str = ""
+    head: str = "none"
+    """Kind of the head; "none" where there is none."""
+    objective: str = ""
+    instructions: tuple[str, ...] = ()
+    """What the teacher is asked; the scores of several are averaged."""
+    published: str = ""
+    """What the paper calls these instructions."""
+    image: str = "clip"
+    text: str = "clip"
+    prompts: str = "P-3"
+    why_not: str = ""
+    """Why it cannot be scored from a cache; empty where it can."""
+
+    @property
+    def needs_head(self) -> bool:
+        return self.head != "none"
+
+    @property
+    def needs_teacher(self) -> bool:
+        return self.needs_head or self.image == "llm"
+
+
+@cache
+def paper_tables() -> dict[str, TableOfPaper]:
+    """The tables that can be reproduced, by their names in the paper."""
+    text = files(__name__.rpartition(".")[0]).joinpath("paper_tables.toml").read_text(encoding="utf-8")
+    return {name: TableOfPaper.model_validate(table) for name, table in tomllib.loads(text).items()}
+
+
+def paper_table(name: str) -> TableOfPaper:
+    """A table by its name. Raises UsageError where the paper has no such table of scores."""
+    if name not in paper_tables():
+        raise UsageError(f"the paper has no table {name!r} of scores: choose {', '.join(paper_tables())}")
+    return paper_tables()[name]
+
+
+def rows_of(name: str, backbones: Sequence[str] = ()) -> list[RowOfPaper]:
+    """The rows of a table, for its own backbones or for others."""
+    table = paper_table(name)
+    found = [RowOfPaper(name, method, why_not=why) for method, why in table.others.items()]
+    for backbone in backbones or table.backbones:
+        found += [row for entry in table.rows for row in _rows(name, entry, backbone)]
+    return found
+
+
+def _rows(table: str, entry: _Entry, backbone: str) -> Iterator[RowOfPaper]:
+    row = RowOfPaper(table, PLAIN, backbone, entry.head, image=entry.image, text=entry.text)
+    if row.needs_teacher:
+        row = replace(row, method=OURS, instructions=entry.instructions, published=entry.published)
+    if row.needs_head:
+        row = replace(row, objective=entry.objective)
+    for prompts in entry.prompts:
+        yield replace(row, prompts=prompts)
+
+
+def published_score(row: RowOfPaper, dataset: str) -> tuple[float, float] | None:
+    """UAR and WAR in percent that the paper reports for a row and a data set of the catalogue; None for none."""
+    return _published().get((*_key(row), dataset))
+
+
+def _key(row: RowOfPaper) -> tuple[str, ...]:
+    return row.table, row.method, row.backbone, row.head, row.published, row.image, row.text, row.prompts
+
+
+_SIDE = {"": "clip", "CLIP": "clip", "CLIP+PH": "clip", "LLM": "llm"}
+
+
+@cache
+def _published() -> dict[tuple[str, ...], tuple[float, float]]:
+    text = files(__name__.rpartition(".")[0]).joinpath("published_results.csv").read_text(encoding="utf-8")
+    found = {}
+    for line in csv.DictReader(text.splitlines()):
+        image, text_side = _SIDE[line["image_encoder"]], _SIDE[line["text_encoder"]]
+        has_head = line["head"] and not image == text_side == "llm"  # between the LLM's two sides there is none
+        row = RowOfPaper(
+            table=line["table"],
+            method=line["method"],
+            backbone=line["backbone"],
+            head=line["head"] if has_head else "none",
+            published=line["instruction"],
+            image=image,
+            text=text_side,
+            prompts=line["prompt"],
+        )
+        found[*_key(row), line["dataset"].lower()] = float(line["uar"]), float(line["war"])
+    return found

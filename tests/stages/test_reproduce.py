@@ -1,0 +1,241 @@
+"""The paper's tables on small data: one cell of each against a float64 computation, and what is said of the others."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zarr
+from expclip import Scoring, Sweep, Training, UsageError, Wanted, Workspace, evaluate, extract, fit_head
+from expclip.manifests import paper
+from expclip.manifests.classes import CLASSES
+from expclip.manifests.prompts import instruction, prompt_set
+from expclip.reports.paper import Cell, as_json, as_text
+from expclip.stages.paper_setting import Setting
+from expclip.stages.reproduce import reproduce
+from safetensors.numpy import load_file
+from sklearn.metrics import accuracy_score, recall_score
+
+INSTRUCTIONS = ("related-1", "related-2", "related-3", "unrelated-1", "random-1", "random-2")
+SMALL = Training(epochs=1, batch_size=16)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory, photos, labelled) -> tuple[Workspace, Setting]:
+    """A cache with everything that the tables need of the miniature, and two seeds."""
+    workspace = Workspace(tmp_path_factory.mktemp("reproduce") / "cache", device="cpu", workers=2)
+    wanted = Wanted(clips=["miniature"], teacher="miniature", instructions=INSTRUCTIONS)
+    extract(workspace, [str(photos)], wanted)
+    by_miniature = Sweep(clips=["miniature"], teacher="miniature", seeds=[1, 2])
+    fit_head(workspace, str(photos), replace(by_miniature, instructions=INSTRUCTIONS), SMALL)
+    fit_head(workspace, str(photos), replace(by_miniature, heads=["mlp2", "mlp3", "transformer"]), SMALL)
+    evaluate(workspace, [str(labelled)], Scoring(clips=["miniature"], heads=["none"]))
+    llm = Scoring(images=["llm"], texts=["llm"], teacher="miniature", prompts=["P-3"])
+    evaluate(workspace, [str(labelled)], llm)
+    return workspace, Setting(["miniature"], "miniature", str(photos), [str(labelled)])
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+
+
+class Stored:
+    """What lies in the cache, read by plain zarr and safetensors."""
+
+    def __init__(self, root: Path):
+        self.root = root
+
+    def features(self, dataset: str, node: str, **attributes) -> np.ndarray:
+        for path in (self.root / dataset).glob(f"{node}-*.zarr"):
+            group = zarr.open_group(path, mode="r")
+            if all(group.attrs[name] == value for name, value in attributes.items()):
+                return np.asarray(group["features"][:], dtype=np.float64)
+        raise AssertionError(f"{dataset} has no {node}")
+
+    def prompts(self, node: str, name: str) -> dict[str, np.ndarray]:
+        rows = prompt_set(name).manifest().rows
+        return dict(zip(rows.sources, self.features("text", node, rows_digest=rows.digest), strict=True))
+
+    def weights(self, head: str, asked: str) -> list[dict[str, np.ndarray]]:
+        """Of the heads of a kind under an instruction, by seed."""
+        cards = [json.loads(path.read_text()) for path in (self.root / "heads").glob("*/head.json")]
+        mine = [card for card in cards if (card["head"], card["instruction"]) == (head, asked)]
+        files = [self.root / "heads" / card["id"] / "head.safetensors" for card in sorted(mine, key=seed_of)]
+        return [{name: value.astype(np.float64) for name, value in load_file(file).items()} for file in files]
+
+
+def seed_of(card: dict) -> int:
+    return card["seed"]
+
+
+def scores(images: np.ndarray, texts: dict[str, np.ndarray], prompts: str) -> tuple[float, float]:
+    """UAR and WAR of the 42 labelled faces, whose folders come in alphabetical order."""
+    truth = np.repeat([CLASSES.index(name) for name in sorted(CLASSES[:7])], 6)
+    of_class = [prompt_set(prompts).prompts[name] for name in CLASSES[:7]]
+    cosines = [(unit(images) @ unit(np.stack([texts[text] for text in some])).T).mean(axis=1) for some in of_class]
+    predicted = np.argmax(cosines, axis=0)
+    recall = recall_score(truth, predicted, labels=range(7), average="macro", zero_division=0)
+    return 100 * float(recall), 100 * float(accuracy_score(truth, predicted))
+
+
+def linear(weights: dict[str, np.ndarray]):
+    return lambda x: x @ weights["weight"].T
+
+
+def mlp2(weights: dict[str, np.ndarray]):
+    return lambda x: np.maximum(x @ weights["0.weight"].T + weights["0.bias"], 0) @ weights["1.weight"].T
+
+
+def behind(stored: Stored, project, head: str = "linear", asked: str = "related-1", prompts: str = "P-3"):
+    """UAR and WAR of each seed, images and prompts behind the head."""
+    e_i, e_t = stored.features("labelled", "clip_image"), stored.prompts("clip_text", prompts)
+    found = []
+    for weights in stored.weights(head, asked):
+        P = project(weights)
+        found.append(scores(P(e_i), {text: P(value) for text, value in e_t.items()}, prompts))
+    return found
+
+
+def llm_images(stored: Stored):
+    e_g, e_t = stored.features("labelled", "llm"), stored.prompts("clip_text", "P-3")
+    projections = [linear(weights) for weights in stored.weights("linear", "related-1")]
+    return [scores(e_g, {text: P(value) for text, value in e_t.items()}, "P-3") for P in projections]
+
+
+def unrelated_mean(stored: Stored):
+    each = [behind(stored, linear, asked=name) for name in ("unrelated-1", "random-1", "random-2")]
+    return [tuple(np.mean(of_seed, axis=0)) for of_seed in zip(*each, strict=True)]
+
+
+def plain(stored: Stored):
+    return [scores(stored.features("labelled", "clip_image"), stored.prompts("clip_text", "P-3"), "P-3")]
+
+
+CELLS = {
+    "1": ({"method": "Exp-CLIP"}, lambda stored: behind(stored, linear)),
+    "2": ({"method": "CLIP"}, plain),
+    "3": ({"published": "mean-unrelated"}, unrelated_mean),
+    "4": ({"head": "mlp2"}, lambda stored: behind(stored, mlp2, "mlp2")),
+    "5": ({"image": "llm", "text": "clip"}, llm_images),
+    "A": ({"method": "Exp-CLIP", "prompts": "P-5"}, lambda stored: behind(stored, linear, prompts="P-5")),
+    "B": ({"published": "unrelated-2"}, lambda stored: behind(stored, linear, asked="random-1")),
+}
+
+
+@pytest.mark.parametrize("table", CELLS)
+def test_a_cell_of_each_table_equals_a_float64_computation(made, work, table):
+    workspace, setting = made
+    (filled,) = reproduce(workspace, [table], setting).tables
+    wanted, expected = CELLS[table]
+    (row,) = [one for one in filled.rows if all(getattr(one.row, name) == wanted[name] for name in wanted)]
+    (cell,) = row.cells
+    np.testing.assert_allclose(list(zip(cell.uar, cell.war, strict=True)), expected(Stored(workspace.cache.root)))
+    assert all(one.uar and not one.published for row in filled.rows for one in row.cells)
+    assert not work
+
+
+def test_every_published_number_has_its_cell():
+    cells = {(table, row, name.lower()) for table in paper.paper_tables() for row in paper.rows_of(table)
+             for name in paper.DATASETS if paper.published_score(row, name.lower())}  # fmt: skip
+    assert len(cells) == 612
+    (row,) = [row for row in paper.rows_of("5") if (row.image, row.text) == ("llm", "llm")]
+    assert paper.published_score(row, "raf-db") == (14.30, 38.69) or row.head == "none"
+
+
+def test_every_instruction_and_prompt_set_of_the_tables_exists():
+    for table in paper.paper_tables():
+        for row in paper.rows_of(table):
+            assert prompt_set(row.prompts).name == row.prompts
+            assert [instruction(name).name for name in row.instructions] == list(row.instructions)
+
+
+def test_with_everything_there_the_commands_say_so_and_name_the_seed_that_is_lacking(made):
+    workspace, setting = made
+    done = reproduce(workspace, [], setting)
+    states = {step.command.split()[1]: (step.have, step.of) for step in done.steps if step.makes == "stores"}
+    assert all(have == of for have, of in states.values())
+    heads = [(step.have, step.of) for step in done.steps if step.makes == "heads"]
+    assert heads == [(12, 18), (2, 3), (2, 3), (2, 3)]
+
+
+def test_an_empty_cache_names_every_command_and_shows_what_is_published(workspace):
+    done = reproduce(workspace, ["2", "5"], Setting(tests=["raf-db"], given=["--cache", "here"]))
+    assert [step.command for step in done.steps] == [
+        "expclip extract caer-s --features clip_image --features llm --clip ViT-B-32 --clip ViT-B-16 --clip ViT-L-14 "
+        "--teacher blip2-flan-t5-xxl --instruction related-1 --cache here",
+        "expclip fit-head --train caer-s --clip ViT-B-32 --clip ViT-B-16 --clip ViT-L-14 --teacher blip2-flan-t5-xxl "
+        "--instruction related-1 --head linear --cache here",
+        "expclip extract raf-db --features clip_image --clip ViT-B-32 --clip ViT-B-16 --clip ViT-L-14 --cache here",
+        "expclip extract raf-db --features llm --teacher blip2-flan-t5-xxl --instruction related-1 --cache here",
+        "expclip evaluate raf-db --clip ViT-B-32 --clip ViT-B-16 --clip ViT-L-14 --prompts P-3 --cache here",
+        "expclip evaluate raf-db --image llm --text llm --teacher blip2-flan-t5-xxl --prompts P-3 --cache here",
+    ]
+    assert all(step.have == 0 < step.of for step in done.steps)
+    (clip, ours) = [row.cells[0] for row in done.tables[0].rows if row.row.backbone == "ViT-L-14"]
+    assert (clip.published, ours.published) == ((47.22, 41.13), (58.70, 65.37))
+    assert "raf-db has no complete image features of ViT-L-14: run `expclip extract raf-db" in clip.why_not
+    assert "there is no such head: run `expclip fit-head --train caer-s --clip ViT-L-14" in ours.why_not
+
+
+def test_a_row_that_cannot_be_scored_does_not_take_the_others_with_it(made):
+    workspace, setting = made
+    (table,) = reproduce(workspace, ["A"], replace(setting, clips=["miniature", "ViT-B-32"])).tables
+    assert {bool(row.cells[0].uar) for row in table.rows if row.row.backbone == "miniature"} == {True}
+    assert {bool(row.cells[0].why_not) for row in table.rows if row.row.backbone == "ViT-B-32"} == {True}
+
+
+def test_systems_that_no_cache_can_score_say_why_beside_their_published_numbers(workspace):
+    (table,) = reproduce(workspace, ["1"]).tables
+    others = {row.row.method: row for row in table.rows if row.row.why_not}
+    assert others["VideoCLIP"].cells[4].published == (18.15, 17.52)
+    assert "code of its own" in others["VideoCLIP"].cells[4].why_not
+    assert len(others) == 7
+
+
+def test_the_published_numbers_of_another_teacher_or_training_set_are_not_shown(workspace, photos):
+    for setting in (Setting(teacher="blip2-flan-t5-xl"), Setting(train=str(photos))):
+        (table,) = reproduce(workspace, ["2"], setting).tables
+        published = {row.row.method: row.cells[0].published is not None for row in table.rows}
+        assert published == {"CLIP": True, "Exp-CLIP": False}
+
+
+def test_a_difference_is_our_mean_less_the_published_number():
+    cell = Cell("raf-db", uar=(58.0, 60.0), war=(64.0, 66.0), published=(58.7, 65.37))
+    assert cell.difference == pytest.approx((0.3, -0.37))
+    assert Cell("raf-db", published=(1, 2)).difference is None
+
+
+def test_tables_for_people_and_for_programs_tell_the_same(made, tmp_path):
+    workspace, setting = made
+    (filled,) = reproduce(workspace, ["4"], setting, tmp_path / "out").tables
+    table, notes = as_text(filled)
+    content = json.loads(json.dumps(as_json(filled)))
+    assert [row["head"] for row in content["rows"]] == ["mlp2", "mlp3", "transformer", "linear"]
+    for line, row in zip(table.rows, content["rows"], strict=True):
+        ours = row["cells"][0]["ours"]
+        assert line[2].startswith(f"{ours['uar']['mean']:.2f} ± {ours['uar']['deviation']:.2f}")
+        assert len(ours["uar"]["seeds"]) == 2
+        assert "batch_size 16 (default 512)" in row["remark"]
+    assert any("batch_size 16 (default 512)" in note for note in notes)
+    text = (tmp_path / "out" / "tables.md").read_text(encoding="utf-8")
+    assert table.rows[0][2] in text
+    assert "- `expclip extract" in text
+
+
+def test_heads_of_the_usual_recipe_are_meant_where_there_are_others(made, photos):
+    workspace, setting = made
+    sweep = Sweep(clips=["miniature"], teacher="miniature", instructions=["empty"], seeds=[1])
+    fit_head(workspace, str(photos), sweep, replace(SMALL, epochs=2))
+    from expclip.stages.paper_heads import PaperHeads
+
+    (row, *_) = [replace(row, instructions=("empty",)) for row in paper.rows_of("1", ["miniature"]) if row.needs_head]
+    assert len(PaperHeads(workspace, setting).by_seed(row)) == 1
+    fit_head(workspace, str(photos), sweep, replace(SMALL, epochs=3))
+    with pytest.raises(UsageError, match="heads of several recipes fit"):
+        PaperHeads(workspace, setting).by_seed(row)
+
+
+def test_an_unknown_table_is_refused(workspace):
+    with pytest.raises(UsageError, match="the paper has no table 'C' of scores: choose 1, 2, 3, 4, 5, A, B"):
+        reproduce(workspace, ["C"])
