@@ -67,11 +67,16 @@ def read_image(path: Path, honour_orientation: bool = False) -> Image.Image:
     except Image.DecompressionBombError:
         raise ImageError(f"images of more than {_most_pixels():,} pixels are refused: save it smaller") from None
     except OSError as error:
-        if error.errno in _NOT_THE_FILES_FAULT:
-            raise ExpclipError(f"{path}: {error.strerror}: see to the machine and run the command again") from error
+        not_the_files_fault(path, error)
         raise ImageError(f"the file cannot be read whole ({error.strerror or error})") from error
     except Exception as error:  # decoders raise almost anything on broken files
         raise ImageError(f"the file is damaged ({error or type(error).__name__})") from error
+
+
+def not_the_files_fault(path: Path, error: OSError) -> None:
+    """Raise ExpclipError where an error is a trouble of the machine; reading the same file later may succeed."""
+    if error.errno in _NOT_THE_FILES_FAULT:
+        raise ExpclipError(f"{path}: {error.strerror}: see to the machine and run the command again") from error
 
 
 def _most_pixels() -> int:

@@ -12,10 +12,20 @@ IMAGE_SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"),
     *(".ppm", ".pgm", ".pbm", ".pnm", ".jp2"),
 )
+VIDEO_SUFFIXES = (*(".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".wmv", ".flv", ".3gp"),)
 
 
 def is_image_name(name: str) -> bool:
     return name.lower().endswith(IMAGE_SUFFIXES)
+
+
+def is_video_name(name: str) -> bool:
+    return name.lower().endswith(VIDEO_SUFFIXES)
+
+
+def holds_many(source: str) -> bool:
+    """Whether a source is a file of many pictures, a video or a table of pixels, which a row's frame number tells."""
+    return is_video_name(source) or source.endswith(".csv")
 
 
 def kind_of(path: Path) -> Literal["file", "folder", "missing", "other"]:
@@ -33,6 +43,11 @@ def kind_of(path: Path) -> Literal["file", "folder", "missing", "other"]:
 def folders_in(place: Path) -> list[str]:
     """Names of the folders directly in a folder, in code-point order."""
     return sorted(entry.name for entry in _entries(place) if _is_folder(entry))
+
+
+def files_in(place: Path) -> list[str]:
+    """Names of what is in a folder and no folder itself, in code-point order."""
+    return sorted(entry.name for entry in _entries(place) if not _is_folder(entry))
 
 
 def walk(root: Path, subset: str = "") -> tuple[list[str], list[str]]:

@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from ..errors import UsageError
+from .disk import holds_many
 from .frames import DEFAULT_POLICIES, POLICIES
 
 Kind = Literal["images", "clips", "texts"]
@@ -25,14 +26,22 @@ class Rows:
     """The distinct items of a data set, in order: all that is ever encoded."""
 
     sources: tuple[str, ...]
-    """Path of the image relative to the root, with forward slashes; the text itself in a manifest of texts."""
+    """Path of the file relative to the root, with forward slashes; the text itself in a manifest of texts."""
     sizes: np.ndarray
     """(rows,) int64, bytes; -1 where the list names a file that is not on disk."""
     frames: np.ndarray
-    """(rows,) int32, frame number within the clip, 0 for a still image."""
+    """(rows,) int32, frame number within the clip, 0 for a still image.
+
+    Of a file that holds many pictures (`holds_many`) it says which picture the row is.
+    """
 
     def __len__(self) -> int:
         return len(self.sources)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """What each row is called, one name a row: its source, with the frame number where the source holds many."""
+        return tuple(map(row_name, self.sources, self.frames.tolist()))
 
     @cached_property
     def digest(self) -> str:
@@ -40,6 +49,11 @@ class Rows:
         sha = hashlib.sha256(_joined([str(len(self)), *self.sources]))
         sha.update(self.sizes.astype("<i8").tobytes() + self.frames.astype("<i4").tobytes())
         return sha.hexdigest()
+
+
+def row_name(source: str, frame: int) -> str:
+    """What a row is called where it is shown: `a.png`, but `clip.mp4[12]`."""
+    return f"{source}[{frame}]" if holds_many(source) else source
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,14 +140,16 @@ class Sample:
 
     id: str
     source: str
-    """The image, or the folder of the clip's frames, relative to the root."""
+    """The image, the folder of the clip's frames or the clip's video, relative to the root."""
     label: int = NO_LABEL
     fold: int = NO_FOLD
     n_frames: int = 1
+    frame: int = 0
+    """Which picture the sample is of a source that holds many."""
 
 
 class File(NamedTuple):
-    """One file to encode; `size` is -1 where it is not on disk."""
+    """One picture to encode; `size` is the whole file's, -1 where it is not on disk."""
 
     source: str
     size: int
@@ -141,12 +157,12 @@ class File(NamedTuple):
 
 
 def image_manifest(name: str, classes: Sequence[str], samples: Sequence[Sample], root: Path, **known) -> Manifest:
-    """The manifest of still images: one row a distinct file, one sample a line or file.
+    """The manifest of still images: one row a distinct picture, one sample a line or file.
 
     Raises UsageError where there is no sample, or none of the files is on disk.
     """
     numbering = _Numbering()
-    rows = [[numbering.row(File(sample.source, size_of(root, sample.source)))] for sample in samples]
+    rows = [[numbering.row(File(one.source, size_of(root, one.source), one.frame))] for one in samples]
     return _assemble(name, "images", classes, samples, numbering.files, {"image": rows}, root, **known)
 
 
@@ -185,14 +201,14 @@ def text_manifest(name: str, classes: Sequence[str], texts: Sequence[tuple[str, 
 
 
 class _Numbering:
-    """Gives each distinct source a row number, in order of appearance."""
+    """Gives each distinct picture a row number, in order of appearance."""
 
     def __init__(self) -> None:
         self.files: list[File] = []
-        self._rows: dict[str, int] = {}
+        self._rows: dict[tuple[str, int], int] = {}
 
     def row(self, file: File) -> int:
-        row = self._rows.setdefault(file.source, len(self.files))
+        row = self._rows.setdefault((file.source, file.frame), len(self.files))
         if row == len(self.files):
             self.files.append(file)
         return row

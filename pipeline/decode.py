@@ -1,14 +1,16 @@
 """Decoding ahead of the encoders: threads read images while the models compute, and order is kept."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 
-from ..encoders.images import ImageError, read_image, squash
+from ..encoders.images import ImageError, squash
+from ..encoders.pictures import Picture, read_pictures
 from .plan import Task
 
 _BATCHES_AHEAD = 3
@@ -28,6 +30,8 @@ class Batch:
 
 Decoded = dict[int, np.ndarray] | str
 """Pixels by side length, or what is wrong with the image."""
+_Coming = tuple[range, list[Future[dict[int, Decoded]]]]
+"""The rows of a batch, and what the files that hold them give by row number, in order."""
 
 
 class Decoder:
@@ -39,8 +43,8 @@ class Decoder:
     def __init__(self, tasks: Sequence[Task], batch_size: int, workers: int):
         self._batch_size = batch_size
         self._pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="decode")
-        self._ahead: deque[tuple[range, list[Future[Decoded]]]] = deque()
-        self._coming = ((task, rows) for task in tasks for rows in self._batch_rows(task))
+        self._ahead: deque[_Coming] = deque()
+        self._coming = (coming for task in tasks for coming in self._submit(task))
 
     def __enter__(self) -> "Decoder":
         return self
@@ -53,33 +57,59 @@ class Decoder:
         """The batches of the next task whose images are needed."""
         for _ in self._batch_rows(task):
             while len(self._ahead) < _BATCHES_AHEAD and (coming := next(self._coming, None)):
-                self._ahead.append(self._submit(*coming))
-            rows, futures = self._ahead.popleft()
-            yield _assemble(rows, [future.result() for future in futures])
+                self._ahead.append(coming)
+            rows, files = self._ahead.popleft()
+            yield _assemble(rows, (file.result() for file in files))
 
     def _batch_rows(self, task: Task) -> list[range]:
         starts = range(task.start, task.stop, self._batch_size)
         return [range(start, min(start + self._batch_size, task.stop)) for start in starts]
 
-    def _submit(self, task: Task, rows: range) -> tuple[range, list[Future[Decoded]]]:
+    def _submit(self, task: Task) -> Iterator[_Coming]:
+        """For each batch of a task the files that hold its rows, begun with the first batch that needs them.
+
+        A file is decoded once a task, also where its rows reach into later batches.
+        """
         squashes = [job.node.squash for job in task.pixel_jobs if job.node.squash is not None]
         sizes = sorted({squash.size for squash in squashes})
         upright = any(squash.honour_orientation for squash in squashes)
-        paths = [Path(task.root) / task.sources[row - task.first] for row in rows]
-        return rows, [self._pool.submit(_decode, path, sizes, upright) for path in paths]
+        files: deque[tuple[int, Future[dict[int, Decoded]]]] = deque()
+        waiting = _rows_by_file(task)
+        submitted = task.start
+        for rows in self._batch_rows(task):
+            while submitted < rows.stop:
+                source, row_of = next(waiting)
+                submitted = max(row_of.values()) + 1
+                file = self._pool.submit(_decode, Path(task.root) / source, row_of, sizes, upright)
+                files.append((submitted, file))
+            yield rows, [file for _, file in files]
+            while files and files[0][0] <= rows.stop:
+                files.popleft()
 
 
-def _decode(path: Path, sizes: Sequence[int], upright: bool) -> Decoded:
-    try:
-        image = read_image(path, upright)
-        return {size: squash(image, size) for size in sizes}
-    except ImageError as error:
-        return str(error)
+def _rows_by_file(task: Task) -> Iterator[tuple[str, dict[int, int]]]:
+    """Runs of consecutive rows whose pictures are in one file: its source, and each row by its frame number."""
+    rows = range(task.start, task.stop)
+    for source, run in groupby(rows, key=lambda row: task.sources[row - task.first]):
+        yield source, {task.frames[row - task.first]: row for row in run}
 
 
-def _assemble(rows: range, decoded: list[Decoded]) -> Batch:
-    readable = [(row, one) for row, one in zip(rows, decoded, strict=True) if not isinstance(one, str)]
-    errors = {row: one for row, one in zip(rows, decoded, strict=True) if isinstance(one, str)}
+def _decode(path: Path, row_of: Mapping[int, int], sizes: Sequence[int], upright: bool) -> dict[int, Decoded]:
+    """What the rows of one file hold, by row number."""
+    return {row_of[frame]: _squashed(one, sizes) for frame, one in read_pictures(path, list(row_of), upright)}
+
+
+def _squashed(picture: Picture, sizes: Sequence[int]) -> Decoded:
+    return str(picture) if isinstance(picture, ImageError) else {size: squash(picture, size) for size in sizes}
+
+
+def _assemble(rows: range, files: Iterable[dict[int, Decoded]]) -> Batch:
+    by_row: dict[int, Decoded] = {}
+    for file in files:
+        by_row |= file
+    decoded = [(row, by_row[row]) for row in rows]
+    readable = [(row, one) for row, one in decoded if not isinstance(one, str)]
+    errors = {row: one for row, one in decoded if isinstance(one, str)}
     sizes = readable[0][1] if readable else {}
     pixels = {size: np.stack([one[size] for _, one in readable]) for size in sizes}
     return Batch(np.array([row for row, _ in readable], dtype=np.int64), pixels, errors)

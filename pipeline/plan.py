@@ -11,7 +11,7 @@ from ..cache.header import Header
 from ..cache.keys import store_key
 from ..cache.receipts import Receipt
 from ..encoders.node import Node
-from ..manifests.manifest import Manifest
+from ..manifests.manifest import Manifest, row_name
 
 
 @dataclass(frozen=True)
@@ -63,12 +63,18 @@ class Task:
     stop: int
     sources: tuple[str, ...]
     """Sources of the rows first … stop."""
+    frames: tuple[int, ...]
+    """Frame numbers of the rows first … stop."""
     jobs: tuple[Job, ...]
 
     @property
     def rows(self) -> int:
         """Rows to encode, summed over stores."""
         return sum(self.stop - job.start for job in self.jobs)
+
+    def name(self, row: int) -> str:
+        """What a row is called where it is shown."""
+        return row_name(self.sources[row - self.first], self.frames[row - self.first])
 
     @property
     def pixel_jobs(self) -> tuple[Job, ...]:
@@ -199,7 +205,8 @@ def _tasks(request: Request, states: dict[str, _State], portion: Portion) -> lis
         jobs = _jobs(request, states, shard, stop)
         if jobs:
             sources = manifest.rows.sources[rows.start : stop]
-            tasks.append(Task(header.dataset, manifest.root, shard, rows.start, stop, sources, jobs))
+            frames = tuple(manifest.rows.frames[rows.start : stop].tolist())
+            tasks.append(Task(header.dataset, manifest.root, shard, rows.start, stop, sources, frames, jobs))
     return tasks
 
 

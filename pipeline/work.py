@@ -81,8 +81,7 @@ class _ShardWork:
 
     def write(self, **circumstances: Any) -> Receipt:
         failed = tuple(
-            FailedRow(row, printable(self.task.sources[row - self.task.first]), printable(self.failed[row]))
-            for row in sorted(self.failed)
+            FailedRow(row, printable(self.task.name(row)), printable(self.failed[row])) for row in sorted(self.failed)
         )
         return self.store.write_shard(self.task.shard, self.values, failed, self.seconds, **circumstances)
 
@@ -106,10 +105,9 @@ class _ShardWork:
         if not np.isfinite(stored).all():
             flat = stored.reshape(len(stored), -1)
             row = int(rows[~np.isfinite(flat).all(axis=1)][0])
-            source = self.task.sources[row - self.task.first]
             what = "NaN or infinity" if not np.isfinite(features).all() else f"values beyond {stored.dtype}"
             raise ExpclipError(
-                f"{self.node.label} gave {what} for {source} (row {row}); the shard is not written. "
+                f"{self.node.label} gave {what} for {self.task.name(row)} (row {row}); the shard is not written. "
                 f"Try --dtype float32; if that does not help, the weights are damaged"
             )
         return stored

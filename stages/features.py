@@ -27,7 +27,7 @@ class Features:
     mask: np.ndarray
     """(rows,) bool: whether the row could be encoded."""
     ids: tuple[str, ...]
-    """Source of each row."""
+    """What each row is called: its source, and the frame number where the source holds many pictures."""
     labels: np.ndarray
     """(rows,) int16: class index of the row's sample, -1 where it has none."""
     classes: tuple[str, ...]
@@ -148,4 +148,4 @@ def read_features(store: FeatureStore, manifest: Manifest) -> Features:
     labels = np.full(len(array), NO_LABEL, dtype=np.int16)
     for clips in manifest.clips.values():
         labels[clips.indices] = np.repeat(manifest.labels, np.diff(clips.offsets))
-    return Features(array, mask, manifest.rows.sources, labels, manifest.classes, manifest, store.header)
+    return Features(array, mask, manifest.rows.names, labels, manifest.classes, manifest, store.header)

@@ -9,7 +9,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ..cache.files import writing
-from ..encoders.images import ImageError, read_image
+from ..encoders.images import ImageError
+from ..encoders.pictures import read_pictures
 from ..errors import UsageError
 from ..heads.recipe import LOGIT_SCALE
 from ..reports.comparison import comparison_figure
@@ -83,13 +84,13 @@ def _sample_sheet(predictions: Sequence[Predictions], rows: dict[str, list[Score
     for k in chosen.tolist():
         sample = int(first.samples[k])
         frames = clips.indices[clips.offsets[sample] : clips.offsets[sample + 1]]
-        source = manifest.rows.sources[int(frames[len(frames) // 2])]
-        try:
-            picture = np.asarray(read_image(Path(manifest.root) / source))
-        except ImageError:
+        row = int(frames[len(frames) // 2])
+        path = Path(manifest.root) / manifest.rows.sources[row]
+        ((_, picture),) = read_pictures(path, [int(manifest.rows.frames[row])])
+        if isinstance(picture, ImageError):
             continue
         truth = int(manifest.labels[sample])
-        samples.append(Sample(picture, truth, {label: values[k] for label, values in likely.items()}))
+        samples.append(Sample(np.asarray(picture), truth, {label: values[k] for label, values in likely.items()}))
     title = f"{first.of.dataset} · {first.of.backbone} · {first.of.prompts}"
     return samples_figure(samples, manifest.classes, title) if samples else None
 

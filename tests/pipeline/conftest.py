@@ -63,16 +63,16 @@ def pixels(folder, rows) -> np.ndarray:
 @pytest.fixture
 def count_decodes(monkeypatch, log):
     """Each decoding becomes a line of the log."""
-    from expclip.pipeline import decode
+    from expclip.encoders import pictures
     from fake_encoders import note
 
-    read_image = decode.read_image
+    read_image = pictures.read_image
 
     def counted(path, honour_orientation):
         note(log, "decode")
         return read_image(path, honour_orientation)
 
-    monkeypatch.setattr(decode, "read_image", counted)
+    monkeypatch.setattr(pictures, "read_image", counted)
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from expclip.encoders import pictures
 from expclip.encoders.images import ImageError, Squash
-from expclip.pipeline import decode
 from expclip.pipeline.decode import Decoder
 from expclip.pipeline.plan import Job, Task
 from fake_encoders import pixels_node
@@ -25,7 +25,9 @@ def task(tmp_path):
 
     def make(stop: int, first: int = 0, shard: int = 0) -> Task:
         sources = tuple(f"{row}.png" for row in range(first, stop))
-        return Task("pictures", "/root", shard, first, stop, sources, (Job(node, tmp_path, first),))
+        return Task(
+            "pictures", "/root", shard, first, stop, sources, (0,) * len(sources), (Job(node, tmp_path, first),)
+        )
 
     return make
 
@@ -52,7 +54,7 @@ def test_order_is_kept_whichever_image_is_ready_first(task, monkeypatch):
         ready[row].set()
         return image_of(row)
 
-    monkeypatch.setattr(decode, "read_image", later_ones_first)
+    monkeypatch.setattr(pictures, "read_image", later_ones_first)
     tasks = [task(8), task(12, first=8, shard=1)]
     with Decoder(tasks, batch_size=3, workers=2) as decoder:
         batches = [batch for one in tasks for batch in decoder.batches(one)]
@@ -67,7 +69,7 @@ def test_no_more_than_three_batches_are_decoded_ahead(task, monkeypatch):
         decoded.append(row_of(path))
         return image_of(0)
 
-    monkeypatch.setattr(decode, "read_image", note)
+    monkeypatch.setattr(pictures, "read_image", note)
     consumed = 0
     with Decoder([task(100)], batch_size=4, workers=2) as decoder:
         for batch in decoder.batches(task(100)):
@@ -84,7 +86,7 @@ def test_images_are_decoded_while_the_encoder_works(task, monkeypatch):
             second_batch.set()
         return image_of(0)
 
-    monkeypatch.setattr(decode, "read_image", tell)
+    monkeypatch.setattr(pictures, "read_image", tell)
     with Decoder([task(8)], batch_size=4, workers=1) as decoder:
         next(decoder.batches(task(8)))
         assert second_batch.wait(30), "the second batch must be decoded although nobody asked for it yet"
@@ -108,7 +110,7 @@ def test_leaving_early_stops_the_threads_and_decodes_no_more(task, monkeypatch):
         go_on.set()
         stop(pool, wait=wait)
 
-    monkeypatch.setattr(decode, "read_image", slow)
+    monkeypatch.setattr(pictures, "read_image", slow)
     monkeypatch.setattr(ThreadPoolExecutor, "shutdown", shutdown)
     with pytest.raises(KeyboardInterrupt), Decoder([task(100)], batch_size=4, workers=2) as decoder:
         for _ in decoder.batches(task(100)):
@@ -123,7 +125,7 @@ def test_an_unexpected_error_of_a_thread_arrives_and_hangs_nothing(task, monkeyp
             raise ZeroDivisionError("in the thread")
         return image_of(0)
 
-    monkeypatch.setattr(decode, "read_image", broken)
+    monkeypatch.setattr(pictures, "read_image", broken)
     seen = []
     with pytest.raises(ZeroDivisionError, match="in the thread"), Decoder([task(50)], 4, 2) as decoder:
         for batch in decoder.batches(task(50)):
@@ -138,7 +140,7 @@ def test_unreadable_images_are_named_and_the_others_keep_their_rows(task, monkey
             raise ImageError(f"broken {row_of(path)}")
         return image_of(row_of(path))
 
-    monkeypatch.setattr(decode, "read_image", some)
+    monkeypatch.setattr(pictures, "read_image", some)
     with Decoder([task(8)], batch_size=2, workers=2) as decoder:
         batches = list(decoder.batches(task(8)))
     assert [batch.rows.tolist() for batch in batches] == [[0], [2, 3], [4, 5], []]
@@ -152,11 +154,11 @@ def test_an_image_is_read_once_for_encoders_of_different_sizes(tmp_path, monkeyp
         reads.append(row_of(path))
         return image_of(0)
 
-    monkeypatch.setattr(decode, "read_image", count)
+    monkeypatch.setattr(pictures, "read_image", count)
     nodes = [pixels_node(tmp_path / "log", size=size) for size in (4, 6)]
     nodes = [replace(node, squash=Squash(size, False)) for node, size in zip(nodes, (4, 6), strict=True)]
     sources = ("0.png", "1.png")
-    one = Task("pictures", "/root", 0, 0, 2, sources, tuple(Job(node, tmp_path, 0) for node in nodes))
+    one = Task("pictures", "/root", 0, 0, 2, sources, (0, 0), tuple(Job(node, tmp_path, 0) for node in nodes))
     with Decoder([one], batch_size=2, workers=1) as decoder:
         (batch,) = decoder.batches(one)
     assert sorted(reads) == [0, 1]
