@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
 from importlib.resources import files
+from itertools import product
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 
 from ..errors import UsageError
+from .annotations import read_label_arrays, read_votes
 from .classes import CLASSES
 from .disk import folders_in, kind_of
 from .faces import RENDERER_VERSION, ensure_set
@@ -21,6 +23,7 @@ from .manifest import Manifest
 from .readers import (
     ListForm,
     looks_like_image_folder,
+    read_clip_folder,
     read_image_folder,
     read_list_files,
     read_name_label_list,
@@ -37,19 +40,26 @@ class _Strict(BaseModel):
 class Layout(_Strict):
     """One way in which a split may lie on disk."""
 
-    reader: Literal["image-folder", "plain-folder", "list-files", "name-label-list"]
+    reader: Literal[
+        "image-folder", "clip-folder", "plain-folder", "list-files", "name-label-list", "label-arrays", "votes"
+    ]
     path: str
-    """Relative to the root; `{fold}` stands for 1, 2, …"""
+    """Relative to the root; `{fold}` stands for 1, 2, …, and of the paths that fit a `*` the first is taken."""
     after: str = ""
     """List files: what precedes the part of each path that counts."""
     below: str = ""
-    """List files: the folder below the root in which that part lies."""
+    """List files: the folder below the root in which that part lies. Label arrays: the folder of the images."""
     names: str = "*"
-    """Name-label lists, whose labels are the data set's own: the names that belong to the split."""
-    source: str = "{stem}{suffix}"
-    """Name-label lists: where the image or the clip's folder is below the root."""
+    """Name-label lists, whose labels are the data set's own: the names that belong to the split. Votes: its usage."""
+    source: str = "{name}"
+    """Name-label lists and votes: where the image or the clip is below the root."""
     separator: str | None = None
     header: str = ""
+
+    @property
+    def place(self) -> str:
+        """What has to lie beside the list: a folder, or the file that holds all pictures."""
+        return self.below or (self.source.partition("{")[0].rstrip("/") if "{" in self.source else self.source)
 
 
 class Split(_Strict):
@@ -60,6 +70,20 @@ class Split(_Strict):
     folds: tuple[int, ...] = ()
     """Published number of samples a fold."""
     total: int = 0
+    known_totals: dict[str, str] = {}
+    """Other numbers of samples, and what they are a sign of."""
+
+    @field_validator("layouts", mode="before")
+    @classmethod
+    def _one_of_each(cls, layouts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """In the catalogue `path`, `below` and `source` may be lists: one layout for each combination."""
+        several = ("path", "below", "source")
+        return [
+            layout | dict(zip(names, values, strict=True))
+            for layout in layouts
+            for names in [[name for name in several if isinstance(layout.get(name), list)]]
+            for values in product(*(layout[name] for name in names))
+        ]
 
     @property
     def expected(self) -> int:
@@ -76,6 +100,11 @@ class DataSet(_Strict):
     default_split: str
     splits: dict[str, Split]
     own_labels: dict[str, str] = {}
+    """Class names by the data set's own numbers or lower-case words."""
+    left_out: dict[str, str] = {}
+    """Own numbers that are no classes of this data set, and what they mean."""
+    other_orders: dict[str, tuple[str, ...]] = {}
+    """Orders in which other projects number the classes, by whose they are."""
     builtin: bool = False
 
 
@@ -191,23 +220,34 @@ def _read_path(name: str, path: Path, root: Path | None, policies: Iterable[str]
 
 
 def _find_layout(ref: DataSetRef, root: Path) -> tuple[Layout, list[tuple[Path, int]]]:
-    """The first layout that is on disk, with its files or its folder and their folds."""
+    """The first layout that is on disk, with its files or its folder and their folds.
+
+    One whose images are where it says goes before one that has its list alone.
+    """
     assert ref.published is not None
-    looked_for = []
+    looked_for, found = [], []
     for layout in ref.published.layouts:
         folds = range(1, len(ref.published.folds) + 1) if "{fold}" in layout.path else [0]
-        paths = [(root / layout.path.format(fold=fold), fold) for fold in folds]
+        paths = [(_first_match(root, layout.path.format(fold=fold)), fold) for fold in folds]
         missing = [path for path, _ in paths if kind_of(path) == "missing"]
         if not missing:
-            return layout, paths
-        if len(missing) < len(paths):
+            found.append((layout, paths))
+        elif len(missing) < len(paths):
             raise UsageError(
                 f"{missing[0]} is missing, while other folds of {ref.name} are there: put it beside them"
             )
-        looked_for.append(str(missing[0].relative_to(root)))
-    raise UsageError(
-        f"{root} holds {ref.name} in no known layout: is --root right? Looked for {', '.join(looked_for)}"
-    )
+        looked_for.append(layout.path.format(fold=1))
+    if not found:
+        raise UsageError(
+            f"{root} holds {ref.name} in no known layout: is --root right? "
+            f"Looked for {', '.join(dict.fromkeys(looked_for))}"
+        )
+    return next((one for one in found if kind_of(root / one[0].place) != "missing"), found[0])
+
+
+def _first_match(root: Path, path: str) -> Path:
+    matches = sorted(root.glob(path)) if "*" in path else []
+    return matches[0] if matches else root / path
 
 
 def _classes(ref: DataSetRef) -> tuple[str, ...]:
@@ -221,12 +261,15 @@ def _read_plain(ref: DataSetRef, root: Path, layout: Layout, found, policies) ->
 
 def _read_classes(ref: DataSetRef, root: Path, layout: Layout, found, policies) -> Manifest:
     assert ref.entry is not None
-    if ref.entry.own_labels and any(folder.isdigit() for folder in folders_in(root / layout.path)):
+    has_numbers = any(label.isdigit() for label in ref.entry.own_labels)
+    if has_numbers and any(folder.isdigit() for folder in folders_in(root / layout.path)):
         raise UsageError(
             f"{root / layout.path}: {ref.entry.title} has label numbers of its own and number folders do not say "
-            f"whose they are: rename them to {', '.join(_classes(ref))}"
+            f"whose they are: rename them to {', '.join(_classes(ref))} (copies with alphabetical numbers circulate)"
         )
-    return read_image_folder(ref.name, root, _classes(ref), layout.path)
+    if ref.entry.kind == "clips":
+        return read_clip_folder(ref.name, root, _classes(ref), layout.path, policies)
+    return read_image_folder(ref.name, root, _classes(ref), layout.path, ref.entry.left_out.values())
 
 
 def _read_lists(ref: DataSetRef, root: Path, layout: Layout, found, policies) -> Manifest:
@@ -239,7 +282,7 @@ def _read_name_labels(ref: DataSetRef, root: Path, layout: Layout, found, polici
 
     def source_of(name: str) -> str | None:
         path = PurePosixPath(name)
-        source = layout.source.format(stem=path.stem, suffix=path.suffix)
+        source = layout.source.format(name=name, stem=path.stem, suffix=path.suffix)
         return source if fnmatchcase(name, layout.names) else None
 
     form = ListForm(ref.entry.own_labels, separator=layout.separator, header=layout.header)
@@ -247,10 +290,27 @@ def _read_name_labels(ref: DataSetRef, root: Path, layout: Layout, found, polici
     return read_name_label_list(ref.name, root, found, _classes(ref), source_of, form, clip_policies)
 
 
+def _read_arrays(ref: DataSetRef, root: Path, layout: Layout, found, policies) -> Manifest:
+    assert ref.entry is not None
+    annotations, entry = root / layout.path, ref.entry
+    return read_label_arrays(
+        ref.name, root, annotations, layout.below, _classes(ref), entry.own_labels, entry.left_out
+    )
+
+
+def _read_votes(ref: DataSetRef, root: Path, layout: Layout, found, policies) -> Manifest:
+    assert ref.entry is not None
+    (votes, _), *_ = found
+    return read_votes(ref.name, root, votes, _classes(ref), ref.entry.own_labels, layout.source, layout.names)
+
+
 _Reader = Callable[[DataSetRef, Path, Layout, list[tuple[Path, int]], Iterable[str]], Manifest]
 _READERS: Mapping[str, _Reader] = {
     "plain-folder": _read_plain,
     "image-folder": _read_classes,
+    "clip-folder": _read_classes,
     "list-files": _read_lists,
     "name-label-list": _read_name_labels,
+    "label-arrays": _read_arrays,
+    "votes": _read_votes,
 }

@@ -1,11 +1,12 @@
 """From folders and list files to manifests.
 
-Three forms are read: an image folder (`<class>/*`), a plain folder of images without labels, and a list file with
-lines `path n_frames label`. Nothing that a list names may lie outside the root. Links on the user's own disk are
-followed, hidden files are not looked at, and everything else that is left out is a remark.
+Four forms are read: an image folder (`<class>/*`), a clip folder (`<class>/<clip>/*`), a plain folder of images
+without labels, and a list file with lines `path n_frames label`. Nothing that a list names may lie outside the root.
+Links on the user's own disk are followed, hidden files are not looked at, and everything else that is left out is a
+remark. What only one data set uses is in `annotations.py`.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -28,16 +29,70 @@ def looks_like_image_folder(root: Path) -> bool:
     return any(words) or (not words and bool(indices) and all(indices))
 
 
-def read_image_folder(name: str, root: Path, classes: Sequence[str] | None = None, subset: str = "") -> Manifest:
+def read_image_folder(
+    name: str,
+    root: Path,
+    classes: Sequence[str] | None = None,
+    subset: str = "",
+    left_out: Collection[str] = (),
+) -> Manifest:
     """Labelled images in one folder a class: `<root>/<subset>/<class name, synonym or index>/**/image`.
 
-    Images beside the class folders have no label. Raises UsageError for a folder that names no class of the data set.
+    Images beside the class folders have no label; folders of the classes `left_out` are not read. Raises UsageError
+    for a folder that names no class of the data set.
     """
-    place = root / subset
+    labels, classes, remarks = _class_folders(name, root / subset, classes, left_out)
+    images, unread = walk(root, subset)
+    depth = len(PurePosixPath(subset).parts)
+    parts_of = {source: source.split("/")[depth:] for source in images}
+    parts_of = {source: parts for source, parts in parts_of.items() if len(parts) == 1 or parts[0] in labels}
+    used = {parts[0] for parts in parts_of.values() if len(parts) > 1}
+    remarks += [*unread, *(f"{folder}: the class folder holds no image" for folder in labels if folder not in used)]
+    beside = [source for source, parts in parts_of.items() if len(parts) == 1]
+    if beside:
+        remarks.append(f"{len(beside)} images beside the class folders have no label (first: {beside[0]})")
+    samples = [
+        Sample(source, source, labels[parts[0]] if len(parts) > 1 else NO_LABEL) for source, parts in parts_of.items()
+    ]
+    return image_manifest(name, classes, samples, root, remarks=remarks)
+
+
+def read_clip_folder(
+    name: str,
+    root: Path,
+    classes: Sequence[str] | None = None,
+    subset: str = "",
+    policies: Iterable[str] = DEFAULT_POLICIES,
+) -> Manifest:
+    """Labelled clips in one folder a class: `<root>/<subset>/<class name, synonym or index>/**/<clip>/frame`.
+
+    A clip has as many frames as there are. Raises UsageError as `read_image_folder` does.
+    """
+    labels, classes, remarks = _class_folders(name, root / subset, classes)
+    images, unread = walk(root, subset)
+    depth = len(PurePosixPath(subset).parts)
+    clips = dict.fromkeys(source.rpartition("/")[0] for source in images)
+    loose = [clip for clip in clips if len(PurePosixPath(clip).parts) < depth + 2]
+    remarks += [*unread, *(f"{clip or root}: images here belong to no clip and were left out" for clip in loose)]
+    samples = [
+        Sample(clip, clip, labels[clip.split("/")[depth]], n_frames=frame_count(root, clip))
+        for clip in clips
+        if clip not in loose
+    ]
+    return _clips(name, classes, samples, root, policies, remarks)
+
+
+def _class_folders(
+    name: str, place: Path, classes: Sequence[str] | None, left_out: Collection[str] = ()
+) -> tuple[dict[str, int], Sequence[str], list[str]]:
+    """The label of each class folder, the classes, and what is to be said of them."""
     folders = folders_in(place)
     labels = {folder: _folder_label(folder, folders, place) for folder in folders}
     if not labels:
         raise UsageError(f"{place}: there is no class folder: make one a class ({', '.join(classes or CLASSES)})")
+    not_read = [folder for folder, label in labels.items() if CLASSES[label] in left_out]
+    remarks = [f"{folder}: {name} does not have this class; the folder was left out" for folder in not_read]
+    labels = {folder: label for folder, label in labels.items() if folder not in not_read}
     classes = classes or smallest_class_set(list(labels.values()))
     for folder, label in labels.items():
         if label >= len(classes):
@@ -45,19 +100,12 @@ def read_image_folder(name: str, root: Path, classes: Sequence[str] | None = Non
                 f"{place / folder}: {name} has {len(classes)} classes "
                 f"and {CLASSES[label]} is not one of them: remove the folder"
             )
-    images, remarks = walk(root, subset)
-    depth = len(PurePosixPath(subset).parts)
-    of_images = [source.split("/")[depth:] for source in images]
-    used = {parts[0] for parts in of_images if len(parts) > 1}
-    remarks += [f"{folder}: the class folder holds no image" for folder in folders if folder not in used]
-    beside = [source for source, parts in zip(images, of_images, strict=True) if len(parts) == 1]
-    if beside:
-        remarks.append(f"{len(beside)} images beside the class folders have no label (first: {beside[0]})")
-    samples = [
-        Sample(source, source, labels[parts[0]] if len(parts) > 1 else NO_LABEL)
-        for source, parts in zip(images, of_images, strict=True)
-    ]
-    return image_manifest(name, classes, samples, root, remarks=remarks)
+    if any(folder.isdigit() for folder in labels):
+        remarks.append(
+            f"class folders by number were read in the order {', '.join(classes)}: if they were numbered "
+            f"alphabetically, or by the data set's own numbers, every label is wrong; names cannot be mistaken"
+        )
+    return labels, classes, remarks
 
 
 def read_plain_folder(name: str, root: Path, subset: str = "") -> Manifest:
@@ -71,7 +119,8 @@ class ListForm:
     """How the lines of a data set's list files are to be read."""
 
     labels: Mapping[str, str] | None = None
-    """The data set's own label numbers or words, by class name; None where they are names or common indices."""
+    """Class names by the data set's own label numbers or lower-case words; None where labels are class names or
+    common indices."""
     after: str = ""
     """What precedes the part of each path that counts, such as "DFEW_Frame_Face/"."""
     below: str = ""
@@ -93,12 +142,14 @@ def read_list_files(
     """Samples of one or more (list file, fold) pairs with lines `path n_frames label`.
 
     Lines are parsed from the right, so that paths may hold spaces. The number of frames comes from the list: fewer
-    files on disk are rows that fail, more are a remark. Raises UsageError with file and line for what cannot be
-    read, and where nothing of what the lists name is on disk.
+    files on disk are rows that fail, more are a remark. Labels are not looked at where there are no classes, and
+    where `classes` is None they are the smallest set that holds all labels. Raises UsageError with file and line for
+    what cannot be read, and where nothing of what the lists name is on disk.
     """
     form = form or ListForm()
     samples = [sample for path, fold in lists for sample in _read_list(path, fold, form, classes)]
-    classes = classes or smallest_class_set([sample.label for sample in samples])
+    if classes is None:
+        classes = smallest_class_set([sample.label for sample in samples])
     images = [sample for sample in samples if is_image_name(sample.source)]
     if images and len(images) < len(samples):
         clip = next(sample.source for sample in samples if not is_image_name(sample.source))
@@ -122,19 +173,19 @@ def read_name_label_list(
     """Samples from lines `name label`, the form in which RAF-DB and DFEW are distributed.
 
     `source_of(name)` is the path below the root, None for a sample of another split. With frame policies the samples
-    are clips, of as many frames as there are on disk. Raises UsageError as `read_list_files` does.
+    are clips, of as many frames as there are. Raises UsageError as `read_list_files` does.
     """
     samples = []
     for path, fold in lists:
-        for where, line in _lines(path, form.header):
+        for where, line in lines_of(path, form.header):
             parts = line.rsplit(form.separator, maxsplit=1)
             if len(parts) != 2:
                 raise UsageError(f"{where}: expected `name{form.separator or ' '}label`, found {line!r}")
             source = source_of(parts[0].strip())
             if source is not None:
-                source = _inside(source, where)
+                source = inside(source, where)
                 label = _label(parts[1].strip(), form, classes, where)
-                n_frames = 1 if policies is None else max(1, len(frames_in(root, source)[0]))
+                n_frames = 1 if policies is None else frame_count(root, source)
                 samples.append(Sample(source, source, label, fold or NO_FOLD, n_frames))
     if policies is None:
         return image_manifest(name, classes, samples, root)
@@ -143,17 +194,22 @@ def read_name_label_list(
 
 def _read_list(path: Path, fold: int, form: ListForm, classes: Sequence[str] | None) -> list[Sample]:
     samples = []
-    for where, line in _lines(path, form.header):
+    for where, line in lines_of(path, form.header):
         parts = line.rsplit(form.separator, maxsplit=2)
         if len(parts) != 3 or not (parts[1].isascii() and parts[1].isdigit()):
             raise UsageError(f"{where}: expected `path n_frames label`, found {line!r}")
-        source = _inside(_below(parts[0], form, where), where)
-        label = _label(parts[2], form, classes, where)
-        samples.append(Sample(source, source, label, fold or NO_FOLD, _frame_count(parts[1], source, where)))
+        source = inside(_below(parts[0], form, where), where)
+        label = NO_LABEL if classes == () else _label(parts[2], form, classes, where)
+        samples.append(Sample(source, source, label, fold or NO_FOLD, _listed_frames(parts[1], source, where)))
     return samples
 
 
-def _frame_count(digits: str, source: str, where: str) -> int:
+def frame_count(root: Path, source: str) -> int:
+    """How many frames a clip has on disk; 1 where it has none, so that its place is kept by a row that fails."""
+    return max(1, len(frames_in(root, source)[0]))
+
+
+def _listed_frames(digits: str, source: str, where: str) -> int:
     count = int(digits) if len(digits) <= len(str(MAX_FRAMES)) else MAX_FRAMES + 1
     if not 1 <= count <= MAX_FRAMES:
         raise UsageError(f"{where}: a clip has 1 to {MAX_FRAMES:,} frames, found {digits[:20]}: correct the line")
@@ -172,7 +228,8 @@ def _below(path: str, form: ListForm, where: str) -> str:
     return f"{form.below}/{path}" if form.below and not path.startswith("/") else path
 
 
-def _inside(path: str, where: str) -> str:
+def inside(path: str, where: str) -> str:
+    """A path that a list names, cleaned. Raises UsageError where it may lie outside the root."""
     parts = [part for part in path.split("/") if part not in ("", ".")]
     if not parts or path.startswith("/") or ".." in parts or "\0" in path or path[1:2] == ":":
         raise UsageError(
@@ -184,7 +241,7 @@ def _inside(path: str, where: str) -> str:
 
 def _label(word: str, form: ListForm, classes: Sequence[str] | None, where: str) -> int:
     if form.labels is not None:
-        name = form.labels.get(word)
+        name = form.labels.get(word.lower())
         if name is None:
             own = ", ".join(f"{number} ({name})" for number, name in form.labels.items())
             raise UsageError(f"{where}: label {word!r} is none of the data set's own: write {own}")
@@ -213,10 +270,15 @@ def _folder_label(folder: str, folders: Sequence[str], root: Path) -> int:
 
 
 def _clips(
-    name: str, classes: Sequence[str], samples: Sequence[Sample], root: Path, policies: Iterable[str]
+    name: str,
+    classes: Sequence[str],
+    samples: Sequence[Sample],
+    root: Path,
+    policies: Iterable[str],
+    remarks: Iterable[str] = (),
 ) -> Manifest:
     """The manifest of clips; a frame that the list promises and the disk lacks keeps its place with size -1."""
-    remarks: list[str] = []
+    remarks = list(remarks)
 
     def frames_of(sample: Sample, numbers: Sequence[int]) -> list[File]:
         names, trouble = frames_in(root, sample.source)
@@ -236,7 +298,7 @@ def _frame(root: Path, sample: Sample, names: Sequence[str], number: int) -> Fil
     return File(source, size_of(root, source), number)
 
 
-def _lines(path: Path, header: str = "") -> Iterator[tuple[str, str]]:
+def lines_of(path: Path, header: str = "") -> Iterator[tuple[str, str]]:
     """The lines of a list file that are not empty, each with where it is; file names may hold any bytes."""
     if kind_of(path) != "file":
         raise UsageError(f"{path}: the list file is missing or no ordinary file: put the list there")

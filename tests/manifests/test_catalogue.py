@@ -192,7 +192,7 @@ def test_a_root_in_no_known_layout_lists_what_was_looked_for(plant, tmp_path):
     [
         ("raf-bd", r"'raf-bd' is neither a data set nor a path: did you mean raf-db\?"),
         ("raf-bd:test", r"did you mean raf-db\?"),
-        ("zzz", r"'zzz' is neither a data set nor a path: there are caer-s, raf-db, dfew"),
+        ("zzz", r"'zzz' is neither a data set nor a path: there are caer-s, raf-db, affectnet-7"),
         ("", r"'' is neither a data set nor a path"),
         ("raf-db:val", r"raf-db has no split 'val': it has test, train"),
     ],

@@ -1,0 +1,155 @@
+"""The forms in which single data sets keep their labels: FERPlus' votes, and one array a picture in AffectNet."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from ..errors import UsageError
+from .classes import CLASSES
+from .disk import files_in, frames_in, holds_many, kind_of
+from .manifest import Manifest, Sample, image_manifest
+from .readers import inside, lines_of
+
+_ARRAY_SUFFIX = "_exp.npy"
+_ARRAY_BYTES = 4096
+"""More than one label takes; a longer file is something else."""
+_NO_EXPRESSION = 2
+"""The last columns of FERPlus' votes: unknown, and no face."""
+
+
+def majority(votes: Sequence[int]) -> int | None:
+    """The column that has more than half of the votes once single votes are dropped; None where none has.
+
+    The last two columns, unknown and no face, never win but do count in the sum. Source: the majority mode of
+    FERPlus' own code (Barsoum et al., ICMI 2016).
+    """
+    kept = [count if count > 1 else 0 for count in votes]
+    most = max(kept)
+    winner = kept.index(most)
+    return winner if 2 * most > sum(kept) and winner < len(votes) - _NO_EXPRESSION else None
+
+
+def read_votes(
+    name: str, root: Path, votes: Path, classes: Sequence[str], own_labels: Mapping[str, str], source: str, usage: str
+) -> Manifest:
+    """FERPlus: pictures with a majority, by `label.csv` (name, box, votes) or `fer2013new.csv` (usage, name, votes).
+
+    `source` says where the picture called `{name}` lies; where it is FER2013's table of pixels, row k of the votes is
+    row k of the table. Only rows whose usage matches are taken (`label.csv` has none). Raises UsageError with file
+    and line for what cannot be read, and where votes and table do not belong together.
+    """
+    samples: list[Sample] = []
+    usages: list[str] = []
+    undecided = 0
+    for row, (where, used_for, picture, counts) in enumerate(_vote_rows(votes, len(own_labels))):
+        usages.append(used_for)
+        if not fnmatchcase(used_for, usage):
+            continue
+        winner = majority(counts)
+        if winner is None:
+            undecided += 1
+            continue
+        label = CLASSES.index(own_labels[str(winner)])
+        if holds_many(source):
+            samples.append(Sample(picture or f"row {row}", source, label, frame=row))
+        else:
+            path = inside(source.format(name=picture), where)
+            samples.append(Sample(path, path, label))
+    if holds_many(source):
+        _refuse_other_table(root / source, usages, votes)
+    remarks = [f"{undecided:,} pictures have no majority for an expression and were left out"] if undecided else []
+    return image_manifest(name, classes, samples, root, remarks=remarks)
+
+
+def _vote_rows(votes: Path, expressions: int) -> Iterator[tuple[str, str, str, list[int]]]:
+    """Where each row of a file of votes is, its usage ("" in label.csv), the picture's name and the votes."""
+    columns = expressions + _NO_EXPRESSION
+    for where, line in lines_of(votes):
+        head, *counts = line.rsplit(",", maxsplit=columns)
+        first, _, second = head.partition(",")
+        if first.strip().lower() == "usage":
+            continue
+        if len(counts) != columns or not all(map(_is_count, counts)):
+            raise UsageError(
+                f"{where}: expected two fields and {columns} numbers of votes, found {line[:200]!r}: "
+                f"take FERPlus' own file"
+            )
+        usage, picture = ("", first) if "(" in second else (first, second)
+        yield where, usage.strip(), picture.strip(), [int(count) for count in counts]
+
+
+def _is_count(field: str) -> bool:
+    return field.strip().isdecimal() and len(field) < 6
+
+
+def _refuse_other_table(table: Path, usages: Sequence[str], votes: Path) -> None:
+    """Raise UsageError where the rows of a table of pixels are not those of the votes, so that labels would shift."""
+    if kind_of(table) != "file":
+        return  # every picture is missing then, and the manifest will say so
+    try:
+        with table.open("rb") as file:
+            columns = [name.strip().lower() for name in file.readline().split(b",")]
+            place = columns.index(b"usage") if b"usage" in columns else len(columns)
+            in_table = [b"".join(line.split(b",")[place:][:1]).strip().decode("ascii", "replace") for line in file]
+    except OSError as error:
+        raise UsageError(f"{table}: the table cannot be read ({error.strerror})") from error
+    if in_table == list(usages):
+        return
+    pairs = enumerate(zip(in_table, usages, strict=False), 2)
+    line = next((number for number, (here, there) in pairs if here != there), min(len(in_table), len(usages)) + 2)
+    raise UsageError(
+        f"{table}:{line}: from here on the rows are not those of {votes} ({len(in_table):,} and {len(usages):,} "
+        f"rows): take the fer2013.csv and the fer2013new.csv that belong together"
+    )
+
+
+def read_label_arrays(
+    name: str,
+    root: Path,
+    annotations: Path,
+    images: str,
+    classes: Sequence[str],
+    own_labels: Mapping[str, str],
+    left_out: Mapping[str, str],
+) -> Manifest:
+    """AffectNet: `<annotations>/<stem>_exp.npy` holds the number of the expression of `<root>/<images>/<stem>.*`.
+
+    Numbers that are `left_out` are no samples of this data set. Arrays are never unpickled. Raises UsageError for a
+    file that holds no single number, and for a number that is none of the data set's own.
+    """
+    suffix_of = {PurePosixPath(image).stem: PurePosixPath(image).suffix for image in frames_in(root, images)[0]}
+    stems = [file.removesuffix(_ARRAY_SUFFIX) for file in files_in(annotations) if file.endswith(_ARRAY_SUFFIX)]
+    samples: list[Sample] = []
+    other: Counter[str] = Counter()
+    for stem in stems:
+        path = annotations / f"{stem}{_ARRAY_SUFFIX}"
+        number = _number_in(path)
+        if number in left_out:
+            other[left_out[number]] += 1
+        elif number in own_labels:
+            source = f"{images}/{stem}{suffix_of.get(stem, '.jpg')}"
+            samples.append(Sample(source, source, CLASSES.index(own_labels[number])))
+        else:
+            own = ", ".join(f"{number} ({name})" for number, name in {**own_labels, **left_out}.items())
+            raise UsageError(f"{path}: expression {number} is none of the data set's own: {own}")
+    remarks = [f"{count:,} images of {what} were left out" for what, count in other.items()]
+    if bare := suffix_of.keys() - stems:
+        remarks.append(f"{len(bare):,} images have no annotation and were left out (first: {min(bare)})")
+    return image_manifest(name, classes, samples, root, remarks=remarks)
+
+
+def _number_in(path: Path) -> str:
+    """The one number that an array file holds, as an integer or as text."""
+    try:
+        with path.open("rb") as file:
+            if path.stat().st_size > _ARRAY_BYTES:
+                raise ValueError("it is too long for one number")
+            array = np.lib.format.read_array(file, allow_pickle=False)
+        if array.size != 1:
+            raise ValueError(f"it holds {array.size} values")
+        return str(int(array.item()))
+    except (OSError, ValueError, TypeError, MemoryError, EOFError) as error:
+        raise UsageError(f"{path}: this is no array of one number ({error}): restore it from the data set") from error
