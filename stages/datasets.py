@@ -2,18 +2,24 @@
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.progress import Progress
 
-from ..encoders.images import ImageError, read_image
-from ..manifests.catalogue import Split
+from ..encoders.images import ImageError
+from ..encoders.pictures import read_pictures
+from ..errors import UsageError
+from ..manifests.catalogue import DataSet, DataSetRef, Split
 from ..manifests.classes import CLASSES, class_index
+from ..manifests.disk import holds_many
 from ..manifests.manifest import NO_FOLD, NO_LABEL, NOT_ON_DISK, Manifest
 from .workspace import Workspace
+
+_MOST_DIFFERENCE = 0.1
+"""Counts tell an order of the classes where they miss the published ones by less than this part of all samples."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +38,9 @@ class Audit:
 def audit(workspace: Workspace, dataset: str) -> Audit:
     """Read every file of a data set, all frames of its clips too, and say what is wrong with it.
 
-    Missing, unreadable and duplicate files, frame counts against the list, counts against the published ones. Raises
-    UsageError for labels outside the classes, folders that name no class and broken lines of a list.
+    Missing, unreadable and duplicate files, frame counts against the list, counts against the published ones and
+    what they tell of the numbering of the classes, folds that overlap, train samples that are test samples too.
+    Raises UsageError for labels outside the classes, folders that name no class and broken lines of a list.
     """
     ref = workspace.dataset(dataset)
     manifest = workspace.read(ref, "all")
@@ -43,10 +50,15 @@ def audit(workspace: Workspace, dataset: str) -> Audit:
     remarks = [
         *manifest.remarks,
         *_labels_against_folders(manifest),
-        *_duplicate_ids(manifest),
+        *_duplicate_ids(manifest, is_train=ref.split == "train"),
         *_duplicate_contents(manifest, contents),
-        *(_against_published(ref.published, manifest, counts) if ref.published else ()),
     ]
+    if ref.entry and ref.published:
+        remarks += [
+            *_against_published(ref.published, manifest, counts),
+            *_other_numbering(ref.entry, ref.published, counts),
+            *_train_in_test(workspace, ref, manifest),
+        ]
     return Audit(
         name=ref.name,
         samples=len(manifest),
@@ -57,45 +69,71 @@ def audit(workspace: Workspace, dataset: str) -> Audit:
     )
 
 
-def _read_all(workspace: Workspace, manifest: Manifest) -> tuple[dict[str, list[str]], dict[str, str]]:
-    """Sources by digest of their bytes, and by source what is wrong with those that cannot be read."""
-    sources = manifest.rows.sources
-    contents: dict[str, list[str]] = defaultdict(list)
-    failed: dict[str, str] = {}
+def _read_all(workspace: Workspace, manifest: Manifest) -> tuple[dict[str, list[int]], dict[int, str]]:
+    """Rows by digest of what they hold, and by row what is wrong with those that cannot be read."""
+    files: dict[str, dict[int, int]] = defaultdict(dict)
+    for row, (source, frame) in enumerate(zip(manifest.rows.sources, manifest.rows.frames.tolist(), strict=True)):
+        files[source][frame] = row
+    contents: dict[str, list[int]] = defaultdict(list)
+    failed: dict[int, str] = {}
     with (
         Progress(console=workspace.console, transient=True, disable=not workspace.console.is_terminal) as bars,
         ThreadPoolExecutor(workspace.workers) as pool,
     ):
-        checks = pool.map(lambda source: _check(Path(manifest.root) / source), sources)
-        for source, (sha, why) in bars.track(zip(sources, checks, strict=True), len(sources), description="reading"):
-            if why:
-                failed[source] = why
-            else:
-                contents[sha].append(source)
+        checks = pool.map(lambda source: _check(Path(manifest.root) / source, files[source]), files)
+        for found in bars.track(checks, len(files), description="reading"):
+            for row, (sha, why) in found.items():
+                if why:
+                    failed[row] = why
+                else:
+                    contents[sha].append(row)
     return contents, failed
 
 
-def _check(path: Path) -> tuple[str, str]:
-    """(SHA-256, "") of an image file, or ("", what is wrong)."""
+def _check(path: Path, row_of: Mapping[int, int]) -> dict[int, tuple[str, str]]:
+    """By row (SHA-256, "") of what it holds, or ("", what is wrong)."""
+    found = {}
+    for frame, picture in read_pictures(path, list(row_of)):
+        if isinstance(picture, ImageError):
+            found[row_of[frame]] = ("", str(picture))
+        elif holds_many(path.name):
+            found[row_of[frame]] = (hashlib.sha256(picture.tobytes()).hexdigest(), "")
+        else:
+            found[row_of[frame]] = _digest(path)
+    return found
+
+
+def _digest(path: Path) -> tuple[str, str]:
     try:
-        read_image(path)
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest(), ""
-    except (ImageError, OSError) as error:
+    except OSError as error:
         return "", str(error)
 
 
-def _errors(manifest: Manifest, failed: dict[str, str]) -> Iterator[str]:
+def _place(manifest: Manifest, row: int) -> str:
+    """The clip of a row, or the picture itself."""
+    if manifest.kind != "clips":
+        return manifest.rows.names[row]
+    source = manifest.rows.sources[row]
+    return source if holds_many(source) else source.rpartition("/")[0]
+
+
+def _errors(manifest: Manifest, failed: Mapping[int, str]) -> Iterator[str]:
     """What is wrong, one line a file; frames that a clip lacks are one line a clip."""
-    sizes = dict(zip(manifest.rows.sources, manifest.rows.sizes.tolist(), strict=True))
-    lacking = Counter(
-        source.rpartition("/")[0] for source in failed if manifest.kind == "clips" and sizes[source] == NOT_ON_DISK
-    )
-    for folder, count in lacking.items():
-        yield f"{folder}: {count} of the frames that the list promises are missing"
-    for source, why in failed.items():
-        if manifest.kind != "clips" or sizes[source] != NOT_ON_DISK:
-            yield f"{source}: {why}"
+    lacking: Counter[str] = Counter()
+    of_videos: Counter[str] = Counter()
+    others = []
+    for row, why in failed.items():
+        if manifest.kind == "clips" and holds_many(manifest.rows.sources[row]):
+            of_videos[f"{manifest.rows.sources[row]}: {why}"] += 1
+        elif manifest.kind == "clips" and manifest.rows.sizes[row] == NOT_ON_DISK:
+            lacking[_place(manifest, row)] += 1
+        else:
+            others.append(f"{manifest.rows.names[row]}: {why}")
+    yield from (f"{clip}: {n} of the frames that the list promises are missing" for clip, n in lacking.items())
+    yield from (f"{line} ({n} frames fail)" for line, n in of_videos.items())
+    yield from others
 
 
 def _labels_against_folders(manifest: Manifest) -> Iterator[str]:
@@ -114,28 +152,28 @@ def _labels_against_folders(manifest: Manifest) -> Iterator[str]:
         yield f"{len(odd):,} labels are not the class after which a folder is named (first: {odd[0]})"
 
 
-def _duplicate_ids(manifest: Manifest) -> Iterator[str]:
-    """Samples that occur twice in one fold, or with two labels."""
-    seen: dict[str, set[tuple[int, int]]] = defaultdict(set)
-    times: Counter[str] = Counter()
+def _duplicate_ids(manifest: Manifest, is_train: bool) -> Iterator[str]:
+    """Samples that occur twice in one fold, or with two labels; only the train parts of folds may overlap."""
+    labels: dict[str, set[int]] = defaultdict(set)
+    times: dict[str, Counter[int]] = defaultdict(Counter)
     for sample, fold, label in zip(
         manifest.sample_ids, manifest.folds.tolist(), manifest.labels.tolist(), strict=True
     ):
-        seen[sample].add((fold, label))
-        times[sample] += 1
-    for sample, occurrences in seen.items():
-        if len({label for _, label in occurrences}) > 1:
+        labels[sample].add(label)
+        times[sample][fold] += 1
+    for sample, in_fold in times.items():
+        if len(labels[sample]) > 1:
             yield f"{sample}: listed with different labels"
-        if len({fold for fold, _ in occurrences}) > 1:
+        if len(in_fold) > 1 and not is_train:
             yield f"{sample}: in more than one fold"
-        elif times[sample] > 1:
-            yield f"{sample}: listed {times[sample]} times"
+        elif max(in_fold.values()) > 1:
+            yield f"{sample}: listed {max(in_fold.values())} times"
 
 
-def _duplicate_contents(manifest: Manifest, contents: dict[str, list[str]]) -> Iterator[str]:
-    """Files of the same bytes; of clips only those of different clips, since still moments repeat frames."""
-    for sources in contents.values():
-        places = {str(Path(s).parent) for s in sources} if manifest.kind == "clips" else set(sources)
+def _duplicate_contents(manifest: Manifest, contents: Mapping[str, list[int]]) -> Iterator[str]:
+    """Pictures that are the same; of clips only those of different clips, since still moments repeat frames."""
+    for rows in contents.values():
+        places = {_place(manifest, row) for row in rows}
         if len(places) > 1:
             yield (
                 f"{len(places)} {'clips share a frame' if manifest.kind == 'clips' else 'files are the same'}: "
@@ -145,7 +183,8 @@ def _duplicate_contents(manifest: Manifest, contents: dict[str, list[str]]) -> I
 
 def _against_published(published: Split, manifest: Manifest, counts: Counter[str]) -> Iterator[str]:
     if published.expected and len(manifest) != published.expected:
-        yield f"{len(manifest):,} samples, {published.expected:,} are published"
+        known = published.known_totals.get(str(len(manifest)))
+        yield f"{len(manifest):,} samples, {published.expected:,} are published{f': {known}' if known else ''}"
     for name, expected in published.counts.items():
         if counts[name] != expected:
             yield f"{name}: {counts[name]:,} samples, {expected:,} are published"
@@ -153,3 +192,42 @@ def _against_published(published: Split, manifest: Manifest, counts: Counter[str
     for fold, expected in enumerate(published.folds, 1):
         if folds and folds[fold] != expected:
             yield f"fold {fold}: {folds[fold]:,} samples, {expected:,} are published"
+
+
+def _other_numbering(entry: DataSet, published: Split, counts: Mapping[str, int]) -> Iterator[str]:
+    """Whether the counts are those of classes that were numbered in another order than the common one."""
+    classes = CLASSES[: entry.classes]
+    own_numbers = tuple(name for label, name in entry.own_labels.items() if label.isdigit())
+    orders = {"alphabetical": tuple(sorted(classes)), f"{entry.title}'s own": own_numbers, **entry.other_orders}
+    orders = {whose: order for whose, order in orders.items() if set(order) == set(classes)}
+    if not published.counts or not orders:
+        return
+
+    def distance(order: tuple[str, ...]) -> int:
+        """Samples that would have to change their class if label k had meant order[k]."""
+        return sum(
+            abs(counts[name] - published.counts.get(meant, 0)) for name, meant in zip(classes, order, strict=True)
+        )
+
+    whose, order = min(orders.items(), key=lambda item: distance(item[1]))
+    if distance(order) < distance(classes) and distance(order) <= _MOST_DIFFERENCE * published.expected:
+        yield (
+            f"the labels seem to be numbered in another order, {whose} ({', '.join(order)}), "
+            f"but were read as {', '.join(classes)}: write class names instead of numbers"
+        )
+
+
+def _train_in_test(workspace: Workspace, ref: DataSetRef, manifest: Manifest) -> Iterator[str]:
+    """Train samples that are test samples of the same fold, where both parts are on disk."""
+    assert ref.entry is not None
+    if ref.split != "train" or "test" not in ref.entry.splits:
+        return
+    try:
+        test = workspace.read(workspace.dataset(f"{ref.root_name}:test"))
+    except UsageError:
+        return
+    train, in_test = (set(zip(one.sample_ids, one.folds.tolist(), strict=True)) for one in (manifest, test))
+    if both := train & in_test:
+        sample, fold = min(both)
+        fold_of = f" of fold {fold}" if fold != NO_FOLD else ""
+        yield f"{len(both):,} samples are test samples of the same fold too (first: {sample}{fold_of})"

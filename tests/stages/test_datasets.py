@@ -5,6 +5,7 @@ import os
 import numpy as np
 import pytest
 from expclip import Workspace
+from expclip.encoders import pictures
 from expclip.manifests.catalogue import DataSet, Split
 from expclip.manifests.classes import CLASSES
 from expclip.stages.datasets import audit
@@ -158,10 +159,8 @@ def test_a_sample_in_two_folds_is_a_remark(picture, tmp_path, monkeypatch):
 
 
 def test_each_file_is_decoded_once(picture, look, monkeypatch):
-    from expclip.stages import datasets
-
-    read, seen = datasets.read_image, []
-    monkeypatch.setattr(datasets, "read_image", lambda path: seen.append(path.name) or read(path))
+    read, seen = pictures.read_image, []
+    monkeypatch.setattr(pictures, "read_image", lambda path, upright: seen.append(path.name) or read(path, upright))
     picture("a.png", "b.png")
     look(["a.png 1 0", "b.png 1 0", "a.png 1 1"])
     assert sorted(seen) == ["a.png", "b.png"]
