@@ -5,9 +5,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from ..manifests.disk import holds_many
+from ..manifests.disk import holds_many, is_video_name
 from .images import ImageError, read_image
 from .pixel_table import read_pixel_rows
+from .videos import read_video
 
 Picture = Image.Image | ImageError
 """8-bit RGB, or why it cannot be read."""
@@ -19,10 +20,10 @@ def read_pictures(
     """The pictures of a file with some frame numbers, each as (frame number, picture), in any order.
 
     A file is opened once for all of them. A still image is its only picture, whatever its number in a clip. Raises
-    ExpclipError where the machine is in trouble and not the file.
+    ExpclipError where the machine is in trouble and not the file, or PyAV is missing that videos need.
     """
     if holds_many(path.name):
-        yield from read_pixel_rows(path, frames)
+        yield from (read_video if is_video_name(path.name) else read_pixel_rows)(path, frames)
         return
     for frame in frames:
         try:

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, field_validator
 from ..errors import UsageError
 from .annotations import read_label_arrays, read_votes
 from .classes import CLASSES
-from .disk import folders_in, kind_of
+from .disk import folders_in, holds_only_videos, kind_of
 from .faces import RENDERER_VERSION, ensure_set
 from .frames import DEFAULT_POLICIES
 from .manifest import Manifest
@@ -28,6 +28,7 @@ from .readers import (
     read_list_files,
     read_name_label_list,
     read_plain_folder,
+    read_videos,
 )
 
 Progress = Callable[[int, int], None]
@@ -216,7 +217,10 @@ def _read_path(name: str, path: Path, root: Path | None, policies: Iterable[str]
         raise UsageError(f"{path}: there is no such folder or list file: correct the path")
     if root is not None:
         raise UsageError(f"{path} is the data set's folder itself and --root is {root}: leave out one of them")
-    return read_image_folder(name, path) if looks_like_image_folder(path) else read_plain_folder(name, path)
+    has_classes = looks_like_image_folder(path)
+    if holds_only_videos(path):
+        return read_clip_folder(name, path, policies=policies) if has_classes else read_videos(name, path, policies)
+    return read_image_folder(name, path) if has_classes else read_plain_folder(name, path)
 
 
 def _find_layout(ref: DataSetRef, root: Path) -> tuple[Layout, list[tuple[Path, int]]]:

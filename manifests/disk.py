@@ -50,10 +50,11 @@ def files_in(place: Path) -> list[str]:
     return sorted(entry.name for entry in _entries(place) if not _is_folder(entry))
 
 
-def walk(root: Path, subset: str = "") -> tuple[list[str], list[str]]:
+def walk(root: Path, subset: str = "", videos: bool = False) -> tuple[list[str], list[str]]:
     """Relative paths of the images below `<root>/<subset>` in code-point order, and remarks on what is left out.
 
-    Links are followed, but no folder is read twice: the folders themselves come first, then what links lead to.
+    With `videos` these are among them. Links are followed, but no folder is read twice: the folders themselves come
+    first, then what links lead to.
     """
     images: list[str] = []
     others: list[str] = []
@@ -74,9 +75,17 @@ def walk(root: Path, subset: str = "") -> tuple[list[str], list[str]]:
             if _is_folder(entry):
                 (links if entry.is_symlink() else folders).append(path)
             else:
-                (images if is_image_name(entry.name) else others).append(path)
-    remarks = _left_out(others, "files are no images by their name and were left out")
+                is_wanted = is_image_name(entry.name) or (videos and is_video_name(entry.name))
+                (images if is_wanted else others).append(path)
+    kinds = "neither images nor videos" if videos else "no images"
+    remarks = _left_out(others, f"files are {kinds} by their name and were left out")
     return sorted(images), remarks + _left_out(again, "links lead to folders that are read already")
+
+
+def holds_only_videos(root: Path) -> bool:
+    """Whether there are videos below a folder, and no images."""
+    files, _ = walk(root, videos=True)
+    return bool(files) and all(map(is_video_name, files))
 
 
 def frames_in(root: Path, source: str) -> tuple[list[str], str]:

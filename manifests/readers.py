@@ -1,7 +1,8 @@
 """From folders and list files to manifests.
 
-Four forms are read: an image folder (`<class>/*`), a clip folder (`<class>/<clip>/*`), a plain folder of images
-without labels, and a list file with lines `path n_frames label`. Nothing that a list names may lie outside the root.
+Four forms are read: an image folder (`<class>/*`), a clip folder (`<class>/<clip>`), a plain folder of images or
+videos without labels, and a list file with lines `path n_frames label`. A clip is a folder of frames or a video.
+Nothing that a list names may lie outside the root.
 Links on the user's own disk are followed, hidden files are not looked at, and everything else that is left out is a
 remark. What only one data set uses is in `annotations.py`.
 """
@@ -12,9 +13,10 @@ from pathlib import Path, PurePosixPath
 
 from ..errors import UsageError
 from .classes import CLASSES, class_index, smallest_class_set
-from .disk import folders_in, frames_in, is_image_name, kind_of, walk
+from .disk import folders_in, frames_in, is_image_name, is_video_name, kind_of, walk
 from .frames import DEFAULT_POLICIES
 from .manifest import NO_FOLD, NO_LABEL, NOT_ON_DISK, File, Manifest, Sample, clip_manifest, image_manifest, size_of
+from .videos import count_frames, pyav
 
 MAX_FRAMES = 1_000_000
 """More frames than any clip has; a list that says more is wrong."""
@@ -64,16 +66,20 @@ def read_clip_folder(
     subset: str = "",
     policies: Iterable[str] = DEFAULT_POLICIES,
 ) -> Manifest:
-    """Labelled clips in one folder a class: `<root>/<subset>/<class name, synonym or index>/**/<clip>/frame`.
+    """Labelled clips in one folder a class: `<root>/<subset>/<class name, synonym or index>/**/<clip>`.
 
-    A clip has as many frames as there are. Raises UsageError as `read_image_folder` does.
+    A clip is a folder of frames or a video, and has as many frames as there are. Raises UsageError as
+    `read_image_folder` does.
     """
     labels, classes, remarks = _class_folders(name, root / subset, classes)
-    images, unread = walk(root, subset)
+    files, unread = walk(root, subset, videos=True)
     depth = len(PurePosixPath(subset).parts)
-    clips = dict.fromkeys(source.rpartition("/")[0] for source in images)
+    clips = dict.fromkeys(file if is_video_name(file) else file.rpartition("/")[0] for file in files)
     loose = [clip for clip in clips if len(PurePosixPath(clip).parts) < depth + 2]
-    remarks += [*unread, *(f"{clip or root}: images here belong to no clip and were left out" for clip in loose)]
+    remarks += [
+        *unread,
+        *(f"{clip or root}: what lies here belongs to no clip of a class and was left out" for clip in loose),
+    ]
     samples = [
         Sample(clip, clip, labels[clip.split("/")[depth]], n_frames=frame_count(root, clip))
         for clip in clips
@@ -112,6 +118,13 @@ def read_plain_folder(name: str, root: Path, subset: str = "") -> Manifest:
     """Every image below `<root>/<subset>`, without labels, in code-point order of the relative paths."""
     images, remarks = walk(root, subset)
     return image_manifest(name, (), [Sample(source, source) for source in images], root, remarks=remarks)
+
+
+def read_videos(name: str, root: Path, policies: Iterable[str] = DEFAULT_POLICIES) -> Manifest:
+    """Every video below a folder as a clip without a label, in code-point order of the relative paths."""
+    files, remarks = walk(root, videos=True)
+    samples = [Sample(file, file, n_frames=frame_count(root, file)) for file in files if is_video_name(file)]
+    return _clips(name, (), samples, root, policies, remarks)
 
 
 @dataclass(frozen=True)
@@ -206,7 +219,7 @@ def _read_list(path: Path, fold: int, form: ListForm, classes: Sequence[str] | N
 
 def frame_count(root: Path, source: str) -> int:
     """How many frames a clip has on disk; 1 where it has none, so that its place is kept by a row that fails."""
-    return max(1, len(frames_in(root, source)[0]))
+    return max(1, count_frames(root / source) if is_video_name(source) else len(frames_in(root, source)[0]))
 
 
 def _listed_frames(digits: str, source: str, where: str) -> int:
@@ -277,10 +290,18 @@ def _clips(
     policies: Iterable[str],
     remarks: Iterable[str] = (),
 ) -> Manifest:
-    """The manifest of clips; a frame that the list promises and the disk lacks keeps its place with size -1."""
+    """The manifest of clips; a frame that the list promises and the disk lacks keeps its place.
+
+    It has size -1 in a folder of frames. Videos are not opened for what the list tells: their frames fail later.
+    """
     remarks = list(remarks)
+    if any(is_video_name(sample.source) for sample in samples):
+        pyav()  # better here than in the middle of the work
 
     def frames_of(sample: Sample, numbers: Sequence[int]) -> list[File]:
+        if is_video_name(sample.source):
+            size = size_of(root, sample.source)
+            return [File(sample.source, size, number) for number in numbers]
         names, trouble = frames_in(root, sample.source)
         if trouble:
             remarks.append(f"{sample.source}: the folder cannot be read ({trouble})")

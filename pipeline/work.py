@@ -3,8 +3,9 @@
 import platform
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
@@ -183,4 +184,7 @@ def _failed_before(receipt: Receipt, stop: int) -> dict[int, str]:
 @cache
 def _versions() -> dict[str, str]:
     packages = ("expclip", "torch", "open_clip_torch", "transformers", "pillow", "numpy", "zarr")
-    return {package: version(package) for package in packages} | {"python": platform.python_version()}
+    versions = {package: version(package) for package in packages} | {"python": platform.python_version()}
+    with suppress(PackageNotFoundError):
+        versions["av"] = version("av")
+    return versions

@@ -14,8 +14,9 @@ from ..encoders.pictures import read_pictures
 from ..errors import UsageError
 from ..manifests.catalogue import DataSet, DataSetRef, Split
 from ..manifests.classes import CLASSES, class_index
-from ..manifests.disk import holds_many
+from ..manifests.disk import holds_many, is_video_name
 from ..manifests.manifest import NO_FOLD, NO_LABEL, NOT_ON_DISK, Manifest
+from ..manifests.videos import count_frames
 from .workspace import Workspace
 
 _MOST_DIFFERENCE = 0.1
@@ -52,6 +53,7 @@ def audit(workspace: Workspace, dataset: str) -> Audit:
         *_labels_against_folders(manifest),
         *_duplicate_ids(manifest, is_train=ref.split == "train"),
         *_duplicate_contents(manifest, contents),
+        *_longer_videos(manifest),
     ]
     if ref.entry and ref.published:
         remarks += [
@@ -179,6 +181,18 @@ def _duplicate_contents(manifest: Manifest, contents: Mapping[str, list[int]]) -
                 f"{len(places)} {'clips share a frame' if manifest.kind == 'clips' else 'files are the same'}: "
                 + (", ".join(sorted(places)[:3]) + (" …" if len(places) > 3 else ""))
             )
+
+
+def _longer_videos(manifest: Manifest) -> Iterator[str]:
+    """Videos with more frames than the list says; those with fewer have rows that fail."""
+    listed: dict[str, int] = defaultdict(int)
+    for source, frame in zip(manifest.rows.sources, manifest.rows.frames.tolist(), strict=True):
+        if is_video_name(source):
+            listed[source] = max(listed[source], frame + 1)
+    for source, frames in listed.items():
+        count = count_frames(Path(manifest.root) / source)
+        if count > frames:
+            yield f"{source}: {count} frames in the video, the list says {frames}"
 
 
 def _against_published(published: Split, manifest: Manifest, counts: Counter[str]) -> Iterator[str]:
