@@ -167,6 +167,21 @@ def test_caer_s_is_its_train_folder_or_all_of_a_folder_of_crops_without_labels(p
     assert not read("caer-s", tmp_path).is_labelled
 
 
+def test_caer_s_in_a_list_has_no_labels_either(plant, tmp_path):
+    plant("crops/a.png", "crops/b.png")
+    plant("caer-s-train.txt", text="crops/b.png 1 Anger\ncrops/a.png 1 6\n")
+    manifest = read("caer-s", tmp_path)
+    assert manifest.rows.sources == ("crops/b.png", "crops/a.png")
+    assert (manifest.classes, manifest.labels.tolist()) == ((), [-1, -1])
+
+
+def test_a_layout_with_its_clips_goes_before_one_that_has_its_lists_alone(plant, plant_clip, tmp_path):
+    for fold in range(1, 6):
+        plant(f"DFEW_set_{fold}_test.txt", text="DFEW/DFEW_Frame_Face/00001 3 1\n")
+    plant_clip("DFEW_Frame_Face/00001", 3)
+    assert read("dfew", tmp_path).sample_ids[0] == "DFEW_Frame_Face/00001"
+
+
 def test_a_named_data_set_needs_a_root():
     with pytest.raises(UsageError, match=r"where is RAF-DB\? Give --root raf-db=DIR, or write it under \[roots\] in"):
         read("raf-db")
