@@ -37,19 +37,28 @@ def writing(place: Path) -> Iterator[None]:
 
 def write_json(path: Path, content: Any) -> None:
     """Replace a JSON file whole, flushed to the disk before it appears under its name."""
+    with new_file(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        json.dump(content, file, indent=1)
     with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+        fsync(path.parent)
+
+
+@contextmanager
+def new_file(final: Path) -> Iterator[Path]:
+    """A temporary path whose file replaces the final one, flushed to the disk, when the block ends well.
+
+    Its name is hidden: what a killed process leaves behind is read by nobody and in nobody's way.
+    """
+    with writing(final):
+        final.parent.mkdir(parents=True, exist_ok=True)
+        temporary = final.with_name(f".{final.name}.{uuid.uuid4().hex[:8]}")
         try:
-            with temporary.open("w", encoding="utf-8") as file:
-                json.dump(content, file, indent=1)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
+            yield temporary
+            fsync(temporary)
+            temporary.replace(final)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-        fsync(path.parent)
 
 
 def read_json(path: Path) -> Any | None:
