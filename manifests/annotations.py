@@ -11,7 +11,7 @@ from ..errors import UsageError
 from .classes import CLASSES
 from .disk import files_in, frames_in, holds_many, kind_of
 from .manifest import Manifest, Sample, image_manifest
-from .readers import inside, lines_of
+from .readers import below_root, lines_of
 
 _ARRAY_SUFFIX = "_exp.npy"
 _ARRAY_BYTES = 4096
@@ -56,7 +56,7 @@ def read_votes(
         if holds_many(source):
             samples.append(Sample(picture or f"row {row}", source, label, frame=row))
         else:
-            path = inside(source.format(name=picture), where)
+            path = below_root(source.format(name=picture), where)
             samples.append(Sample(path, path, label))
     if holds_many(source):
         _refuse_other_table(root / source, usages, votes)

@@ -196,7 +196,7 @@ def read_name_label_list(
                 raise UsageError(f"{where}: expected `name{form.separator or ' '}label`, found {line!r}")
             source = source_of(parts[0].strip())
             if source is not None:
-                source = inside(source, where)
+                source = below_root(source, where)
                 label = _label(parts[1].strip(), form, classes, where)
                 n_frames = 1 if policies is None else frame_count(root, source)
                 samples.append(Sample(source, source, label, fold or NO_FOLD, n_frames))
@@ -211,7 +211,7 @@ def _read_list(path: Path, fold: int, form: ListForm, classes: Sequence[str] | N
         parts = line.rsplit(form.separator, maxsplit=2)
         if len(parts) != 3 or not (parts[1].isascii() and parts[1].isdigit()):
             raise UsageError(f"{where}: expected `path n_frames label`, found {line!r}")
-        source = inside(_below(parts[0], form, where), where)
+        source = below_root(_below(parts[0], form, where), where)
         label = NO_LABEL if classes == () else _label(parts[2], form, classes, where)
         samples.append(Sample(source, source, label, fold or NO_FOLD, _listed_frames(parts[1], source, where)))
     return samples
@@ -241,14 +241,11 @@ def _below(path: str, form: ListForm, where: str) -> str:
     return f"{form.below}/{path}" if form.below and not path.startswith("/") else path
 
 
-def inside(path: str, where: str) -> str:
-    """A path that a list names, cleaned. Raises UsageError where it may lie outside the root."""
+def below_root(path: str, where: str, root: str = "the list's folder or to --root") -> str:
+    """A relative path without empty parts. Raises UsageError where it may lead out of the root."""
     parts = [part for part in path.split("/") if part not in ("", ".")]
     if not parts or path.startswith("/") or ".." in parts or "\0" in path or path[1:2] == ":":
-        raise UsageError(
-            f"{where}: {path!r} does not lie below the root: make it relative, without `..`, to the list's folder "
-            f"or to --root"
-        )
+        raise UsageError(f"{where}: {path!r} does not lie below the root: make it relative, without `..`, to {root}")
     return "/".join(parts)
 
 
