@@ -66,7 +66,7 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
             _say(f"error: {error}")
             raise typer.Exit(error.exit_code) from error
         except KeyboardInterrupt:
-            _say("interrupted: finished shards stay; the same command goes on from there")
+            _say("interrupted: what is finished stays; the same command goes on from there")
             raise typer.Exit(INTERRUPTED) from None
         except (MemoryError, RuntimeError) as error:
             if not isinstance(error, MemoryError) and "out of memory" not in str(error):
@@ -468,6 +468,64 @@ def reproduce(
 
 @app.command()
 @command
+def crop(
+    source: Annotated[Path, typer.Argument(metavar="SRC", help="The folder of the images.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the crops; their paths in it are those in SRC.")],
+    boxes: Annotated[
+        Path | None,
+        typer.Option(
+            "--boxes",
+            metavar="FILE",
+            help="Lines `path x0 y0 x1 y1` (spaces, tabs, commas or semicolons), paths relative to SRC; a first line "
+            "may name the columns, the path first: path,x,y,w,h.",
+        ),
+    ] = None,
+    detector: Annotated[
+        str | None, typer.Option("--detector", metavar="NAME", help="Without --boxes: dlib-hog (default).")
+    ] = None,
+    margin: Annotated[
+        float, typer.Option("--margin", help="Added on each side, as a share of the box's width and height.")
+    ] = 0.0,
+    face: Annotated[str, typer.Option("--face", help="Which of several: largest or central.")] = "largest",
+    workers: Annotated[int | None, typer.Option("--workers", min=1, help="Processes. Default: one a core.")] = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Cut one face out of every image of a folder, with boxes from a list or a face detector.
+
+    Interrupted, the same command goes on where it stopped. `crops.csv` has a line for each image: the box, how many
+    faces there were, and what went wrong; where no face is found nothing is guessed. Example:
+
+    `expclip crop /data/CAER-S --out /data/CAER-S-faces --margin 0.1`
+    """
+    from .stages.crop import Cropping
+    from .stages.crop import crop as run
+
+    cropped = run(source, out, Cropping(boxes, detector, margin, face), workers)
+    for remark in cropped.remarks:
+        _say(remark)
+    failed, total = cropped.failed, len(cropped.crops)
+    if json_output:
+        print_json(
+            {
+                "out": str(out),
+                "images": total,
+                "cropped": total - len(failed),
+                "new": cropped.new,
+                "failed": [{"path": one.path, "outcome": one.outcome, "why": one.why} for one in failed],
+            }
+        )
+    else:
+        print(
+            printable(f"{out}: {total - len(failed):,} of {total:,} images have a crop ({cropped.new:,} looked at)")
+        )
+    if failed:
+        _list_failed([f"{one.path}: {one.why}" for one in failed])
+        _say(f"{len(failed):,} images have no crop: see {out / 'crops.csv'}")
+        raise typer.Exit(DONE_WITH_FAILURES)
+
+
+@app.command()
+@command
 def figures(
     datasets: Datasets,
     cache: CacheOption = None,
@@ -836,12 +894,16 @@ def _report_failed(failed: Sequence[tuple[str, Any]]) -> None:
     """List rows that could not be encoded, and end with the exit code for them."""
     if not failed:
         return
-    for dataset, row in failed[:20]:
-        _say(f"failed: {dataset}: {row.source}: {row.error}")
-    if len(failed) > 20:
-        _say(f"… and {len(failed) - 20:,} more: --json lists them all")
+    _list_failed([f"{dataset}: {row.source}: {row.error}" for dataset, row in failed])
     _say(f"{len(failed):,} rows could not be encoded; they are NaN in the features and left out of what follows")
     raise typer.Exit(DONE_WITH_FAILURES)
+
+
+def _list_failed(lines: Sequence[str]) -> None:
+    for line in lines[:20]:
+        _say(f"failed: {line}")
+    if len(lines) > 20:
+        _say(f"… and {len(lines) - 20:,} more: --json lists them all")
 
 
 def main() -> None:

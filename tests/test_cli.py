@@ -36,13 +36,14 @@ MINI = ("--clip", "miniature", "--device", "cpu")
         ["fit-head", "--help"],
         ["heads", "--help"],
         ["reproduce", "--help"],
+        ["crop", "--help"],
     ],
 )
 def test_looking_around_does_not_import_torch(arguments, tmp_path):
     code = (
         "import sys\nfrom expclip.cli import app\n"
         f"app({arguments!r}, standalone_mode=False)\n"
-        "sys.exit(any(name in sys.modules for name in ('torch', 'transformers', 'open_clip')))"
+        "sys.exit(any(name in sys.modules for name in ('torch', 'transformers', 'open_clip', 'matplotlib', 'dlib')))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -274,7 +275,7 @@ def test_ctrl_c_leaves_finished_shards_and_exit_code_130(workspace, tmp_path, sa
     process.send_signal(signal.SIGINT)
     _, said = process.communicate()
     assert process.returncode == 130, said
-    assert said.strip().splitlines()[-1].startswith("interrupted: finished shards stay")
+    assert said.strip().splitlines()[-1].startswith("interrupted: what is finished stays")
     assert "Traceback" not in said
     finished = {path.name: path.stat().st_mtime_ns for path in (cache / "many").glob("*.receipts/*.json")}
     assert 1 <= len(finished) < 4
