@@ -534,31 +534,45 @@ def figures(
     prompts: PromptsOption = None,
     kind: Annotated[
         list[str] | None,
-        typer.Option("--kind", help="confusion, samples; repeat for several. Default: all."),
+        typer.Option(
+            "--kind",
+            help="confusion, samples, variance, tsne, retrieval; repeat for several. Default: all but retrieval, "
+            "which comes with --descriptions.",
+        ),
     ] = None,
     frames: FramesOption = None,
     protocol: ProtocolOption = None,
     dtype: DTypeOption = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the choice of samples.")] = 0,
+    descriptions: Annotated[
+        Path | None,
+        typer.Option(
+            "--descriptions",
+            metavar="FILE",
+            help="A CSV file `sample_id,text` for retrieval, with ids as in predictions.csv. Its texts are encoded.",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the choice of samples, and of t-SNE.")] = 0,
     out: Annotated[Path, typer.Option("--out", help="Folder of the figures.")] = Path("expclip-figures"),
     json_output: JsonOption = False,
 ) -> None:
-    """Draw figures of cached features: confusion matrices side by side, sample predictions with probabilities.
+    """Draw figures of cached features, as PNG and PDF.
 
-    One of each for every data set, backbone and prompt set, as PNG and PDF. Runs no model. Example:
+    Confusion matrices side by side and sample predictions with probabilities for every data set, backbone and prompt
+    set; variance within classes, t-SNE and retrieval by descriptions for every data set and backbone. All but the
+    matrices show at most four rows of the score tables: choose with --head. Only descriptions run a model. Example:
 
     `expclip figures raf-db --clip ViT-L-14 --prompts P-3`
     """
     from .encoders.names import DEFAULT_CLIP
     from .manifests.prompts import PROMPT_SETS
     from .stages.evaluate import Scoring
-    from .stages.figures import KINDS, Drawing
+    from .stages.figure_subject import Drawing
     from .stages.figures import figures as run
 
     workspace, config = _workspace(datasets, cache, protocol=protocol, dtype=dtype)
     clips = clip or _as_list(config.clip) or [DEFAULT_CLIP]
     scoring = Scoring(clips, head, prompts or PROMPT_SETS, frames or "released", cached_only=True)
-    drawn = run(workspace, datasets, scoring, out, Drawing(kind or KINDS, seed))
+    drawn = run(workspace, datasets, scoring, out, Drawing(kind or None, seed, descriptions))
     if json_output:
         print_json([str(path) for path in drawn])
     else:

@@ -12,6 +12,10 @@ from .scores import Score
 from .tables import UNTRAINED_NOTE
 
 INK = "#1b2a41"
+COLOURS = ("#8a8f99", "#d1495b", "#00798c", "#edae49")
+"""Of plain CLIP and of up to three heads; apart in lightness too."""
+MARKERS = ("o", "s", "^", "D")
+"""Of the same where they are lines."""
 _WARNING = "#a3333d"
 _CELL, _LEFT, _RIGHT, _TOP, _BOTTOM = 0.56, 1.75, 0.95, 0.85, 1.35
 """Inches: a cell, and the margins around the matrix. Fixed margins draw twice as fast as fitted ones."""

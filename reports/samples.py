@@ -8,10 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from .figures import INK
+from .figures import COLOURS, INK
 
-_COLOURS = ("#8a8f99", "#d1495b", "#00798c", "#edae49")
-"""Of plain CLIP and of up to three heads; apart in lightness too."""
 _COLUMNS = 2
 
 
@@ -47,7 +45,7 @@ def samples_figure(samples: Sequence[Sample], classes: Sequence[str], title: str
         picture.set_title(classes[sample.truth], fontsize=10, color=INK)
         _draw_bars(bars, sample, classes)
     names = list(samples[0].probabilities)
-    handles = [Patch(color=colour, label=name) for name, colour in zip(names, _COLOURS, strict=False)]
+    handles = [Patch(color=colour, label=name) for name, colour in zip(names, COLOURS, strict=False)]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(names), frameon=False, fontsize=9)
     return figure
 
@@ -55,7 +53,7 @@ def samples_figure(samples: Sequence[Sample], classes: Sequence[str], title: str
 def _draw_bars(axes: Axes, sample: Sample, classes: Sequence[str]) -> None:
     axes.set_axis_on()
     share = 0.8 / len(sample.probabilities)
-    for k, (values, colour) in enumerate(zip(sample.probabilities.values(), _COLOURS, strict=False)):
+    for k, (values, colour) in enumerate(zip(sample.probabilities.values(), COLOURS, strict=False)):
         axes.bar(np.arange(len(classes)) - 0.4 + (k + 0.5) * share, values, share, color=colour)
     axes.set_xticks(range(len(classes)), classes, rotation=30, ha="right", rotation_mode="anchor", fontsize=8)
     axes.get_xticklabels()[sample.truth].set_fontweight("bold")

@@ -70,6 +70,11 @@ class Combination:
         """A name for files about all heads on the same data, backbone and prompts."""
         return _slug(self.dataset, self.backbone, self.prompts)
 
+    @property
+    def features_slug(self) -> str:
+        """A name for files about all heads on the same data and backbone, whatever the prompts."""
+        return _slug(self.dataset, self.backbone)
+
 
 def _slug(*parts: str) -> str:
     return "-".join("".join(c if c.isalnum() or c in "-_." else "-" for c in part) for part in parts)

@@ -118,7 +118,7 @@ def _comparisons(
         manifest, store = _image_features(workspace, choice, scoring, prompt_sets)
         samples = _Samples(manifest, store, scoring.frames)
         texts = [
-            _TextFeatures(prompts, _clip_texts(workspace, prompts.manifest(), clip, store, scoring))
+            _TextFeatures(prompts, text_store(workspace, prompts.manifest(), clip, store, scoring))
             for prompts in prompt_sets
         ]
         for card, head in _heads(workspace, scoring, store):
@@ -270,12 +270,11 @@ class _TextFeatures:
         return self._embeddings[self._rows[used]], index
 
 
-def _clip_texts(
+def text_store(
     workspace: Workspace, manifest: Manifest, clip: str, images: FeatureStore, scoring: Scoring
 ) -> FeatureStore:
-    """The embeddings of a prompt set by the text tower that belongs to some image features."""
-    cached = _cached_texts(workspace, manifest, images)
-    return cached or _extract_texts(workspace, manifest, clip, images, scoring)
+    """The features of texts by the text tower that belongs to some image features; made where they are missing."""
+    return _cached_texts(workspace, manifest, images) or _extract_texts(workspace, manifest, clip, images, scoring)
 
 
 def _cached_texts(workspace: Workspace, manifest: Manifest, images: FeatureStore) -> FeatureStore | None:

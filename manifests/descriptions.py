@@ -1,0 +1,43 @@
+"""Descriptions of samples, one sentence or more each, from a file of the user's."""
+
+import csv
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import UsageError
+
+
+@dataclass(frozen=True)
+class Description:
+    """What somebody wrote about a sample."""
+
+    sample_id: str
+    text: str
+    where: str
+    """File and line."""
+
+
+def read_descriptions(path: Path) -> list[Description]:
+    """Descriptions from a CSV file in UTF-8 with the columns `sample_id` and `text`, others are not read.
+
+    A sample may have several. Raises UsageError with file and line for what cannot be read.
+    """
+    found = []
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            lines = csv.DictReader(file)
+            if not {"sample_id", "text"} <= set(lines.fieldnames or ()):
+                raise UsageError(f"{path}: the first line must name the columns `sample_id,text`")
+            for line in lines:
+                where, text = f"{path}:{lines.line_num}", (line["text"] or "").strip()
+                if not text or re.search("[\0\ud800-\udfff]", text):
+                    raise UsageError(f"{where}: the description of {line['sample_id']!r} is empty: write one")
+                found.append(Description(line["sample_id"], text, where))
+    except OSError as error:
+        raise UsageError(f"{path}: the descriptions cannot be read ({error.strerror}): correct the path") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(f"{path}: this is no CSV in UTF-8 ({error}): correct it") from error
+    if not found:
+        raise UsageError(f"{path}: there is no description in it: write lines `sample_id,text`")
+    return found

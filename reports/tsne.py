@@ -1,0 +1,53 @@
+"""Maps of embeddings: near samples stay near, in two dimensions."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from sklearn.manifold import TSNE
+
+from .figures import INK
+
+_PERPLEXITY = 30
+_LOOKS = (
+    *(("#ddcc77", "o"), ("#332288", "s"), ("#bbbbbb", "h"), ("#cc6677", "^"), ("#44aa99", "D"), ("#117733", "v")),
+    *(("#aa4499", "P"), ("#88ccee", "X"), ("#882255", "<"), ("#999933", ">"), ("#000000", "*")),
+)
+"""Colour and marker of each class, in the order of all classes: Paul Tol's muted scheme, and shapes besides."""
+
+
+def tsne_points(unit: np.ndarray, seed: int) -> np.ndarray:
+    """(n, 2) t-SNE of unit embeddings (n, L), the same for the same seed; at least 4 samples.
+
+    Distances are between unit vectors, so they order as cosines do. Source: van der Maaten and Hinton, JMLR 2008.
+    """
+    perplexity = min(_PERPLEXITY, (len(unit) - 1) / 3)
+    return TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(unit.astype(np.float32))
+
+
+def tsne_figure(panels: Mapping[str, np.ndarray], labels: np.ndarray, classes: Sequence[str], title: str) -> Figure:
+    """Maps (n, 2) side by side by the name of what embeds; labels (n,) index classes. Source: Exp-CLIP, figure 3."""
+    figure = Figure(figsize=(0.3 + 4 * len(panels), 5), layout="constrained")
+    figure.suptitle(title, fontsize=11, x=0.01, ha="left")
+    for axes, (name, points) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
+        for label, (kind, (colour, marker)) in enumerate(zip(classes, _LOOKS, strict=False)):
+            x, y = points[labels == label].T
+            size = 34 if len(labels) < 500 else 16
+            axes.scatter(x, y, size, colour, marker=marker, label=kind, edgecolors="white", linewidths=0.4, alpha=0.9)
+        axes.set_title(name, fontsize=10, color=INK, loc="left")
+        axes.set_xticks([])
+        axes.set_yticks([])
+        axes.spines[:].set_color("#c9ced6")
+    handles, names = figure.axes[0].get_legend_handles_labels()
+    figure.legend(
+        handles,
+        names,
+        loc="outside lower center",
+        ncols=len(names) if len(panels) > 1 else 4,
+        frameon=False,
+        fontsize=9,
+        handletextpad=0.1,
+        columnspacing=1.0,
+        markerscale=1.3,
+    )
+    return figure

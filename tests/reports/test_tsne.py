@@ -1,0 +1,36 @@
+"""Maps of embeddings: neighbours stay neighbours, the seed decides, and every class looks different."""
+
+import numpy as np
+from expclip.manifests.classes import CLASSES
+from expclip.reports import tsne
+from expclip.reports.tsne import tsne_figure, tsne_points
+
+
+def two_groups():
+    rng = np.random.default_rng(0)
+    vectors = np.repeat([[1.0, 0, 0, 0], [0, 0, 1, 0]], 20, axis=0) + rng.normal(scale=0.05, size=(40, 4))
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.repeat([0, 1], 20)
+
+
+def test_groups_stay_apart_and_the_same_seed_gives_the_same_map():
+    unit, labels = two_groups()
+    points = tsne_points(unit, seed=1)
+    distances = np.linalg.norm(points[:, None] - points, axis=2)
+    np.fill_diagonal(distances, np.inf)
+    assert (labels[distances.argmin(axis=1)] == labels).all()
+    np.testing.assert_array_equal(tsne_points(unit, seed=1), points)
+
+
+def test_a_panel_shows_each_sample_at_its_place_in_the_look_of_its_class():
+    points, labels = np.random.default_rng(1).normal(size=(2, 30, 2)), np.arange(30) % 3
+    figure = tsne_figure({"before": points[0], "after": points[1]}, labels, CLASSES[:3], "title")
+    for axes, expected in zip(figure.axes, points, strict=True):
+        for label, group in enumerate(axes.collections):
+            assert group.get_label() == CLASSES[label]
+            np.testing.assert_allclose(group.get_offsets(), expected[labels == label])
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == list(CLASSES[:3])
+
+
+def test_no_two_classes_share_a_colour_or_a_marker():
+    colours, markers = zip(*tsne._LOOKS, strict=True)
+    assert len(set(colours)) == len(set(markers)) == len(CLASSES)
