@@ -27,7 +27,7 @@ def tsne_points(unit: np.ndarray, seed: int) -> np.ndarray:
 
 def tsne_figure(panels: Mapping[str, np.ndarray], labels: np.ndarray, classes: Sequence[str], title: str) -> Figure:
     """Maps (n, 2) side by side by the name of what embeds; labels (n,) index classes. Source: Exp-CLIP, figure 3."""
-    figure = Figure(figsize=(0.3 + 4 * len(panels), 5), layout="constrained")
+    figure = Figure(figsize=(max(5.8, 0.3 + 4 * len(panels)), 5.2), layout="constrained")
     figure.suptitle(title, fontsize=11, x=0.01, ha="left")
     for axes, (name, points) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
         for label, (kind, (colour, marker)) in enumerate(zip(classes, _LOOKS, strict=False)):

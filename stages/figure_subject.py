@@ -13,9 +13,9 @@ from ..cache.store import FeatureStore
 from ..heads.files import HeadCard, all_heads, find_head, load_head
 from ..heads.kinds import SavedHead
 from ..manifests.manifest import Manifest
-from ..reports.figures import COLOURS, note_untrained
+from ..reports.figures import COLOURS
 from ..reports.scores import ALL, MEAN, Score
-from ..reports.tables import rows_by_head
+from ..reports.tables import UNTRAINED_NOTE, rows_by_head
 from .evaluate import NO_HEAD, Evaluation, Scoring
 from .features import Choice, Features, complete_store, read_features
 from .workspace import Workspace
@@ -65,10 +65,12 @@ class Subject:
         """(n,) class indices of the same."""
         return self.manifest.labels[self.samples]
 
-    @property
-    def title(self) -> str:
+    def title(self, what: str) -> str:
+        """A figure's title, with a warning where untrained weights are behind what it shows."""
         of = self.found.scores[0].of
-        return f"{of.dataset} · {of.backbone}"
+        untrained = any(score.of.untrained for scores in self.rows.values() for score in scores)
+        warning = "\n" + UNTRAINED_NOTE.replace(": ", ":\n") if untrained else ""
+        return f"{of.dataset} · {of.backbone} · {what}{warning}"
 
     @property
     def name(self) -> str:
@@ -123,11 +125,6 @@ class Subject:
             sums = np.add.reduceat(frames, np.cumsum([0, *lengths[:-1]]), axis=0)
             parts.append(unit(sums / lengths[:, None]))
         return np.concatenate(parts)
-
-    def note_untrained(self, figure: Figure) -> Figure:
-        """The figure, with a warning where untrained weights are behind what it shows."""
-        note_untrained(figure, (score for scores in self.rows.values() for score in scores))
-        return figure
 
 
 def project(head: SavedHead | None, embeddings: np.ndarray) -> np.ndarray:

@@ -27,8 +27,8 @@ def draw_variance(subject: Subject) -> Figures:
     for label, scores in subject.rows.items():
         embeddings = (subject.embeddings(subject.head(score), subject.samples) for score in scores)
         variances[label] = np.mean([class_variance(one, subject.labels, n_classes) for one in embeddings], axis=0)
-    figure = variance_figure(variances, subject.manifest.classes, f"{subject.title} · variance within classes")
-    yield f"variance-{subject.name}", subject.note_untrained(figure)
+    figure = variance_figure(variances, subject.manifest.classes, subject.title("variance within classes"))
+    yield f"variance-{subject.name}", figure
 
 
 def draw_tsne(subject: Subject) -> Figures:
@@ -44,9 +44,9 @@ def draw_tsne(subject: Subject) -> Figures:
         embeddings = subject.embeddings(subject.head(first), subject.samples[chosen])
         shown = f"{label}, shown: seed {first.of.seed}" if len(scores) > 1 else label
         panels[shown] = tsne_points(embeddings, seed)
-    title = f"{subject.title} · t-SNE of {len(chosen):,} of {n:,} samples"
+    title = subject.title(f"t-SNE of {len(chosen):,} of {n:,} samples")
     figure = tsne_figure(panels, subject.labels[chosen], subject.manifest.classes, title)
-    yield f"tsne-{subject.name}", subject.note_untrained(figure)
+    yield f"tsne-{subject.name}", figure
 
 
 def draw_retrieval(subject: Subject) -> Figures:
@@ -68,9 +68,9 @@ def draw_retrieval(subject: Subject) -> Figures:
         back[label] = mean_retrieval([retrieval(image, text, same_class.T, own.T) for text, image in pairs])
     there[CHANCE], back[CHANCE] = chance(same_class, own), chance(same_class.T, own.T)
     kind = subject.manifest.kind.removesuffix("s")
-    title = f"{subject.title} · {len(of):,} descriptions of {len(samples):,} {subject.manifest.kind}"
+    title = subject.title(f"{len(of):,} descriptions of {len(samples):,} {subject.manifest.kind}")
     figure = retrieval_figure({f"description → {kind}": there, f"{kind} → description": back}, title)
-    yield f"retrieval-{subject.name}", subject.note_untrained(figure)
+    yield f"retrieval-{subject.name}", figure
 
 
 def _described(subject: Subject) -> list[tuple[int, str]]:

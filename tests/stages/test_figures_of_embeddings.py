@@ -154,3 +154,10 @@ def test_descriptions_that_are_missing_useless_or_of_nobody_are_refused(
 def test_too_few_samples_for_a_map_are_left_out(workspace, clips, tmp_path):
     evaluate(workspace, [str(clips)], SCORING)
     assert figures(workspace, [str(clips)], SCORING, tmp_path, Drawing(kinds=["tsne"])) == []
+
+
+def test_untrained_weights_are_announced_in_the_title(workspace, labelled, shown, tmp_path):
+    untrained = Scoring(clips=["ViT-S-32-alt@random"], prompts=["P-1"])
+    evaluate(workspace, [str(labelled)], untrained)
+    figures(workspace, [str(labelled)], untrained, tmp_path, Drawing(kinds=["variance"]))
+    assert "untrained weights" in shown["variance_figure"][2]
