@@ -35,7 +35,7 @@ def test_every_kind_is_drawn_as_png_and_pdf_without_running_a_model(workspace, l
     for path in drawn:
         if path.suffix == ".png":
             with Image.open(path) as picture:
-                assert np.asarray(picture.convert("L")).std() > 20
+                assert np.asarray(picture.convert("L")).std() > 10  # a blank one has 0, few points on white some 20
         else:
             assert path.read_bytes().startswith(b"%PDF")
 
