@@ -29,9 +29,13 @@ cache_app = typer.Typer(help="The cache: what it holds, and handing stores over.
 heads_app = typer.Typer(
     help="The heads: what the cache has, bringing others in, handing them over.", no_args_is_help=True
 )
+weights_app = typer.Typer(
+    help="The models' weights: what they need, fetching it ahead, whether it is whole.", no_args_is_help=True
+)
 app.add_typer(datasets_app, name="datasets")
 app.add_typer(cache_app, name="cache")
 app.add_typer(heads_app, name="heads")
+app.add_typer(weights_app, name="weights")
 
 
 def _version(wanted: bool) -> None:
@@ -109,6 +113,10 @@ TeacherOption = Annotated[
         metavar="NAME",
         help="A BLIP-2 with a T5: OWNER/REPOSITORY, a folder or miniature. Default: blip2-flan-t5-xxl.",
     ),
+]
+TeachersOption = Annotated[
+    list[str] | None,
+    typer.Option("--teacher", metavar="NAME", help="A BLIP-2 with a T5, as for `extract`; repeat for several."),
 ]
 InstructionOption = Annotated[
     list[str] | None,
@@ -804,6 +812,128 @@ def heads_export(
     card = export_head(workspace, head, file, square)
     print(printable(f"{file}: {card.label}, for {card.backbone} ({card.protocol})"))
     _note_untrained([card.untrained])
+
+
+@weights_app.command("list")
+@command
+def weights_list(json_output: JsonOption = False) -> None:
+    """The models that have a name: what they need, where it comes from, and what of it is here.
+
+    Asks nothing of the network. The commit is that of the files that are here; no other is fetched for them later.
+    """
+    from .stages.weights import list_weights
+
+    lines = list_weights()
+    if json_output:
+        print_json([asdict(line) for line in lines])
+        return
+    rows = [
+        (
+            line.model,
+            line.kind,
+            byte_count(line.bytes) + (f" of {byte_count(line.bytes_published)}" if line.kind == "teacher" else ""),
+            line.licence,
+            f"hf.co/{line.source}",
+            f"{line.here} of {line.files} files at {line.commit[:7]}" if line.commit and line.here else "–",
+        )
+        for line in lines
+    ]
+    print_table("Weights", ("model", "kind", "needs about", "licence", "source", "here"), rows)
+
+
+@weights_app.command("fetch")
+@command
+def weights_fetch(clip: ClipOption = None, teacher: TeachersOption = None, json_output: JsonOption = False) -> None:
+    """Fetch models ahead, for machines without a network.
+
+    Of a BLIP-2 only the shards that hold a tensor of its encoder side are fetched. The files lie in the hub's cache;
+    set HF_HOME to a folder that the other machine sees, or copy it there. Default: the default models. Example:
+
+    `HF_HOME=/shared/hub expclip weights fetch --clip ViT-L-14 --teacher blip2-flan-t5-xxl`
+    """
+    from .stages.weights import fetch_weights
+
+    found = fetch_weights(*_models_meant(clip, teacher))
+    files = [(one.model, name, one.path(name)) for one in found for name in one.names]
+    if json_output:
+        print_json([{"model": model, "file": name, "path": str(path)} for model, name, path in files])
+        return
+    sizes = [byte_count(path.stat().st_size) if path else "" for _, _, path in files]
+    rows = [(model, name, size) for (model, name, _), size in zip(files, sizes, strict=True)]
+    print_table("Here now", ("model", "file", "size"), rows)
+
+
+@weights_app.command("check")
+@command
+def weights_check(clip: ClipOption = None, teacher: TeachersOption = None, json_output: JsonOption = False) -> None:
+    """Read every byte of what is here, and compare it with the digests on record.
+
+    Ends with exit code 1 where a file of the models (by default the default models) is damaged or missing. A local
+    folder has no digests on record: there it is checked that its safetensors files are whole.
+    """
+    from .stages.weights import check_weights
+
+    states = check_weights(*_models_meant(clip, teacher))
+    if json_output:
+        print_json([asdict(one) | {"path": str(one.path or "")} for one in states])
+    else:
+        rows = [(one.model, one.file, byte_count(one.bytes) if one.path else "", one.state) for one in states]
+        print_table("Weights", ("model", "file", "size", "state"), rows)
+    for one in states:
+        if one.state == "damaged":
+            _say(f"damaged: remove {one.path}, and fetch it again")
+    if any(one.state == "missing" for one in states):
+        _say("missing files: `expclip weights fetch` with the same options fetches them")
+    if any(one.state in ("damaged", "missing") for one in states):
+        raise typer.Exit(ExpclipError.exit_code)
+
+
+def _models_meant(clips: list[str] | None, teachers: list[str] | None) -> tuple[list[str], list[str]]:
+    """The models that were named, or else the default ones of both kinds."""
+    from .encoders.names import DEFAULT_CLIP, DEFAULT_TEACHER
+    from .settings import read_config
+
+    if clips or teachers:
+        return clips or [], teachers or []
+    defaults = read_config().defaults
+    return [defaults.clip or DEFAULT_CLIP], [defaults.teacher or DEFAULT_TEACHER]
+
+
+@app.command()
+@command
+def doctor(device: DeviceOption = None, json_output: JsonOption = False) -> None:
+    """Show versions and devices, and try every encoder on this machine's GPU against its CPU.
+
+    The built-in miniature models are tried, offline; without a GPU bfloat16 is compared with float32. Ends with exit
+    code 1 where an encoder fails or its features are not those of float32 on the CPU.
+    """
+    from .stages.doctor import examine
+
+    found = examine(device)
+    if json_output:
+        trials = [asdict(one) | {"passed": one.passed} for one in found.trials]
+        print_json(asdict(found) | {"trials": trials, "healthy": found.healthy})
+    else:
+        print_table("Versions", ("what", "version"), list(found.versions.items()))
+        devices = [(one.name, one.what, ", ".join(one.formats)) for one in found.devices]
+        print_table("Devices", ("device", "what", "number formats"), devices)
+        trials = [
+            (
+                one.node,
+                one.device,
+                one.dtype,
+                "–" if one.error is None else f"{one.error:.2%}",
+                f"{one.tolerance:.0%}",
+                "passed" if one.passed else f"failed: {one.problem}",
+            )
+            for one in found.trials
+        ]
+        columns = ("encoder", "device", "number format", "error", "allowed", "result")
+        print_table("Encoders against float32 on the CPU", columns, trials)
+        for remark in found.remarks:
+            print(remark)
+    if not found.healthy:
+        raise typer.Exit(ExpclipError.exit_code)
 
 
 def _workspace(

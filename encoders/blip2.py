@@ -17,10 +17,9 @@ from .images import Squash
 from .node import Node
 from .pixels import as_tensor, to_planes
 from .precision import Precision, torch_dtype
-from .teacher import CONFIG, ImageParts, Teacher, TextParts
+from .teacher import CONFIG, TOKENIZER, ImageParts, Teacher, TextParts
 from .wording import reason
 
-_TOKENIZER = "tokenizer.json"
 _MEAN_STD = ([0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711])
 """BLIP-2 was trained with CLIP's constants, as its processor's configuration says."""
 
@@ -64,7 +63,7 @@ def llm_node(teacher: Teacher, query_tokens: Node, name: str, instruction: str, 
         "input": query_tokens.digest,
         "t5": teacher.text,
         "weights": weights,
-        "tokenizer": teacher.checkpoint.sha256(_TOKENIZER, teacher.hashes),
+        "tokenizer": teacher.checkpoint.sha256(TOKENIZER, teacher.hashes),
         "instruction": instruction,
         "pooling": "mean over query and instruction tokens, end-of-sequence included",
         "precision": {"projection": "float32", "t5": precision.t5, "residual": "float32"},
@@ -95,7 +94,7 @@ def llm_text_node(teacher: Teacher, precision: Precision) -> Node:
         "node": "llm_text",
         "t5": teacher.text,
         "weights": weights,
-        "tokenizer": teacher.checkpoint.sha256(_TOKENIZER, teacher.hashes),
+        "tokenizer": teacher.checkpoint.sha256(TOKENIZER, teacher.hashes),
         "pooling": "mean over the text's tokens, end-of-sequence included",
         "precision": {"t5": precision.t5, "residual": "float32"},
         "stored": "float16",
@@ -186,7 +185,7 @@ def _token_mean(parts: TextParts, tokens: torch.Tensor) -> np.ndarray:
 
 def _token_ids(teacher: Teacher, texts: Sequence[str]) -> list[list[int]]:
     """Each text's tokens, end-of-sequence included. Raises ExpclipError where the tokenizer does not fit."""
-    path = teacher.checkpoint.file(_TOKENIZER)
+    path = teacher.checkpoint.file(TOKENIZER)
     try:
         tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:  # the library raises no type of its own

@@ -14,8 +14,8 @@ from . import hub
 from .hashes import Hashes
 from .wording import reason
 
-_INDEX = "model.safetensors.index.json"
-_WHOLE = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+WHOLE = "model.safetensors"
 
 
 @dataclass(frozen=True)
@@ -57,13 +57,13 @@ class Checkpoint:
 
     def tensors(self) -> dict[str, str]:
         """For every tensor, the safetensors file that holds it; no file but the index or the only one is opened."""
-        found = self.first((_INDEX, _WHOLE))
-        if found == _INDEX:
+        found = self.first((INDEX, WHOLE))
+        if found == INDEX:
             return self._index()
-        if found == _WHOLE:
-            with _opened(self.file(_WHOLE)) as tensors:
-                return dict.fromkeys(tensors.keys(), _WHOLE)
-        raise UsageError(f"{self.place} has neither {_INDEX} nor {_WHOLE}: other formats are not read")
+        if found == WHOLE:
+            with _opened(self.file(WHOLE)) as tensors:
+                return dict.fromkeys(tensors.keys(), WHOLE)
+        raise UsageError(f"{self.place} has neither {INDEX} nor {WHOLE}: other formats are not read")
 
     def digests(self, names: Iterable[str], hashes: Hashes) -> list[str]:
         """SHA-256 of each file that holds one of some tensors, sorted: what the files are called does not matter."""
@@ -88,13 +88,13 @@ class Checkpoint:
             yield name, tensor
 
     def _index(self) -> dict[str, str]:
-        holder = self.json(_INDEX).get("weight_map")
+        holder = self.json(INDEX).get("weight_map")
         if not isinstance(holder, dict) or not all(isinstance(shard, str) for shard in holder.values()):
-            raise ExpclipError(f"{self.place}: {_INDEX} has no usable `weight_map`: download it again")
+            raise ExpclipError(f"{self.place}: {INDEX} has no usable `weight_map`: download it again")
         for shard in set(holder.values()):
             if "/" in shard or "\\" in shard or not shard.endswith(".safetensors"):
                 raise UsageError(
-                    f"{self.place}: {_INDEX} names {shard!r}, which is no .safetensors file beside it, and is not "
+                    f"{self.place}: {INDEX} names {shard!r}, which is no .safetensors file beside it, and is not "
                     f"followed: take the index from where the model comes from"
                 )
         return holder

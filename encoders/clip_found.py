@@ -12,18 +12,18 @@ import open_clip
 from ..errors import ExpclipError, UsageError
 from .checkpoint import Checkpoint
 from .hashes import Hashes
-from .names import LOCAL_DIR, ClipName
+from .names import LOCAL_DIR, RANDOM, ClipName
 
 RANDOM_SEED = 0
-_FOLDER_CONFIG = "open_clip_config.json"
-_FOLDER_WEIGHTS = (
+FOLDER_CONFIG = "open_clip_config.json"
+FOLDER_WEIGHTS = (
     "open_clip_model.safetensors",
     "open_clip_pytorch_model.safetensors",
     "open_clip_pytorch_model.bin",
     "model.safetensors",
 )
 """In the order in which they are preferred."""
-_TOKENIZER_FILES = (
+TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
@@ -100,7 +100,7 @@ def find_clip(name: ClipName, hashes: Hashes) -> ClipModel:
         )
     tag: dict[str, Any] = {}
     weights = None
-    if name.weights != "random":
+    if name.weights != RANDOM:
         tag = open_clip.get_pretrained_cfg(name.architecture, name.weights)
         weights = _weights_of_tag(name, tag, config, hashes) if tag else _weights_in_file(name, hashes)
     return ClipModel(
@@ -126,15 +126,20 @@ def _weights_of_tag(name: ClipName, tag: dict[str, Any], config: dict[str, Any],
             f"--clip {name.architecture}@{name.weights}: these weights were trained with another GELU; "
             f"write {name.architecture}-quickgelu@{name.weights}"
         )
+    checkpoint, wanted = hub_weights(name, tag)
+    return _weights(checkpoint, checkpoint.first(wanted) or wanted[-1], hashes)
+
+
+def hub_weights(name: ClipName, tag: dict[str, Any]) -> tuple[Checkpoint, tuple[str, ...]]:
+    """The repository of a tag, and the files of which any holds the weights. Raises ExpclipError if it has none."""
     repository, file = os.path.split(tag.get("hf_hub", ""))
     if not repository:
         raise ExpclipError(
             f"--clip {name.architecture}@{name.weights}: these weights are not on the hub; download "
             f"{tag.get('url')} and write {name.architecture}@FILE"
         )
-    checkpoint = Checkpoint(repository, is_local=False)
-    wanted = (f"{Path(file).stem}.safetensors", file) if file else _FOLDER_WEIGHTS
-    return _weights(checkpoint, checkpoint.first(wanted) or wanted[-1], hashes)
+    wanted = (f"{Path(file).stem}.safetensors", file) if file else FOLDER_WEIGHTS
+    return Checkpoint(repository, is_local=False), wanted
 
 
 def _weights_in_file(name: ClipName, hashes: Hashes) -> Weights:
@@ -154,15 +159,15 @@ def _weights(checkpoint: Checkpoint, file: str, hashes: Hashes) -> Weights:
 
 def _from_folder(folder: Path, canonical: str, hashes: Hashes) -> ClipModel:
     checkpoint = Checkpoint(str(folder), is_local=True)
-    content = checkpoint.json(_FOLDER_CONFIG)
+    content = checkpoint.json(FOLDER_CONFIG)
     config = content.get("model_cfg")
     if not isinstance(config, dict) or not {"embed_dim", "vision_cfg", "text_cfg"} <= config.keys():
-        raise UsageError(f"--clip {LOCAL_DIR}{folder}: {_FOLDER_CONFIG} has no open_clip `model_cfg`")
-    file = checkpoint.first(_FOLDER_WEIGHTS)
+        raise UsageError(f"--clip {LOCAL_DIR}{folder}: {FOLDER_CONFIG} has no open_clip `model_cfg`")
+    file = checkpoint.first(FOLDER_WEIGHTS)
     if file is None:
-        raise UsageError(f"--clip {LOCAL_DIR}{folder}: the folder has none of {', '.join(_FOLDER_WEIGHTS)}")
+        raise UsageError(f"--clip {LOCAL_DIR}{folder}: the folder has none of {', '.join(FOLDER_WEIGHTS)}")
     tokenizer = {
-        name: checkpoint.sha256(name, hashes) for name in _TOKENIZER_FILES if checkpoint.first((name,)) is not None
+        name: checkpoint.sha256(name, hashes) for name in TOKENIZER_FILES if checkpoint.first((name,)) is not None
     }
     return ClipModel(
         name=canonical,

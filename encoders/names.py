@@ -9,6 +9,7 @@ from ..errors import UsageError
 DEFAULT_CLIP = "ViT-L-14"
 DEFAULT_TEACHER = "blip2-flan-t5-xxl"
 LOCAL_DIR = "local-dir:"
+RANDOM = "random"
 
 BUILTIN = {"miniature": Path(__file__).parent / "miniature"}
 """Models that come with expclip: folders with a `clip` and a `teacher` in the formats of the real checkpoints."""

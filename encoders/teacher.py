@@ -28,6 +28,7 @@ from .names import TeacherName
 from .wording import reason
 
 CONFIG = "config.json"
+TOKENIZER = "tokenizer.json"
 _QUERY_TOKENS = 32
 _SIZES = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
 _VISION = (*_SIZES, "image_size", "patch_size", "hidden_act", "layer_norm_eps", "qkv_bias")

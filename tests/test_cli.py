@@ -37,6 +37,7 @@ MINI = ("--clip", "miniature", "--device", "cpu")
         ["heads", "--help"],
         ["reproduce", "--help"],
         ["crop", "--help"],
+        ["doctor", "--help"],
     ],
 )
 def test_looking_around_does_not_import_torch(arguments, tmp_path):
@@ -85,6 +86,9 @@ def test_looking_around_does_not_import_torch(arguments, tmp_path):
         (["evaluate", "{photos}", *MINI, "--image", "eye"], "--image 'eye': choose clip or llm"),
         (["reproduce", "9"], "the paper has no table '9' of scores: choose 1, 2, 3, 4, 5, A, B"),
         (["reproduce", "1", "--train", "./nowhere/else", "--clip", "RN50"], "name the weights too"),
+        (["weights", "check", "--teacher", "nothing"], "--teacher 'nothing'"),
+        (["weights", "fetch", "--clip", "RN50"], "name the weights too"),
+        (["doctor", "--device", "tpu"], "choose cpu, cuda, cuda:N or mps"),
         (["cache", "export", "nothing", "x.h5"], "no stores are called 'nothing'"),
         (["cache", "import", "missing.h5"], "missing.h5"),
         (["datasets", "audit", "./nowhere"], "there is no such folder"),
@@ -196,6 +200,23 @@ def test_json_output_is_one_document_and_nothing_else(run, labelled, photos):
         result = run(*command, "--json")
         assert result.exit_code == 0, result.output
         json.loads(result.stdout)
+
+
+def test_weights_that_are_missing_or_damaged_end_with_exit_code_1(run, tiny_models, tmp_path):
+    import shutil
+
+    teacher = shutil.copytree(tiny_models / "teacher", tmp_path / "teacher")
+    assert run("weights", "check", "--teacher", teacher).exit_code == 0
+    assert run("weights", "fetch", "--teacher", teacher, "--json").exit_code == 0
+    (shard, *_) = sorted(teacher.glob("model-*"))
+    shard.write_bytes(b"")
+    checked = run("weights", "check", "--teacher", teacher)
+    assert checked.exit_code == 1
+    assert f"damaged: remove {shard}" in checked.stderr
+    shard.unlink()
+    checked = run("weights", "check", "--teacher", teacher, "--json")
+    assert checked.exit_code == 1
+    assert "missing" in {one["state"] for one in json.loads(checked.stdout)}
 
 
 def test_untrained_models_are_announced(run, photos, labelled):

@@ -1,5 +1,6 @@
 """Copies of the tiny models that a test may change, and pixels to show them."""
 
+import hashlib
 import json
 import shutil
 import weakref
@@ -10,9 +11,11 @@ import pytest
 import torch
 from expclip.encoders import checkpoint
 from expclip.encoders.models import Models
+from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
 
 INDEX = "model.safetensors.index.json"
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 @pytest.fixture
@@ -118,3 +121,36 @@ def reads(monkeypatch) -> Reads:
 
     monkeypatch.setattr(checkpoint, "safe_open", Recorded)
     return record
+
+
+@pytest.fixture
+def offline(monkeypatch, tmp_path) -> Path:
+    """An empty cache of the hub, which itself cannot be reached."""
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    return tmp_path / "hub"
+
+
+@pytest.fixture
+def put(offline):
+    """Puts files into the hub's cache as its client does: put(repository, files)."""
+
+    def do(repository: str, files: list[Path]) -> Path:
+        folder = offline / f"models--{repository.replace('/', '--')}"
+        snapshot = folder / "snapshots" / COMMIT
+        for place in (folder / "blobs", folder / "refs", snapshot):
+            place.mkdir(parents=True)
+        (folder / "refs" / "main").write_text(COMMIT)
+        for file in files:
+            content = file.read_bytes()
+            is_large = file.suffix == ".safetensors"
+            name = (
+                hashlib.sha256(content).hexdigest()
+                if is_large
+                else hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+            )
+            (folder / "blobs" / name).write_bytes(content)
+            (snapshot / file.name).symlink_to(Path("../../blobs") / name)
+        return snapshot
+
+    return do
