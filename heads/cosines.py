@@ -45,6 +45,8 @@ def projected_clips(head: Head, frames: np.ndarray, clips: Sequence[np.ndarray])
 
     Equal frames of neighbouring clips are projected once.
     """
+    if not len(clips):
+        yield np.empty((0, head.transform(frames[:0]).shape[1]))
     for start in range(0, len(clips), _CLIPS):
         some = clips[start : start + _CLIPS]
         rows, place = np.unique(np.concatenate(some), return_inverse=True)
