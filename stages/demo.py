@@ -25,6 +25,7 @@ def demo_steps(cache: str, out: str) -> Sequence[Step]:
     clip, teacher = ("--clip", "miniature"), ("--teacher", "miniature")
     questions, seeds = _repeated("--instruction", DEMO_INSTRUCTIONS), _repeated("--seed", DEMO_SEEDS)
     prompts = _repeated("--prompts", DEMO_PROMPTS)
+    kinds = _repeated("--kind", ("confusion", "samples"))
     tests = ("faces-test", "faces-clips")
     here = ("--cache", cache)
     on_cpu = ("--device", "cpu", *here)
@@ -43,7 +44,7 @@ def demo_steps(cache: str, out: str) -> Sequence[Step]:
         ),
         Step(
             "draw what the heads change",
-            ("figures", *tests, *clip, "--prompts", DEMO_PROMPTS[-1], "--out", f"{out}/figures", *here),
+            ("figures", *tests, *clip, "--prompts", DEMO_PROMPTS[-1], *kinds, "--out", f"{out}/figures", *here),
         ),
     )
 
