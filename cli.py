@@ -141,7 +141,12 @@ HeadOption = Annotated[
 ]
 PromptsOption = Annotated[
     list[str] | None,
-    typer.Option("--prompts", metavar="SET|FILE", help="P-1 … P-5 or a .json file. Default: all five."),
+    typer.Option(
+        "--prompts",
+        metavar="SET|FILE",
+        help='P-1 … P-5; a .json file with {"class": ["prompt", …], …} or {"templates": ["… {class} …", …]}; a .txt '
+        "file with one template a line. Default: all five.",
+    ),
 ]
 FramesOption = Annotated[
     str | None, typer.Option("--frames", metavar="POLICY", help="Frames of a clip: released, edge or all.")
@@ -345,6 +350,14 @@ def evaluate(
     ] = None,
     teacher: TeacherOption = None,
     instruction: InstructionOption = None,
+    ensemble: Annotated[
+        str,
+        typer.Option(
+            "--ensemble",
+            help="Of several prompts a class: average the `logits` behind the head (as released), or the normalised "
+            "`embeddings` before it (CLIP's own habit).",
+        ),
+    ] = "logits",
     frames: FramesOption = None,
     protocol: ProtocolOption = None,
     cached_only: Annotated[bool, typer.Option("--cached-only", help="Never run a model.")] = False,
@@ -396,6 +409,7 @@ def evaluate(
         texts=text or SIDES[:1],
         teacher=teacher or config.teacher,
         instructions=instruction or [DEFAULT_INSTRUCTION],
+        ensemble=ensemble,
     )
     found = run(workspace, datasets, scoring, out)
     if json_output:

@@ -40,15 +40,16 @@ class Cache:
     # Manifests
 
     def save_manifest(self, manifest: Manifest) -> None:
-        """Keep a manifest, and remember it as the data set's current one."""
-        folder = self.root / manifest.name
+        """Keep a manifest, and remember it as the data set's current one; of texts there are as many as runs."""
+        is_text = manifest.kind == "texts"
+        folder = self.root / (TEXT if is_text else manifest.name)
         final = folder / f"manifest-{manifest.digest[:12]}.zarr"
         if not final.exists():
             with new_folder(final) as temporary:
                 write_manifest(temporary, manifest)
                 flush(temporary)
         current = {"manifest": final.name, "root": manifest.root}
-        if read_json(folder / "current.json") != current:
+        if not is_text and read_json(folder / "current.json") != current:
             write_json(folder / "current.json", current)
 
     def current_manifest(self, dataset: str) -> Manifest | None:
@@ -66,6 +67,17 @@ class Cache:
         """The current manifest of a data set, if it has the rows of a given digest."""
         manifest = self.current_manifest(dataset)
         return manifest if manifest is not None and manifest.rows.digest == rows_digest else None
+
+    def texts(self) -> dict[str, Manifest]:
+        """The manifests of all texts that have features here, by the digest of their rows."""
+        found: dict[str, Manifest] = {}
+        for path in sorted((self.root / TEXT).glob("manifest-*.zarr")):
+            try:
+                manifest = read_manifest(path, "")
+            except Exception as error:
+                raise ExpclipError(f"{path}: these texts cannot be read ({error}): remove the folder") from error
+            found[manifest.rows.digest] = manifest
+        return found
 
     # Stores
 

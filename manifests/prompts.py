@@ -3,6 +3,7 @@
 import json
 import random
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -10,10 +11,10 @@ from pathlib import Path
 
 from ..errors import UsageError
 from .classes import CLASSES, class_index
-from .manifest import Manifest, text_manifest
 
 DEFAULT_INSTRUCTION = "related-1"
 PROMPT_SETS = ("P-1", "P-2", "P-3", "P-4", "P-5")
+_CLASS = "{class}"
 
 
 @dataclass(frozen=True)
@@ -23,11 +24,10 @@ class PromptSet:
     name: str
     prompts: dict[str, tuple[str, ...]]
 
-    def manifest(self) -> Manifest:
-        """The prompts as a manifest of texts; the label of a text is the index of its class in `prompts`."""
-        classes = tuple(self.prompts)
-        texts = [(text, label) for label, name in enumerate(classes) for text in self.prompts[name]]
-        return text_manifest(self.name, classes, texts)
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The distinct prompts, in order."""
+        return tuple(dict.fromkeys(text for texts in self.prompts.values() for text in texts))
 
 
 @dataclass(frozen=True)
@@ -39,21 +39,27 @@ class Instruction:
 
 
 def prompt_set(name: str, protocol: str = "released") -> PromptSet:
-    """A prompt set by name, or from a JSON file `{"class": ["prompt", …], …}` with class names or synonyms.
+    """A prompt set by name, or from a user's file, which gives its stem as the name.
 
-    Source: Exp-CLIP's Table A; under the paper protocol P-5 is the ten templates of the paper's appendix.
+    A .json file holds `{"class": ["prompt", …], …}` with class names or synonyms, or `{"templates": ["…", …]}`; a
+    .txt file holds one template a line. In a template `{class}` stands for the class. Source: Exp-CLIP's Table A;
+    under the paper protocol P-5 is the ten templates of the paper's appendix.
     Raises UsageError for an unknown name or a file of another form.
     """
     if name in PROMPT_SETS:
         if name == "P-5" and protocol == "paper":
-            templates = _data()["paper_templates"]
-            return PromptSet("P-5-paper", {c: tuple(t.format(**{"class": c}) for t in templates) for c in CLASSES})
+            return PromptSet("P-5-paper", _filled(_data()["paper_templates"]))
         return PromptSet(name, {c: tuple(texts) for c, texts in _data()["released"][name].items()})
     path = Path(name)
-    if path.suffix.lower() == ".json":
-        taken = path.stem in (*PROMPT_SETS, "P-5-paper")
-        return PromptSet(f"{path.stem}-file" if taken else path.stem, _read_prompts(path))
-    raise UsageError(f"no prompt set {name!r}: there are {', '.join(PROMPT_SETS)}, or give a .json file")
+    read = {".json": _read_json, ".txt": _read_lines}.get(path.suffix.lower())
+    if read is None:
+        raise UsageError(f"no prompt set {name!r}: there are {', '.join(PROMPT_SETS)}, or give a .json or .txt file")
+    taken = path.stem in (*PROMPT_SETS, "P-5-paper")
+    return PromptSet(f"{path.stem}-file" if taken else path.stem, read(path, _read_text(path, "prompt")))
+
+
+def _filled(templates: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    return {name: tuple(template.replace(_CLASS, name) for template in templates) for name in CLASSES}
 
 
 def instruction(name: str) -> Instruction:
@@ -97,34 +103,58 @@ _WORDS = [
 ]
 
 
-def _read_prompts(path: Path) -> dict[str, tuple[str, ...]]:
-    def known(pairs: list[tuple[str, object]]) -> dict[str, tuple[str, ...]]:
-        prompts: dict[str, tuple[str, ...]] = {}
-        for name, texts in pairs:
-            index = class_index(name)
-            if index is None:
-                raise UsageError(f"{path}: {name!r} is no class: write one of {', '.join(CLASSES)}")
-            if CLASSES[index] in prompts:
-                raise UsageError(f"{path}: {CLASSES[index]} occurs twice ({name!r}): put its prompts into one list")
-            if not isinstance(texts, list) or not texts or not all(_is_prompt(text) for text in texts):
-                raise UsageError(
-                    f"{path}: {name!r} needs a list of one or more prompts, each a text that is not empty"
-                )
-            prompts[CLASSES[index]] = tuple(texts)
-        return prompts
-
+def _read_text(path: Path, kind: str) -> str:
     try:
-        prompts = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=known)
+        return path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise UsageError(f"{path}: the prompt file cannot be read ({error.strerror}): correct the path") from error
+        raise UsageError(f"{path}: the {kind} file cannot be read ({error.strerror}): correct the path") from error
+    except ValueError as error:
+        raise UsageError(f"{path}: this is no text in UTF-8 ({error}): save it as such") from error
+
+
+def _read_lines(path: Path, text: str) -> dict[str, tuple[str, ...]]:
+    return _from_templates(path, [line.strip() for line in text.splitlines() if line.strip()])
+
+
+def _read_json(path: Path, text: str) -> dict[str, tuple[str, ...]]:
+    try:
+        pairs = json.loads(text, object_pairs_hook=tuple)
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{path}: this is no JSON in UTF-8 ({error}): correct it there") from error
-    if not isinstance(prompts, dict) or not prompts:
-        raise UsageError(f'{path}: expected {{"class": ["prompt", …], …}}')
+    if not isinstance(pairs, tuple) or not pairs:
+        raise UsageError(f'{path}: expected {{"class": ["prompt", …], …}} or {{"templates": ["…", …]}}')
+    if [name for name, _ in pairs] == ["templates"]:
+        return _from_templates(path, pairs[0][1])
+    return _by_class(path, pairs)
+
+
+def _from_templates(path: Path, templates: object) -> dict[str, tuple[str, ...]]:
+    """Templates for all classes: each must say where the class goes, or all classes would look alike."""
+    for template in _texts(path, "templates", templates):
+        if _CLASS not in template:
+            raise UsageError(f"{path}: the template {template!r} lacks {_CLASS}: write it where the class belongs")
+    return _filled(_texts(path, "templates", templates))
+
+
+def _by_class(path: Path, pairs: Iterable[tuple[str, object]]) -> dict[str, tuple[str, ...]]:
+    prompts: dict[str, tuple[str, ...]] = {}
+    for name, texts in pairs:
+        index = class_index(name)
+        if index is None:
+            raise UsageError(f"{path}: {name!r} is no class: write one of {', '.join(CLASSES)}")
+        if CLASSES[index] in prompts:
+            raise UsageError(f"{path}: {CLASSES[index]} occurs twice ({name!r}): put its prompts into one list")
+        prompts[CLASSES[index]] = _texts(path, name, texts)
     return prompts
 
 
-def _is_prompt(text: object) -> bool:
+def _texts(path: Path, name: str, texts: object) -> tuple[str, ...]:
+    if not isinstance(texts, list) or not texts or not all(_is_text(text) for text in texts):
+        raise UsageError(f"{path}: {name!r} needs a list of one or more prompts, each a text that is not empty")
+    return tuple(texts)
+
+
+def _is_text(text: object) -> bool:
     """Zero bytes and lone surrogates, which JSON can spell, are no text that can be stored."""
     return isinstance(text, str) and bool(text.strip()) and not re.search("[\0\ud800-\udfff]", text)
 

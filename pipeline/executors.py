@@ -38,8 +38,7 @@ def run_plan(
     Finished shards stay whatever happens later. Raises ExpclipError where an encoder or the disk fails.
     """
     for request in requests:
-        if request.manifest.kind != "texts":
-            cache.save_manifest(request.manifest)
+        cache.save_manifest(request.manifest)
     for line in plan.lines:
         if line.to_do:
             cache.create_store(line.header)

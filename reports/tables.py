@@ -39,8 +39,9 @@ def _table(dataset: str, backbone: str, scores: Sequence[Score]) -> Table:
         (label, *(_cell([one for one in of_head if one.of.prompts == prompt]) for prompt in prompts))
         for label, of_head in rows_by_head(scores).items()
     ]
+    ensemble = "" if first.of.ensemble == "logits" else f" · {first.of.ensemble} averaged"
     return Table(
-        title=f"{dataset} · {backbone} · {samples}" + (f" · {UNTRAINED_NOTE}" if untrained else ""),
+        title=f"{dataset} · {backbone} · {samples}{ensemble}" + (f" · {UNTRAINED_NOTE}" if untrained else ""),
         columns=("UAR / WAR, %", *prompts),
         rows=tuple(rows),
     )

@@ -62,8 +62,8 @@ def _size(folder: Path) -> int:
 def export(cache: Cache, name: str, path: Path) -> FeatureStore:
     """Export the store called `name` (its folder, or any part of its name that only it has) to an HDF5 file."""
     store = _named(cache, name)
-    dataset = store.header.dataset
-    manifest = None if dataset == TEXT else cache.manifest_of(dataset, store.header.rows_digest)
+    dataset, rows = store.header.dataset, store.header.rows_digest
+    manifest = cache.texts().get(rows) if dataset == TEXT else cache.manifest_of(dataset, rows)
     export_store(store, manifest, path)
     return store
 

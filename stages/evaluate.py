@@ -4,11 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from ..cache.cache import TEXT
 from ..cache.store import FeatureStore
 from ..encoders.names import DEFAULT_CLIP, DEFAULT_TEACHER
 from ..encoders.node import Node
@@ -22,8 +20,9 @@ from ..pipeline.plan import Request
 from ..reports.metrics import confusion_matrix
 from ..reports.results import write_results
 from ..reports.scores import ALL, Combination, Predictions, Score, mean_over_folds, score
-from .features import Choice, complete_store, is_digest, known_manifest, read_features
-from .teacher_side import Teaching, e_g_choice, prompts_by_t5, refuse_other_e_g, teaching_of
+from .features import Choice, complete_store, known_manifest, read_features
+from .teacher_side import Teaching, e_g_choice, refuse_other_e_g, t5_encoder, teaching_of
+from .texts import ENSEMBLES, PromptEmbeddings, clip_encoder, prompt_embeddings
 from .workspace import Workspace
 
 NO_HEAD = "none"
@@ -46,12 +45,16 @@ class Scoring:
     teacher: str | None = None
     instructions: Sequence[str] = (DEFAULT_INSTRUCTION,)
     """Of e_G where no head says which it is: where the LLM encodes images and texts."""
+    ensemble: str = "logits"
+    """How the prompts of a class become one: see PromptEmbeddings."""
 
     def __post_init__(self) -> None:
         for option, sides in (("--image", self.images), ("--text", self.texts)):
             for side in sides:
                 if side not in SIDES:
                     raise UsageError(f"{option} {side!r}: choose {' or '.join(SIDES)}")
+        if self.ensemble not in ENSEMBLES:
+            raise UsageError(f"--ensemble {self.ensemble!r}: choose {' or '.join(ENSEMBLES)}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +74,7 @@ def evaluate(
     labels, a head belongs to other features, or something is missing that may not be extracted.
     """
     scoring = scoring or Scoring()
-    prompt_sets = [prompt_set(name, workspace.protocol) for name in dict.fromkeys(scoring.prompts)]
+    prompt_sets = _prompt_sets(scoring, workspace.protocol)
     if out is not None and out.exists() and not out.is_dir():
         raise UsageError(f"--out {out}: this is a file; a folder is needed")
     found = Evaluation([], [])
@@ -87,12 +90,22 @@ def evaluate(
     return found
 
 
+def _prompt_sets(scoring: Scoring, protocol: str) -> list[PromptSet]:
+    """The prompt sets of a sweep. Raises UsageError where two have one name: results are told apart by it."""
+    found: dict[str, PromptSet] = {}
+    for name in dict.fromkeys(scoring.prompts):
+        prompts = prompt_set(name, protocol)
+        if found.setdefault(prompts.name, prompts) != prompts:
+            raise UsageError(f"--prompts {name}: another prompt set is called {prompts.name} too: rename the file")
+    return list(found.values())
+
+
 @dataclass(frozen=True, eq=False)
 class _Compared:
     """Samples and prompts that are compared, by way of a head where one of them is CLIP's."""
 
     samples: "_Samples"
-    texts: "Sequence[_TextFeatures]"
+    texts: Sequence[PromptEmbeddings]
     card: HeadCard | None
     head: Head
     image: str = CLIP
@@ -117,10 +130,8 @@ def _comparisons(
         choice = Choice(text, "clip_image", clip, None, workspace.protocol, workspace.dtype, scoring.frames)
         manifest, store = _image_features(workspace, choice, scoring, prompt_sets)
         samples = _Samples(manifest, store, scoring.frames)
-        texts = [
-            _TextFeatures(prompts, text_store(workspace, prompts.manifest(), clip, store, scoring))
-            for prompts in prompt_sets
-        ]
+        encoder = clip_encoder(workspace, clip, store.header)
+        texts = prompt_embeddings(workspace, prompt_sets, scoring.ensemble, encoder, scoring.cached_only)
         for card, head in _heads(workspace, scoring, store):
             if (CLIP, CLIP) in sides:
                 yield _Compared(samples, texts, card, head)
@@ -144,7 +155,7 @@ class _LLMSide:
         self._scoring = scoring
         self._prompt_sets = prompt_sets
         self._samples: dict[Choice, _Samples] = {}
-        self._texts: dict[tuple[str, str], list[_TextFeatures]] = {}
+        self._texts: dict[tuple[str, str], list[PromptEmbeddings]] = {}
 
     def teaching(self, card: HeadCard) -> Teaching:
         return teaching_of(self._workspace.cache, card, self._scoring.teacher)
@@ -160,15 +171,16 @@ class _LLMSide:
             refuse_other_e_g(card, teaching, found.header)
         return found
 
-    def texts(self, teaching: Teaching) -> "list[_TextFeatures]":
+    def texts(self, teaching: Teaching) -> list[PromptEmbeddings]:
         """The prompts by the teacher's T5."""
         known = teaching.teacher, teaching.features.encoder_digest if teaching.features else ""
         if known not in self._texts:
-            cached_only = self._scoring.cached_only
-            self._texts[known] = [
-                _TextFeatures(prompts, prompts_by_t5(self._workspace, prompts.manifest(), teaching, cached_only))
-                for prompts in self._prompt_sets
-            ]
+            scoring, prompt_sets = self._scoring, self._prompt_sets
+            texts = {text for prompts in prompt_sets for text in prompts.texts}
+            encoder = t5_encoder(self._workspace, teaching, texts)
+            self._texts[known] = prompt_embeddings(
+                self._workspace, prompt_sets, scoring.ensemble, encoder, scoring.cached_only
+            )
         return self._texts[known]
 
 
@@ -251,63 +263,6 @@ class _Samples:
         return np.concatenate(list(projected_clips(head, self._features, self._rows)))
 
 
-class _TextFeatures:
-    """The embeddings of a prompt set."""
-
-    def __init__(self, prompts: PromptSet, store: FeatureStore):
-        self.name = prompts.name
-        manifest = prompts.manifest()
-        self._embeddings = store.read().astype(np.float64)
-        self._rows = manifest.samples("image").indices
-        self._labels = manifest.labels
-        self._classes = manifest.classes
-
-    def by_class(self, classes: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
-        """The prompts' embeddings (m, L), and for each its class index, of the classes of a data set."""
-        wanted = {self._classes.index(name): index for index, name in enumerate(classes)}
-        used = [k for k, label in enumerate(self._labels.tolist()) if label in wanted]
-        index = np.array([wanted[int(self._labels[k])] for k in used])
-        return self._embeddings[self._rows[used]], index
-
-
-def text_store(
-    workspace: Workspace, manifest: Manifest, clip: str, images: FeatureStore, scoring: Scoring
-) -> FeatureStore:
-    """The features of texts by the text tower that belongs to some image features; made where they are missing."""
-    return _cached_texts(workspace, manifest, images) or _extract_texts(workspace, manifest, clip, images, scoring)
-
-
-def _cached_texts(workspace: Workspace, manifest: Manifest, images: FeatureStore) -> FeatureStore | None:
-    for store in workspace.cache.find(TEXT, "clip_text", rows_digest=manifest.rows.digest):
-        if _same_model(store.header.spec, images.header.spec) and store.is_complete():
-            return store
-    return None
-
-
-def _same_model(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Whether two specs are of the two towers of one CLIP, in one number format."""
-    return all(one[part] == other[part] for part in ("architecture", "weights", "precision"))
-
-
-def _extract_texts(
-    workspace: Workspace, manifest: Manifest, clip: str, images: FeatureStore, scoring: Scoring
-) -> FeatureStore:
-    """Encode a prompt set with the weights and in the number format of the image features."""
-    if scoring.cached_only:
-        raise UsageError(f"the text features of {manifest.name} by {clip} are not cached: leave out --cached-only")
-    name = images.header.model if is_digest(clip) else clip
-    node = workspace.models_in(images.header.spec["precision"]).clip_text(name)
-    if not _same_model(node.spec, images.header.spec):
-        raise UsageError(
-            f"{clip} has other weights now than those that made {images.path.name}: extract again, or bring them back"
-        )
-    request = Request(manifest, (node,))
-    workspace.run(workspace.plan([request]), [request], f"encode {manifest.name}")
-    store = _cached_texts(workspace, manifest, images)
-    assert store is not None
-    return store
-
-
 def _heads(workspace: Workspace, scoring: Scoring, store: FeatureStore) -> Iterator[tuple[HeadCard | None, Head]]:
     """The heads to score on some features, plain CLIP first."""
     wanted = scoring.heads
@@ -347,7 +302,7 @@ def _predict(compared: _Compared) -> Iterator[Predictions]:
         yield Predictions(_combination(compared, prompts), samples.manifest, samples.kept, similarity)
 
 
-def _combination(compared: _Compared, prompts: _TextFeatures) -> Combination:
+def _combination(compared: _Compared, prompts: PromptEmbeddings) -> Combination:
     samples, card = compared.samples, compared.card
     header = samples.header
     return Combination(
@@ -362,7 +317,7 @@ def _combination(compared: _Compared, prompts: _TextFeatures) -> Combination:
         recipe=card.recipe if card else "",
         seed=card.seed if card else None,
         prompts=prompts.name,
-        ensemble="logits",
+        ensemble=prompts.ensemble,
         protocol=header.protocol,
         frames=samples.frames,
         untrained=header.untrained or (card is not None and card.untrained),

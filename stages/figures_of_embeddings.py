@@ -1,19 +1,17 @@
 """Figures of where embeddings lie: their variance, maps of them, and retrieval by descriptions."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
 from ..errors import UsageError
 from ..manifests.descriptions import read_descriptions
-from ..manifests.manifest import text_manifest
 from ..reports.retrieval import CHANCE, chance, mean_retrieval, retrieval, retrieval_figure
 from ..reports.scores import Score
 from ..reports.tsne import tsne_figure, tsne_points
 from ..reports.variance import class_variance, variance_figure
-from .evaluate import text_store
 from .figure_subject import Figures, Subject, project, unit
+from .texts import clip_encoder, text_embeddings
 
 MOST_POINTS = 2000
 """t-SNE of more takes minutes and shows no more."""
@@ -97,12 +95,10 @@ def _described(subject: Subject) -> list[tuple[int, str]]:
 
 def _text_embeddings(subject: Subject, described: Sequence[tuple[int, str]]) -> np.ndarray:
     """(q, L) of descriptions, from the cache or made now."""
-    labels = subject.manifest.labels
-    texts = [(text, int(labels[sample])) for sample, text in described]
-    manifest = text_manifest("descriptions", subject.manifest.classes, texts)
-    scoring = replace(subject.scoring, cached_only=False)
-    store = text_store(subject.workspace, manifest, subject.clip, subject.store, scoring)
-    return store.read()[manifest.samples("image").indices]
+    texts = [text for _, text in described]
+    encoder = clip_encoder(subject.workspace, subject.clip, subject.store.header)
+    found = text_embeddings(subject.workspace, {"descriptions": texts}, encoder, cached_only=False)
+    return np.stack([found[text] for text in texts])
 
 
 def _projected(

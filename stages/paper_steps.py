@@ -4,7 +4,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..cache.cache import TEXT
 from ..encoders.names import clip_name, teacher_name
 from ..errors import UsageError
 from ..heads.kinds import KINDS
@@ -13,6 +12,7 @@ from ..manifests.prompts import prompt_set
 from .features import Choice, known_manifest
 from .paper_heads import PaperHeads
 from .paper_setting import Setting, clips_of, instructions_of, repeated
+from .texts import stores_of_texts
 from .workspace import Workspace
 
 SEEDS = (1, 2, 3)
@@ -101,9 +101,11 @@ def _encode_prompts(workspace: Workspace, setting: Setting, rows: Sequence[RowOf
 
 def _has_prompts(workspace: Workspace, text: str, model: str, prompts: str) -> bool:
     canonical = clip_name(model).canonical if text == "clip" else teacher_name(model).canonical
-    rows = prompt_set(prompts, workspace.protocol).manifest().rows.digest
-    found = workspace.cache.find(TEXT, f"{text}_text", model=canonical, rows_digest=rows)
-    return any(store.is_complete() for store in found)
+    texts = prompt_set(prompts, workspace.protocol).texts
+    held: dict[str, set[str]] = defaultdict(set)
+    for store, known in stores_of_texts(workspace.cache, f"{text}_text", texts, model=canonical):
+        held[store.header.encoder_digest].update(known)
+    return any(known.issuperset(texts) for known in held.values())
 
 
 def _clip_choice(workspace: Workspace, dataset: str, clip: str) -> Choice:

@@ -1,18 +1,19 @@
 """The teacher's side of a comparison (Exp-CLIP, Table 5): e_G of test images, and prompts by the teacher's T5."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from ..cache.cache import TEXT, Cache
+from ..cache.cache import Cache
 from ..cache.header import Header
 from ..cache.select import differences
 from ..cache.store import FeatureStore
 from ..encoders.names import teacher_name
 from ..errors import UsageError
 from ..heads.files import HeadCard
-from ..manifests.manifest import Manifest
-from ..pipeline.plan import Request
 from .features import Choice
+from .texts import TextEncoder, stores_of_texts
 from .workspace import Workspace
 
 
@@ -53,45 +54,34 @@ def refuse_other_e_g(card: HeadCard, teaching: Teaching, images: Header) -> None
         )
 
 
-def prompts_by_t5(workspace: Workspace, manifest: Manifest, teaching: Teaching, cached_only: bool) -> FeatureStore:
-    """The embeddings of a prompt set by the teacher's T5; made where they are missing, unless `cached_only`."""
-    like = teaching.features.spec if teaching.features else None
-    known = _cached(workspace, manifest, teaching, like)
-    if known is not None:
-        return known
-    if cached_only:
-        raise UsageError(
-            f"the text features of {manifest.name} by {teaching.teacher} are not cached: leave out --cached-only"
-        )
+def t5_encoder(workspace: Workspace, teaching: Teaching, texts: Collection[str]) -> TextEncoder:
+    """The teacher's T5: the one behind e_G; where that is unknown, the one whose features of all texts are cached.
+
+    Raises UsageError where several are.
+    """
+    name = teaching.teacher
+    like = teaching.features.spec if teaching.features else _cached_t5(workspace.cache, name, texts)
     models = workspace.models_in(like["precision"]["t5"]) if like else workspace.models
-    node = models.llm_text(teaching.teacher)
-    if like and not _same_t5(node.spec, like):
-        raise UsageError(f"{teaching.teacher} has other weights now than those that made e_G: bring them back")
-    request = Request(manifest, (node,))
-    workspace.run(workspace.plan([request]), [request], f"encode {manifest.name}")
-    made = _cached(workspace, manifest, teaching, node.spec)
-    assert made is not None
-    return made
+    return TextEncoder("llm_text", name, like, "e_G", _same_t5, partial(models.llm_text, name))
 
 
-def _cached(
-    workspace: Workspace, manifest: Manifest, teaching: Teaching, like: dict[str, Any] | None
-) -> FeatureStore | None:
-    wanted = {"rows_digest": manifest.rows.digest}
-    if like is None:
-        wanted["model"] = teacher_name(teaching.teacher).canonical
-    stores = [
-        store
-        for store in workspace.cache.find(TEXT, "llm_text", **wanted)
-        if store.is_complete() and (like is None or _same_t5(store.header.spec, like))
-    ]
+def _cached_t5(cache: Cache, teacher: str, texts: Collection[str]) -> dict[str, Any] | None:
+    """The spec of the only T5 of a teacher by whose features all texts are cached."""
+    by_t5: list[tuple[FeatureStore, set[str]]] = []
+    for store, known in stores_of_texts(cache, "llm_text", texts, model=teacher_name(teacher).canonical):
+        of_same = next((held for one, held in by_t5 if _same_t5(one.header.spec, store.header.spec)), None)
+        if of_same is None:
+            by_t5.append((store, set(known)))
+        else:
+            of_same.update(known)
+    stores = [store for store, held in by_t5 if held.issuperset(texts)]
     if len(stores) > 1:
         raise UsageError(
-            f"{manifest.name} has {len(stores)} stores of llm_text by {teaching.teacher}, which differ in "
-            f"{differences(stores)}; the features that the head was fitted to would tell which it needs: bring them "
-            f"back with `expclip cache import`"
+            f"the prompts have {len(stores)} stores of llm_text by {teacher}, which differ in {differences(stores)}; "
+            f"the features that the head was fitted to would tell which it needs: bring them back with "
+            f"`expclip cache import`"
         )
-    return stores[0] if stores else None
+    return stores[0].header.spec if stores else None
 
 
 def _same_t5(one: dict[str, Any], other: dict[str, Any]) -> bool:

@@ -50,7 +50,7 @@ def _tokenizer() -> PreTrainedTokenizerFast:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    texts = [text for name in PROMPT_SETS for text in prompt_set(name).manifest().rows.sources]
+    texts = [text for name in PROMPT_SETS for text in prompt_set(name).texts]
     texts += [instruction(f"related-{k}").text for k in (1, 2, 3)]
     tokenizer.train_from_iterator(texts, trainer)
     tokenizer.post_processor = processors.TemplateProcessing(

@@ -54,7 +54,7 @@ def train_clip(
 ) -> tuple[open_clip.CLIP, Tokenizer, dict[str, list[float]]]:
     """Train on faces with CAPTIONS captions each: first the vision tower, then the text tower. Returns losses too."""
     texts = [text for several in captions for text in several]
-    prompts = [text for name in PROMPT_SETS for text in prompt_set(name).manifest().rows.sources]
+    prompts = [text for name in PROMPT_SETS for text in prompt_set(name).texts]
     tokenizer = make_tokenizer([*texts[:20_000], *prompts], 1000)
     ids = ids_of(tokenizer, texts, _CONTEXT).view(len(captions), CAPTIONS, _CONTEXT)
     model = open_clip.CLIP(**clip_config(tokenizer.get_vocab_size()))

@@ -63,13 +63,44 @@ def test_only_p5_depends_on_the_protocol():
     assert [name for name in PROMPT_SETS if prompt_set(name) != prompt_set(name, "paper")] == ["P-5"]
 
 
-def test_a_prompt_set_is_a_manifest_of_texts_with_its_classes_as_labels():
-    prompts = prompt_set("P-4")
-    manifest = prompts.manifest()
-    rows = manifest.samples("image").indices
-    found = [(CLASSES[k], manifest.rows.sources[row]) for k, row in zip(manifest.labels, rows, strict=True)]
-    assert found == [(name, text) for name, texts in prompts.prompts.items() for text in texts]
-    assert (manifest.kind, manifest.classes) == ("texts", CLASSES)
+def test_the_texts_of_a_set_are_its_distinct_prompts():
+    texts = prompt_set("P-4").texts
+    assert len(texts) == len(set(texts))
+    assert set(texts) == {text for prompts in prompt_set("P-4").prompts.values() for text in prompts}
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ('{"templates": ["a photo of a {class} face", "{class}, and {class} again {x}"]}', "mine.json"),
+        ("\ufeffa photo of a {class} face\r\n\n  {class}, and {class} again {x} \n", "mine.txt"),
+    ],
+)
+def test_a_users_templates_are_filled_with_every_class(read, text, name):
+    found = read(text, name)
+    assert found.name == "mine"
+    assert found.prompts == {c: (f"a photo of a {c} face", f"{c}, and {c} again {{x}}") for c in CLASSES}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        (
+            "mine.txt",
+            "a {class} face\na face",
+            r"the template 'a face' lacks {class}: write it where the class belongs",
+        ),
+        ("mine.txt", "", r"'templates' needs a list of one or more prompts"),
+        ("mine.txt", b"{class} \xff", r"this is no text in UTF-8"),
+        ("mine.txt", "{class}\0", r"'templates' needs a list"),
+        ("mine.json", '{"templates": ["{Class}"]}', r"the template '{Class}' lacks {class}"),
+        ("mine.json", '{"templates": []}', r"'templates' needs a list"),
+        ("mine.json", '{"templates": ["{class}"], "fear": ["x"]}', r"'templates' is no class"),
+    ],
+)
+def test_templates_that_cannot_be_used_are_named(read, name, text, message):
+    with pytest.raises(UsageError, match=rf"{re.escape(name)}: {message}"):
+        read(text, name)
 
 
 def test_a_users_file_may_use_synonyms_and_other_scripts(read):
@@ -86,7 +117,7 @@ def test_a_users_file_is_never_called_like_a_released_set(read):
     ("text", "message"),
     [
         ('{"happy": ["a"', r"this is no JSON in UTF-8"),
-        (b'{"happy": ["\xff"]}', r"this is no JSON in UTF-8"),
+        (b'{"happy": ["\xff"]}', r"this is no text in UTF-8"),
         pytest.param("[" * 100_000, r"this is no JSON", id="too deep"),
         ("{}", r'expected {"class": \["prompt", …\], …}'),
         ('["a"]', r'expected {"class": \["prompt", …\], …}'),
@@ -112,7 +143,9 @@ def test_a_prompt_file_that_is_missing_is_named(tmp_path):
 
 
 def test_an_unknown_prompt_set_lists_those_there_are():
-    with pytest.raises(UsageError, match=r"no prompt set 'P-6': there are P-1, P-2, P-3, P-4, P-5, or give a .json"):
+    with pytest.raises(
+        UsageError, match=r"no prompt set 'P-6': there are P-1, P-2, P-3, P-4, P-5, or give a .json or .txt"
+    ):
         prompt_set("P-6")
 
 

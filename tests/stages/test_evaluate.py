@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zarr
-from expclip import Scoring, Sweep, Training, UsageError, Wanted, Workspace, evaluate, extract, fit_head
+from expclip import ExpclipError, Scoring, Sweep, Training, UsageError, Wanted, Workspace, evaluate, extract, fit_head
 from expclip.manifests.classes import CLASSES
 from expclip.manifests.prompts import PROMPT_SETS, prompt_set
 from heads_by_hand import project as project_by_hand
@@ -50,11 +50,16 @@ def stored(cache: Path, dataset: str, node: str) -> list[np.ndarray]:
 
 
 def text_embeddings(workspace: Workspace, prompts: str) -> dict[str, np.ndarray]:
-    """Cached embeddings (float64) by prompt."""
-    manifest = prompt_set(prompts, workspace.protocol).manifest()
-    (store,) = workspace.cache.find("text", "clip_text", rows_digest=manifest.rows.digest)
-    features = zarr.open_group(store.path, mode="r")["features"][:].astype(np.float64)
-    return dict(zip(manifest.rows.sources, features, strict=True))
+    """Cached embeddings (float64) by prompt, read by plain zarr."""
+    folder = workspace.cache.root / "text"
+    known = {}
+    for path in folder.glob("manifest-*.zarr"):
+        manifest = zarr.open_group(path, mode="r")
+        texts = bytes(manifest["sources"][:]).decode().split("\0")
+        for store in workspace.cache.find("text", "clip_text", rows_digest=manifest.attrs["rows_digest"]):
+            features = zarr.open_group(store.path, mode="r")["features"][:].astype(np.float64)
+            known |= dict(zip(texts, features, strict=True))
+    return {text: known[text] for text in prompt_set(prompts, workspace.protocol).texts}
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
@@ -79,6 +84,20 @@ def tensors_of(workspace: Workspace, head_id: str) -> dict[str, np.ndarray]:
     return load_file(workspace.cache.heads / head_id / "head.safetensors") if head_id else {}
 
 
+def expected_by_mean_embedding(
+    frames: list[np.ndarray], texts: dict, prompts: str, classes, project, pool_first
+) -> np.ndarray:
+    """(samples, classes). CLIP's habit: normalise each prompt's embedding, mean a class; then project, normalise."""
+    words = prompt_set(prompts, "paper" if pool_first else "released").prompts
+    means = [np.mean([unit(texts[text]) for text in words[name]], axis=0) for name in classes]
+    exact = [one.astype(np.float64) for one in frames]
+    images = [project(one.mean(axis=0)[None])[0] if pool_first else project(one).mean(axis=0) for one in exact]
+    return unit(np.stack(images)) @ unit(project(np.stack(means))).T
+
+
+EXPECTED = {"logits": expected_cosines, "embeddings": expected_by_mean_embedding}
+
+
 def rows_of(out: Path, name: str) -> list[dict]:
     with (out / name).open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
@@ -93,7 +112,7 @@ def check_against_float64(workspace: Workspace, out: Path, frames: list[np.ndarr
         prompts = row["prompts"].removesuffix("-paper")
         texts = text_embeddings(workspace, prompts)
         pool_first = row["protocol"] == "paper"
-        cosines = expected_cosines(frames, texts, prompts, classes, project, pool_first)
+        cosines = EXPECTED[row["ensemble"]](frames, texts, prompts, classes, project, pool_first)
         predicted = cosines.argmax(axis=1)
         mine = [p for p in predictions if (p["head_id"], p["prompts"]) == (row["head_id"], row["prompts"])]
         assert [float(p["cosine"]) for p in mine] == pytest.approx(cosines.max(axis=1), abs=2e-6)
@@ -127,11 +146,12 @@ def clip_rows(workspace: Workspace) -> tuple[list[np.ndarray], np.ndarray]:
     return frames, np.arange(7)
 
 
-def test_scores_of_every_kind_of_head_equal_a_float64_computation(every_kind, labelled, clips, tmp_path):
+@pytest.mark.parametrize("ensemble", EXPECTED)
+def test_scores_of_every_kind_of_head_equal_a_float64_computation(every_kind, labelled, clips, tmp_path, ensemble):
     workspace = every_kind
     for data, rows in ((labelled, image_rows), (clips, clip_rows)):
         out = tmp_path / data.stem
-        evaluate(workspace, [str(data)], replace(SCORING, prompts=["P-1", "P-5"]), out)
+        evaluate(workspace, [str(data)], replace(SCORING, prompts=["P-1", "P-5"], ensemble=ensemble), out)
         assert check_against_float64(workspace, out, *rows(workspace)) == (1 + len(KINDS)) * 2
 
 
@@ -173,6 +193,47 @@ def test_a_second_evaluation_runs_no_model(workspace, fitted, labelled, work, tm
     assert not work
     for name in ("scores.csv", "predictions.csv", "tables.md"):
         assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
+
+
+def test_a_sweep_over_prompts_encodes_each_new_text_once_and_no_image(workspace, labelled, work, tmp_path):
+    evaluate(workspace, [str(labelled)], replace(SCORING, prompts=["P-2"]))
+    work.clear()
+    mine = tmp_path / "mine.txt"
+    mine.write_text("an expression of {class}.\na {class} look", encoding="utf-8")
+    evaluate(workspace, [str(labelled)], replace(SCORING, prompts=["P-1", "P-2", str(mine)]))
+    assert work == {"TextTower loaded": 1, "TextTower inputs": 11 + 11}  # P-1, and one of the two templates
+    work.clear()
+    for ensemble in EXPECTED:
+        evaluate(workspace, [str(labelled)], replace(SCORING, prompts=[str(mine), "P-1", "P-2"], ensemble=ensemble))
+    assert not work
+
+
+def test_two_prompt_files_of_one_name_are_refused(workspace, labelled, tmp_path):
+    (tmp_path / "mine.txt").write_text("{class}!")
+    (tmp_path / "mine.json").write_text('{"templates": ["{class}?"]}')
+    names = [str(tmp_path / name) for name in ("mine.txt", "mine.json")]
+    with pytest.raises(UsageError, match=r"mine\.json: another prompt set is called mine too: rename the file"):
+        evaluate(workspace, [str(labelled)], replace(SCORING, prompts=names))
+
+
+def test_the_ensemble_is_on_record(workspace, labelled, tmp_path):
+    evaluate(workspace, [str(labelled)], replace(SCORING, prompts=["P-4"], ensemble="embeddings"), tmp_path / "out")
+    assert {row["ensemble"] for row in rows_of(tmp_path / "out", "scores.csv")} == {"embeddings"}
+    assert "embeddings averaged" in (tmp_path / "out" / "tables.md").read_text(encoding="utf-8")
+    with pytest.raises(UsageError, match="--ensemble 'words': choose logits or embeddings"):
+        replace(SCORING, ensemble="words")
+
+
+def test_texts_that_are_damaged_on_disk_are_named_and_can_be_removed(workspace, labelled, work):
+    evaluate(workspace, [str(labelled)], replace(SCORING, prompts=["P-1"]))
+    (path,) = (workspace.cache.root / "text").glob("manifest-*.zarr")
+    (path / "zarr.json").write_text("{}")
+    with pytest.raises(ExpclipError, match=f"{path}: these texts cannot be read .*: remove the folder"):
+        evaluate(workspace, [str(labelled)], replace(SCORING, prompts=["P-1"]))
+    shutil.rmtree(path)
+    work.clear()
+    evaluate(workspace, [str(labelled)], replace(SCORING, prompts=["P-1"]))
+    assert not work  # the features are still there
 
 
 def test_evaluation_needs_neither_images_nor_weights_once_features_are_cached(

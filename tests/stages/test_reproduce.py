@@ -1,6 +1,7 @@
 """The paper's tables on small data: a cell of each against a float64 computation, and what is said of the others."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,15 +50,25 @@ class Stored:
         self.root = root
 
     def features(self, dataset: str, node: str, **attributes) -> np.ndarray:
+        for features in self.every(dataset, node, **attributes):
+            return features
+        raise AssertionError(f"{dataset} has no {node}")
+
+    def every(self, dataset: str, node: str, **attributes) -> Iterator[np.ndarray]:
         for path in (self.root / dataset).glob(f"{node}-*.zarr"):
             group = zarr.open_group(path, mode="r")
             if all(group.attrs[name] == value for name, value in attributes.items()):
-                return np.asarray(group["features"][:], dtype=np.float64)
-        raise AssertionError(f"{dataset} has no {node}")
+                yield np.asarray(group["features"][:], dtype=np.float64)
 
     def prompts(self, node: str, name: str) -> dict[str, np.ndarray]:
-        rows = prompt_set(name).manifest().rows
-        return dict(zip(rows.sources, self.features("text", node, rows_digest=rows.digest), strict=True))
+        known = {}
+        for path in (self.root / "text").glob("manifest-*.zarr"):
+            manifest = zarr.open_group(path, mode="r")
+            rows = str(manifest.attrs["rows_digest"])
+            texts = bytes(manifest["sources"][:]).decode().split("\0")
+            for features in self.every("text", node, rows_digest=rows):
+                known |= dict(zip(texts, features, strict=True))
+        return {text: known[text] for text in prompt_set(name).texts}
 
     def weights(self, head: str, asked: str) -> list[dict[str, np.ndarray]]:
         """Of the heads of a kind under an instruction, by seed."""

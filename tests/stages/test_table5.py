@@ -55,7 +55,7 @@ def test_each_combination_equals_a_float64_computation(workspace, fitted, labell
     found = evaluate(workspace, [str(labelled)], BY_MINIATURE)
     e_i, e_g = (stored(workspace, "labelled", node) for node in ("clip_image", "llm"))
     e_t, t5 = (stored(workspace, "text", node) for node in ("clip_text", "llm_text"))
-    texts = list(prompt_set("P-5").manifest().rows.sources)
+    texts = list(prompt_set("P-5").texts)
     project = projections(workspace, fitted)
     expected = {("none", "clip", "clip"): (e_i, e_t), ("none", "llm", "llm"): (e_g, t5)}
     for head, P in project.items():
@@ -78,7 +78,7 @@ def test_frames_of_clips_are_averaged_behind_a_head_before_they_meet_the_llms_pr
     found = evaluate(workspace, [str(clips)], replace(BY_MINIATURE, images=["clip"], texts=["llm"], frames="edge"))
     e_i, t5 = stored(workspace, "list", "clip_image"), stored(workspace, "text", "llm_text")
     manifest = workspace.cache.current_manifest("list")
-    texts = list(prompt_set("P-5").manifest().rows.sources)
+    texts = list(prompt_set("P-5").texts)
     offsets, rows = manifest.clips["edge"].offsets, manifest.clips["edge"].indices
     for one in found.predictions:
         frames = projections(workspace, fitted)[one.of.head](e_i)
