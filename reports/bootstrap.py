@@ -12,6 +12,9 @@ import numpy as np
 DRAWS = 2000
 _OUTCOMES = 4
 """Of two predictions: both wrong, only the second right, only the first right, both right."""
+_GAIN = np.array((0.0, 1.0, -1.0, 0.0))
+_NEVER_RIGHT = -1
+"""What a score is compared with to be a difference: a prediction of no class."""
 
 
 @dataclass(frozen=True)
@@ -24,34 +27,50 @@ class Interval:
 
 
 @dataclass(frozen=True)
-class Difference:
-    """The second of two predictions less the first, on the same samples."""
+class Intervals:
+    """Those of UAR and WAR, or of a gain in them."""
 
     uar: Interval
     war: Interval
 
 
-def paired_difference(
-    truth: np.ndarray, first: np.ndarray, second: np.ndarray, seed: int = 0, draws: int = DRAWS
-) -> Difference:
-    """Compare two predictions (n,) of the same samples with true classes (n,), all class indices.
+def score_interval(
+    truth: np.ndarray, predicted: np.ndarray, folds: np.ndarray | None = None, seed: int = 0, draws: int = DRAWS
+) -> Intervals:
+    """How certain the scores of a prediction are; arguments, folds and errors as in `paired_difference`."""
+    return paired_difference(truth, np.full_like(truth, _NEVER_RIGHT), predicted, folds, seed, draws)
 
-    Raises ValueError where there is no sample.
+
+def paired_difference(
+    truth: np.ndarray,
+    first: np.ndarray,
+    second: np.ndarray,
+    folds: np.ndarray | None = None,
+    seed: int = 0,
+    draws: int = DRAWS,
+) -> Intervals:
+    """The second of two predictions (n,) less the first, on the same samples with true classes (n,), all as indices.
+
+    With `folds` (n,) the value is the plain mean over folds, and each fold is resampled by itself. Raises ValueError
+    where there is no sample.
     """
     if not len(truth):
         raise ValueError("there is no sample to compare predictions on")
+    folds = np.zeros_like(truth) if folds is None else folds
     outcome = 2 * (first == truth) + (second == truth)
-    present = np.unique(truth)
-    counts = np.array([np.bincount(outcome[truth == label], minlength=_OUTCOMES) for label in present])
-    gain = np.array((0.0, 1.0, -1.0, 0.0))
-    support = counts.sum(axis=1)
     rng = np.random.default_rng(seed)
+    parts = [_gains(truth[folds == fold], outcome[folds == fold], rng, draws) for fold in np.unique(folds)]
+    seen, drawn = (np.mean(part, axis=0) for part in zip(*parts, strict=True))
+    low, high = np.percentile(drawn, (2.5, 97.5), axis=0)
+    return Intervals(*(Interval(*map(float, bounds)) for bounds in zip(seen, low, high, strict=True)))
+
+
+def _gains(
+    truth: np.ndarray, outcome: np.ndarray, rng: np.random.Generator, draws: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The gain in UAR and WAR in percentage points: (2,) as seen, and (draws, 2) as drawn."""
+    counts = np.array([np.bincount(outcome[truth == label], minlength=_OUTCOMES) for label in np.unique(truth)])
+    support = counts.sum(axis=1)
     drawn = np.stack([rng.multinomial(n, of / n, draws) for n, of in zip(support, counts, strict=True)], axis=1)
-    return Difference(*(_interval(counts @ gain, drawn @ gain, support, unweighted) for unweighted in (True, False)))
-
-
-def _interval(gains: np.ndarray, drawn: np.ndarray, support: np.ndarray, unweighted: bool) -> Interval:
-    """The interval of a difference of recalls: gains (classes,) as seen and (draws, classes) as drawn."""
-    share = 1 / (len(support) * support) if unweighted else np.full(len(support), 1 / support.sum())
-    low, high = np.percentile(100 * drawn @ share, (2.5, 97.5))
-    return Interval(float(100 * gains @ share), float(low), float(high))
+    shares = np.stack([1 / (len(support) * support), np.full(len(support), 1 / support.sum())], axis=1)
+    return 100 * (counts @ _GAIN) @ shares, 100 * (drawn @ _GAIN) @ shares

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 
 from ..cache.files import writing
+from .bootstrap import Interval
 from .figures import confusion_figure
-from .scores import ALL, MEAN, Predictions, Score
-from .tables import markdown, tables
+from .scores import ALL, MEAN, Certainty, Predictions, Score
+from .tables import certainty_tables, markdown, tables
 
+_NOTHING = Interval(np.nan, np.nan, np.nan)
 _PREDICTION_COLUMNS = (
     "dataset",
     "backbone",
@@ -48,7 +50,7 @@ def write_results(scores: Sequence[Score], predictions: Sequence[Predictions], o
             _PREDICTION_COLUMNS,
             (row for one in predictions for row in _prediction_rows(one)),
         )
-        (out / "tables.md").write_text(markdown(tables(scores)), encoding="utf-8")
+        (out / "tables.md").write_text(markdown([*tables(scores), *certainty_tables(scores)]), encoding="utf-8")
         overall = [score for score in scores if score.fold in (ALL, MEAN)]
         matrices: dict[str, Any] = {score.of.slug: score.confusion for score in overall}
         untrained = np.array([score.of.slug for score in overall if score.of.untrained], dtype=str)
@@ -58,7 +60,10 @@ def write_results(scores: Sequence[Score], predictions: Sequence[Predictions], o
 
 
 def as_row(score: Score) -> dict[str, Any]:
-    """One row of `scores.csv`: UAR and WAR in percent, recalls in 0 … 1."""
+    """One row of `scores.csv`: UAR and WAR in percent, recalls in 0 … 1.
+
+    `_low` and `_high` are the ends of 95 % intervals; `_gain` is what a head adds to plain CLIP, in percent too.
+    """
     of = score.of
     return {
         "dataset": of.dataset,
@@ -83,8 +88,24 @@ def as_row(score: Score) -> dict[str, Any]:
         "n_failed": score.n_failed,
         "uar": _rounded(score.uar, 4),
         "war": _rounded(score.war, 4),
+        **_certainty_columns(score.certainty),
         **{f"recall_{name}": _rounded(value, 6) for name, value in zip(score.classes, score.recall, strict=True)},
     }
+
+
+def _certainty_columns(certainty: Certainty | None) -> dict[str, float | str]:
+    """The same columns for every score, empty where there is nothing to say."""
+    columns: dict[str, float | str] = {}
+    for metric in ("uar", "war"):
+        found = getattr(certainty.score, metric) if certainty else _NOTHING
+        gain = getattr(certainty.gain, metric) if certainty and certainty.gain else _NOTHING
+        columns |= {f"{metric}_low": _rounded(found.low, 4), f"{metric}_high": _rounded(found.high, 4)}
+        columns |= {
+            f"{metric}_gain": _rounded(gain.value, 4),
+            f"{metric}_gain_low": _rounded(gain.low, 4),
+            f"{metric}_gain_high": _rounded(gain.high, 4),
+        }
+    return columns
 
 
 def _rounded(value: float, digits: int) -> float | str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..manifests.manifest import Manifest
+from .bootstrap import Intervals
 from .metrics import recalls, uar, war
 
 ALL = "all"
@@ -80,6 +81,15 @@ def _slug(*parts: str) -> str:
     return "-".join("".join(c if c.isalnum() or c in "-_." else "-" for c in part) for part in parts)
 
 
+@dataclass(frozen=True)
+class Certainty:
+    """95 % intervals of a score, and of its gain over plain CLIP on the same samples."""
+
+    score: Intervals
+    gain: Intervals | None
+    """None for plain CLIP itself."""
+
+
 @dataclass(frozen=True, eq=False)
 class Score:
     """The result of one combination on one fold."""
@@ -100,6 +110,8 @@ class Score:
     """(classes,) in 0 … 1."""
     confusion: np.ndarray
     """(classes, classes) counts, true by predicted; summed over folds for the mean."""
+    certainty: Certainty | None = None
+    """None where it was not asked for, or there is no sample."""
 
 
 def score(of: Combination, fold: str, classes: tuple[str, ...], confusion: np.ndarray, n_failed: int) -> Score:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .bootstrap import Interval
 from .scores import ALL, MEAN, Combination, Score
 
 
@@ -23,11 +24,26 @@ UNTRAINED_NOTE = "untrained weights: these numbers show that the machinery works
 
 def tables(scores: Iterable[Score]) -> list[Table]:
     """A table for each data set and backbone. Heads that differ only in the seed share a row: mean ± deviation."""
+    return [_table(dataset, backbone, group) for (dataset, backbone), group in _groups(scores).items()]
+
+
+def certainty_tables(scores: Iterable[Score]) -> list[Table]:
+    """95 % intervals for each data set and backbone: of the scores and, in brackets, of the gains over plain CLIP.
+
+    Heads that differ only in the seed share a row: the ends are the means over seeds. The samples are the same for
+    all of them, so that the mean over seeds is not much more certain than one seed is.
+    """
+    certain = [one for one in scores if one.certainty is not None]
+    return [_certainty_table(dataset, backbone, group) for (dataset, backbone), group in _groups(certain).items()]
+
+
+def _groups(scores: Iterable[Score]) -> dict[tuple[str, str], list[Score]]:
+    """The overall scores by data set and backbone."""
     groups: dict[tuple[str, str], list[Score]] = defaultdict(list)
     for one in scores:
         if one.fold in (ALL, MEAN):
             groups[one.of.dataset, one.of.backbone].append(one)
-    return [_table(dataset, backbone, group) for (dataset, backbone), group in groups.items()]
+    return groups
 
 
 def _table(dataset: str, backbone: str, scores: Sequence[Score]) -> Table:
@@ -45,6 +61,37 @@ def _table(dataset: str, backbone: str, scores: Sequence[Score]) -> Table:
         columns=("UAR / WAR, %", *prompts),
         rows=tuple(rows),
     )
+
+
+def _certainty_table(dataset: str, backbone: str, scores: Sequence[Score]) -> Table:
+    prompts = list(dict.fromkeys(one.of.prompts for one in scores))
+    rows = [
+        (
+            f"{label} · {metric.upper()}",
+            *(_bounds([one for one in of_head if one.of.prompts == p], metric) for p in prompts),
+        )
+        for label, of_head in rows_by_head(scores).items()
+        for metric in ("uar", "war")
+    ]
+    return Table(
+        title=f"{dataset} · {backbone} · 95 % intervals (in brackets: of the gain over plain CLIP)",
+        columns=("%", *prompts),
+        rows=tuple(rows),
+    )
+
+
+def _bounds(scores: Sequence[Score], metric: str) -> str:
+    certain = [one.certainty for one in scores if one.certainty]
+    if not certain:
+        return "–"
+    found = _mean_bounds([getattr(one.score, metric) for one in certain])
+    gains = [getattr(one.gain, metric) for one in certain if one.gain]
+    gained = " ({:+.1f} to {:+.1f})".format(*_mean_bounds(gains)) if gains else ""
+    return "{:.1f} to {:.1f}".format(*found) + gained
+
+
+def _mean_bounds(intervals: Sequence[Interval]) -> np.ndarray:
+    return np.mean([(one.low, one.high) for one in intervals], axis=0)
 
 
 def rows_by_head(scores: Sequence[Score]) -> dict[str, list[Score]]:

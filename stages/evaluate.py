@@ -1,7 +1,7 @@
 """`expclip evaluate`: zero-shot scores of cached test features, over every combination of prompts and heads."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
 
@@ -17,9 +17,10 @@ from ..heads.linear import PlainClip
 from ..manifests.manifest import NO_FOLD, NO_LABEL, Manifest
 from ..manifests.prompts import DEFAULT_INSTRUCTION, PROMPT_SETS, PromptSet, prompt_set
 from ..pipeline.plan import Request
+from ..reports.bootstrap import paired_difference, score_interval
 from ..reports.metrics import confusion_matrix
 from ..reports.results import write_results
-from ..reports.scores import ALL, Combination, Predictions, Score, mean_over_folds, score
+from ..reports.scores import ALL, Certainty, Combination, Predictions, Score, mean_over_folds, score
 from .features import Choice, complete_store, known_manifest, read_features
 from .teacher_side import Teaching, e_g_choice, refuse_other_e_g, t5_encoder, teaching_of
 from .texts import ENSEMBLES, PromptEmbeddings, clip_encoder, prompt_embeddings
@@ -47,6 +48,8 @@ class Scoring:
     """Of e_G where no head says which it is: where the LLM encodes images and texts."""
     ensemble: str = "logits"
     """How the prompts of a class become one: see PromptEmbeddings."""
+    intervals: bool = True
+    """Whether 95 % intervals, and gains over plain CLIP, are computed."""
 
     def __post_init__(self) -> None:
         for option, sides in (("--image", self.images), ("--text", self.texts)):
@@ -82,7 +85,7 @@ def evaluate(
         for compared in _comparisons(workspace, text, scoring, prompt_sets):
             for predictions in _predict(compared):
                 found.predictions.append(predictions)
-                found.scores.extend(_scores(compared.samples, predictions))
+                found.scores.extend(_scores(compared, predictions, scoring.intervals))
     if not found.scores:
         raise UsageError("no head of the cache matches, and without one there is nothing to compare: fit one first")
     if out is not None:
@@ -110,6 +113,8 @@ class _Compared:
     head: Head
     image: str = CLIP
     text: str = CLIP
+    plain: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """By prompt set, the classes (n,) that CLIP predicts without a head; only where a gain over it is wanted."""
 
     def cosines(self, texts: np.ndarray) -> np.ndarray:
         """(n, m) of the samples and text embeddings (m, width), both in one space."""
@@ -132,9 +137,10 @@ def _comparisons(
         samples = _Samples(manifest, store, scoring.frames)
         encoder = clip_encoder(workspace, clip, store.header)
         texts = prompt_embeddings(workspace, prompt_sets, scoring.ensemble, encoder, scoring.cached_only)
+        plain = _plain_predictions(samples, texts) if scoring.intervals and (CLIP, CLIP) in sides else {}
         for card, head in _heads(workspace, scoring, store):
             if (CLIP, CLIP) in sides:
-                yield _Compared(samples, texts, card, head)
+                yield _Compared(samples, texts, card, head, plain=plain)
             if (CLIP, LLM) in sides and card:
                 yield _Compared(samples, llm.texts(llm.teaching(card)), card, head, text=LLM)
             if (LLM, CLIP) in sides and card:
@@ -302,6 +308,11 @@ def _predict(compared: _Compared) -> Iterator[Predictions]:
         yield Predictions(_combination(compared, prompts), samples.manifest, samples.kept, similarity)
 
 
+def _plain_predictions(samples: _Samples, texts: Sequence[PromptEmbeddings]) -> dict[str, np.ndarray]:
+    """By prompt set, the classes (n,) that CLIP predicts without a head."""
+    return {one.of.prompts: one.predicted for one in _predict(_Compared(samples, texts, None, PlainClip()))}
+
+
 def _combination(compared: _Compared, prompts: PromptEmbeddings) -> Combination:
     samples, card = compared.samples, compared.card
     header = samples.header
@@ -326,20 +337,34 @@ def _combination(compared: _Compared, prompts: PromptEmbeddings) -> Combination:
     )
 
 
-def _scores(samples: _Samples, predictions: Predictions) -> list[Score]:
+def _scores(compared: _Compared, predictions: Predictions, intervals: bool) -> list[Score]:
     """One score, or one a fold and their plain mean."""
-    manifest = samples.manifest
-    folds = sorted(set(manifest.folds.tolist()))
-    per_fold = [_score_fold(samples, predictions, fold) for fold in folds]
+    folds = sorted(set(compared.samples.manifest.folds.tolist()))
+    per_fold = [_score_fold(compared, predictions, intervals, fold) for fold in folds]
     if folds == [NO_FOLD]:
         return per_fold
-    return [*per_fold, mean_over_folds(per_fold)]
+    everything = np.ones(len(predictions.samples), dtype=bool)
+    certainty = _certainty(compared, predictions, everything) if intervals else None
+    return [*per_fold, replace(mean_over_folds(per_fold), certainty=certainty)]
 
 
-def _score_fold(samples: _Samples, predictions: Predictions, fold: int) -> Score:
-    manifest = samples.manifest
+def _score_fold(compared: _Compared, predictions: Predictions, intervals: bool, fold: int) -> Score:
+    samples, manifest = compared.samples, compared.samples.manifest
     here = manifest.folds[predictions.samples] == fold
     truth = manifest.labels[predictions.samples[here]]
     confusion = confusion_matrix(truth, predictions.predicted[here], len(manifest.classes))
     n_failed = int((manifest.folds[samples.failed] == fold).sum())
-    return score(predictions.of, str(fold) if fold != NO_FOLD else ALL, manifest.classes, confusion, n_failed)
+    name = str(fold) if fold != NO_FOLD else ALL
+    found = score(predictions.of, name, manifest.classes, confusion, n_failed)
+    return replace(found, certainty=_certainty(compared, predictions, here)) if intervals else found
+
+
+def _certainty(compared: _Compared, predictions: Predictions, here: np.ndarray) -> Certainty | None:
+    """How certain the scores of some samples (n,) are, or the mean of their folds' scores."""
+    if not here.any():
+        return None
+    manifest, chosen = compared.samples.manifest, predictions.samples[here]
+    truth, folds, predicted = manifest.labels[chosen], manifest.folds[chosen], predictions.predicted[here]
+    plain = compared.plain.get(predictions.of.prompts) if compared.card else None
+    gain = None if plain is None else paired_difference(truth, plain[here], predicted, folds)
+    return Certainty(score_interval(truth, predicted, folds), gain)

@@ -36,7 +36,7 @@ def figures(
     kinds = _kinds(drawing)
     return [
         path
-        for subject in _subjects(workspace, datasets, replace(scoring, cached_only=True), drawing)
+        for subject in _subjects(workspace, datasets, replace(scoring, cached_only=True, intervals=False), drawing)
         for kind in kinds
         for name, figure in KINDS[kind](subject)
         for path in _save(figure, out, name)

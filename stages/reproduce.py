@@ -127,6 +127,7 @@ class _Scores:
             texts=[row.text],
             teacher=self._setting.teacher,
             instructions=[name for asked in group for name in asked.row.instructions],
+            intervals=False,
         )
         scores = evaluate(self._workspace, [group[0].dataset], scoring).scores
         overall = [score for score in scores if score.fold in (ALL, MEAN)]

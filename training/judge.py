@@ -14,7 +14,7 @@ from ..heads.linear import LinearHead, PlainClip, initial_weight
 from ..manifests.faces.action_units import CLASSES
 from ..manifests.faces.sampling import sample_face
 from ..manifests.prompts import prompt_set
-from ..reports.bootstrap import Difference, paired_difference
+from ..reports.bootstrap import Intervals, paired_difference
 from ..reports.metrics import confusion_matrix, uar
 from .pictures import IMAGE_SIZE
 
@@ -83,7 +83,7 @@ class Trial:
         """Percent."""
         return uar(confusion_matrix(self.truth, predicted, len(CLASSES)))
 
-    def gain(self, predicted: np.ndarray, over: np.ndarray | None = None) -> Difference:
+    def gain(self, predicted: np.ndarray, over: np.ndarray | None = None) -> Intervals:
         """What predictions gain over others on the same faces, plain CLIP's by default, with 95 % intervals."""
         return paired_difference(self.truth, self._plain if over is None else over, predicted)
 

@@ -1,8 +1,10 @@
-"""Intervals of paired differences against scikit-learn's recalls and the normal approximation."""
+"""Intervals of scores and of paired differences against scikit-learn's recalls and the normal approximation."""
+
+import itertools
 
 import numpy as np
 import pytest
-from expclip.reports.bootstrap import paired_difference
+from expclip.reports.bootstrap import paired_difference, score_interval
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, recall_score
@@ -35,6 +37,57 @@ def test_the_interval_is_that_of_the_normal_approximation(predictions):
     half = 1.96 * 100 * np.sqrt(np.sum(variances)) / 4
     assert found.uar.low == pytest.approx(found.uar.value - half, abs=0.05 * half)
     assert found.uar.high == pytest.approx(found.uar.value + half, abs=0.05 * half)
+
+
+def test_the_interval_of_a_score_is_that_of_the_normal_approximation(predictions):
+    truth, poor, _ = predictions
+    found = score_interval(truth, poor, draws=20_000)
+    recall = np.array([(poor[truth == label] == label).mean() for label in range(4)])
+    support = np.bincount(truth)
+    variance = recall * (1 - recall) / support
+    half = 1.96 * 100 * np.sqrt(variance.sum()) / 4
+    assert found.uar.value == pytest.approx(100 * recall.mean())
+    assert [found.uar.low, found.uar.high] == pytest.approx(
+        [100 * recall.mean() + side * half for side in (-1, 1)], abs=0.1 * half
+    )
+    accuracy, half = (poor == truth).mean(), 1.96 * 100 * np.sqrt(np.sum(support**2 * variance)) / 4000
+    assert found.war.value == pytest.approx(100 * accuracy)
+    assert [found.war.low, found.war.high] == pytest.approx(
+        [100 * accuracy + side * half for side in (-1, 1)], abs=0.1 * half
+    )
+
+
+def test_the_mean_over_folds_is_resampled_within_classes_of_folds(predictions):
+    """Against a bootstrap that draws the samples themselves."""
+    truth, poor, better = (values[:1500] for values in predictions)
+    folds = np.repeat([1, 2, 3], (150, 450, 900))
+    rng = np.random.default_rng(7)
+
+    def means(chosen: np.ndarray) -> np.ndarray:
+        gain = (better[chosen] == truth[chosen]).astype(float) - (poor[chosen] == truth[chosen])
+        cells = [[gain[(folds == f) & (truth == label)] for label in range(4)] for f in (1, 2, 3)]
+        uar = np.mean([np.mean([cell.mean() for cell in fold]) for fold in cells])
+        return 100 * np.array([uar, np.mean([np.concatenate(fold).mean() for fold in cells])])
+
+    def resample() -> np.ndarray:
+        chosen = np.arange(1500)
+        for f, label in itertools.product((1, 2, 3), range(4)):
+            here = np.flatnonzero((folds == f) & (truth == label))
+            chosen[here] = rng.choice(here, len(here))
+        return chosen
+
+    seen, drawn = means(np.arange(1500)), np.array([means(resample()) for _ in range(1500)])
+    found = paired_difference(truth, poor, better, folds, draws=20_000)
+    for k, one in enumerate((found.uar, found.war)):
+        low, high = np.percentile(drawn[:, k], (2.5, 97.5))
+        assert one.value == pytest.approx(seen[k])
+        assert [one.low, one.high] == pytest.approx([low, high], abs=0.08 * (high - low))
+
+
+def test_the_same_question_has_the_same_answer(predictions):
+    truth, poor, better = predictions
+    assert paired_difference(truth, poor, better) == paired_difference(truth, poor, better)
+    assert score_interval(truth, poor) == score_interval(truth, poor)
 
 
 def test_pairing_narrows_the_interval(predictions):

@@ -1,9 +1,12 @@
 """Tables of hand-made scores."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from expclip.reports.scores import Combination, Score, mean_over_folds, score
-from expclip.reports.tables import markdown, tables
+from expclip.reports.bootstrap import Interval, Intervals
+from expclip.reports.scores import Certainty, Combination, Score, mean_over_folds, score
+from expclip.reports.tables import certainty_tables, markdown, tables
 
 CLASSES = ("happiness", "sadness")
 
@@ -87,3 +90,35 @@ def test_a_fold_without_samples_does_not_spoil_the_mean():
     none = score(combination(), "2", CLASSES, np.zeros((2, 2), dtype=int), 4)
     mean = mean_over_folds([some, none])
     assert (mean.uar, mean.war, mean.n_failed) == (50, 50, 4)
+
+
+def interval(value: float, half: float) -> Interval:
+    return Interval(value, value - half, value + half)
+
+
+def certain(score: Score, half: float, gain: float | None = None) -> Score:
+    intervals = Intervals(interval(score.uar, half), interval(score.war, half))
+    gains = None if gain is None else Intervals(interval(gain, half), interval(gain, half))
+    return replace(score, certainty=Certainty(intervals, gains))
+
+
+def test_intervals_have_a_table_of_their_own_with_the_gains_in_brackets():
+    scores = [
+        certain(plain(), 2),
+        certain(scored(60, 70), 1, gain=20),
+        certain(scored(62, 74, head_id="a2", seed=2), 3, gain=-1),
+    ]
+    (table,) = certainty_tables(scores)
+    assert "95 % intervals" in table.title
+    assert table.columns == ("%", "P-1")
+    assert table.rows == (
+        ("plain CLIP · UAR", "38.0 to 42.0"),
+        ("plain CLIP · WAR", "48.0 to 52.0"),
+        ("linear head · related-1 (2 seeds) · UAR", "59.0 to 63.0 (+7.5 to +11.5)"),
+        ("linear head · related-1 (2 seeds) · WAR", "70.0 to 74.0 (+7.5 to +11.5)"),
+    )
+    assert tables(scores) == tables([plain(), scored(60, 70), scored(62, 74, head_id="a2", seed=2)])
+
+
+def test_without_intervals_there_is_no_table_of_them():
+    assert certainty_tables([plain(), scored(60, 70)]) == []

@@ -12,6 +12,7 @@ import zarr
 from expclip import ExpclipError, Scoring, Sweep, Training, UsageError, Wanted, Workspace, evaluate, extract, fit_head
 from expclip.manifests.classes import CLASSES
 from expclip.manifests.prompts import PROMPT_SETS, prompt_set
+from expclip.reports.bootstrap import score_interval
 from heads_by_hand import project as project_by_hand
 from PIL import Image
 from safetensors.numpy import load_file
@@ -234,6 +235,50 @@ def test_texts_that_are_damaged_on_disk_are_named_and_can_be_removed(workspace, 
     work.clear()
     evaluate(workspace, [str(labelled)], replace(SCORING, prompts=["P-1"]))
     assert not work  # the features are still there
+
+
+def test_gains_are_over_plain_clip_with_the_same_prompts_whether_or_not_it_is_asked_for(
+    workspace, fitted, labelled, tmp_path
+):
+    two = replace(SCORING, prompts=["P-1", "P-3"])
+    evaluate(workspace, [str(labelled)], two, tmp_path / "all")
+    rows = rows_of(tmp_path / "all", "scores.csv")
+    plain = {row["prompts"]: row for row in rows if row["head"] == "none"}
+    for row in rows:
+        for metric in ("uar", "war"):
+            assert float(row[f"{metric}_low"]) <= float(row[metric]) <= float(row[f"{metric}_high"])
+            low, gain, high = (row[f"{metric}_gain{end}"] for end in ("_low", "", "_high"))
+            if row["head"] == "none":
+                assert low == gain == high == ""
+            else:
+                assert float(gain) == pytest.approx(
+                    float(row[metric]) - float(plain[row["prompts"]][metric]), abs=2e-4
+                )
+                assert float(low) <= float(gain) <= float(high)
+    evaluate(workspace, [str(labelled)], replace(two, heads=[fitted[0].card.id]), tmp_path / "one")
+    assert rows_of(tmp_path / "one", "scores.csv") == [row for row in rows if row["head_id"] == fitted[0].card.id]
+
+
+def test_intervals_of_folds_and_of_their_mean(workspace, fitted, five_folds):
+    found = evaluate(replace(workspace, roots={"dfew": five_folds}), ["dfew"], replace(SCORING, prompts=["P-3"]))
+    for head in ("", fitted[0].card.id):
+        folds = {one.fold: one for one in found.scores if one.of.head_id == head}
+        assert set(folds) == {"1", "2", "3", "4", "5", "mean"}
+        (predictions,) = (one for one in found.predictions if one.of.head_id == head)
+        manifest = predictions.manifest
+        truth, numbers = manifest.labels[predictions.samples], manifest.folds[predictions.samples]
+        assert folds["mean"].certainty.score == score_interval(truth, predictions.predicted, numbers)
+        assert folds["mean"].certainty.score.uar.value == pytest.approx(folds["mean"].uar)
+        third = numbers == 3
+        assert folds["3"].certainty.score == score_interval(truth[third], predictions.predicted[third])
+        assert (folds["mean"].certainty.gain is None) == (head == "")
+
+
+def test_intervals_can_be_left_out(workspace, labelled, tmp_path):
+    evaluate(workspace, [str(labelled)], replace(SCORING, prompts=["P-1"], intervals=False), tmp_path / "out")
+    (row,) = rows_of(tmp_path / "out", "scores.csv")
+    assert row["uar"] and not any(row[f"{metric}_{end}"] for metric in ("uar", "war") for end in ("low", "high"))
+    assert "intervals" not in (tmp_path / "out" / "tables.md").read_text(encoding="utf-8")
 
 
 def test_evaluation_needs_neither_images_nor_weights_once_features_are_cached(
