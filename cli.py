@@ -122,8 +122,9 @@ InstructionOption = Annotated[
     list[str] | None,
     typer.Option(
         "--instruction",
-        metavar="NAME",
-        help="related-1, related-2, related-3, unrelated-1, empty, random-1, …; repeat to sweep. Default: related-1.",
+        metavar="NAME|TEXT|FILE",
+        help="related-1, related-2, related-3, unrelated-1, empty, random-1, …; a text with a space in it; a .txt "
+        "file; repeat to sweep. Default: related-1.",
     ),
 ]
 ProtocolOption = Annotated[

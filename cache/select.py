@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from ..manifests.prompts import text_mark
 from .header import Header
 from .store import FeatureStore
 
@@ -11,10 +12,17 @@ def matches(header: Header, node: str, wanted: dict[str, str]) -> bool:
     if header.node != node:
         return False
     for name, value in wanted.items():
-        by_digest = name == "model" and len(value) >= 8 and header.encoder_digest.startswith(value)
-        if getattr(header, name) != value and not by_digest:
+        if getattr(header, name) != value and not _is_meant(header, name, value):
             return False
     return True
+
+
+def _is_meant(header: Header, name: str, value: str) -> bool:
+    """A model may be given by its digest; a user's instruction is its text, whatever title it was extracted under."""
+    if name == "model":
+        return len(value) >= 8 and header.encoder_digest.startswith(value)
+    text = header.spec.get("instruction")
+    return name == "instruction" and isinstance(text, str) and value.endswith(text_mark(text))
 
 
 def describe(wanted: dict[str, str]) -> str:

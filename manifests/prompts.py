@@ -1,5 +1,6 @@
 """Prompt sets (what the classes are called) and instructions (what the teacher is asked)."""
 
+import hashlib
 import json
 import random
 import re
@@ -15,6 +16,10 @@ from .classes import CLASSES, class_index
 DEFAULT_INSTRUCTION = "related-1"
 PROMPT_SETS = ("P-1", "P-2", "P-3", "P-4", "P-5")
 _CLASS = "{class}"
+_MARK, _MARK_DIGITS = "~", 8
+"""Between the title of a user's text and its digest; no other name of an instruction holds it."""
+_WORDS_SHOWN, _TITLE = 4, 32
+"""Words of a text, and letters, that its name shows."""
 
 
 @dataclass(frozen=True)
@@ -62,21 +67,53 @@ def _filled(templates: Iterable[str]) -> dict[str, tuple[str, ...]]:
     return {name: tuple(template.replace(_CLASS, name) for template in templates) for name in CLASSES}
 
 
-def instruction(name: str) -> Instruction:
-    """An instruction by name: related-1 … related-3 of the paper's Table 3, unrelated-1, `empty`, or `random-K`.
+def instruction(asked: str) -> Instruction:
+    """An instruction by name, as a text, or from a .txt file.
 
-    The paper's task-unrelated wording is unpublished: unrelated-1 asks for looks, `random-K` is eight words drawn
-    from seed K.
+    Names are related-1 … related-3 of the paper's Table 3, unrelated-1, `empty`, and `random-K`, eight words drawn
+    from seed K; the paper's task-unrelated wording is unpublished: unrelated-1 asks for looks. Anything else that
+    holds a space is the text itself. A text of the user's is named after its file or its first words and, so that no
+    two texts share a name, after the first digits of its SHA-256; a text that has a name keeps it. White space counts
+    as one space. Raises UsageError for an unknown name and for a file that cannot be read.
     """
-    worded = _data()["instructions"]
-    if name in worded:
-        return Instruction(name, worded[name])
-    if name == "empty":
-        return Instruction(name, "")
-    drawn = re.fullmatch(r"random-([0-9]{1,9})", name)
+    path = Path(asked)
+    if path.suffix.lower() == ".txt":
+        return _named(path.stem, _read_text(path, "instruction"), f"{path}")
+    if any(c.isspace() for c in asked.strip()):
+        return _named(" ".join(asked.split()[:_WORDS_SHOWN]), asked, f"--instruction {asked!r}")
+    worded = _worded()
+    if asked in worded:
+        return Instruction(asked, worded[asked])
+    drawn = re.fullmatch(r"random-([0-9]{1,9})", asked)
     if drawn:
-        return Instruction(name, " ".join(random.Random(int(drawn[1])).sample(_WORDS, 8)) + ".")
-    raise UsageError(f"no instruction {name!r}: there are {', '.join(worded)}, empty and random-1, random-2, …")
+        return Instruction(asked, " ".join(random.Random(int(drawn[1])).sample(_WORDS, 8)) + ".")
+    raise UsageError(
+        f"no instruction {asked!r}: there are {', '.join(worded)} and random-1, random-2, …; "
+        f"or give a text with a space in it, or a .txt file"
+    )
+
+
+def instruction_name(asked: str) -> str:
+    """What an instruction is called in the cache; a name that the cache shows for a user's text stays as it is."""
+    return asked if re.fullmatch(rf"\S+{_MARK}[0-9a-f]{{{_MARK_DIGITS}}}", asked) else instruction(asked).name
+
+
+def text_mark(text: str) -> str:
+    """What ends the name of a text of the user's, and is the same for no other text."""
+    return _MARK + hashlib.sha256(text.encode()).hexdigest()[:_MARK_DIGITS]
+
+
+def _named(title: str, content: str, where: str) -> Instruction:
+    text = " ".join(content.split())
+    if not _is_text(text):
+        raise UsageError(f"{where}: an instruction needs words that can be stored; for none write `empty`")
+    known = next((name for name, worded in _worded().items() if worded == text), None)
+    words = re.sub(r"[\W_]+", "-", title[:_TITLE]).strip("-").lower() or "text"
+    return Instruction(known or words + text_mark(text), text)
+
+
+def _worded() -> dict[str, str]:
+    return _data()["instructions"] | {"empty": ""}
 
 
 _WORDS = [

@@ -14,7 +14,7 @@ from ..errors import UsageError
 from ..manifests.catalogue import DataSetRef, parse_dataset
 from ..manifests.frames import DEFAULT_POLICIES
 from ..manifests.manifest import NO_LABEL, Manifest
-from ..manifests.prompts import DEFAULT_INSTRUCTION
+from ..manifests.prompts import DEFAULT_INSTRUCTION, instruction_name
 from ..settings import cache_folder, read_config
 
 
@@ -95,7 +95,7 @@ class Choice:
         """The values that the header of such a store has."""
         wanted = {"model": canonical_model(self.node, self.model), "protocol": self.protocol}
         if self.node == "llm":
-            wanted["instruction"] = self.instruction or DEFAULT_INSTRUCTION
+            wanted["instruction"] = instruction_name(self.instruction or DEFAULT_INSTRUCTION)
         if self.dtype and self.node == "clip_image":
             wanted["precision"] = self.dtype
         return wanted | {"rows_digest": manifest.rows.digest}

@@ -1,12 +1,13 @@
 """Prompt sets and instructions."""
 
+import hashlib
 import json
 import re
 
 import pytest
 from expclip.errors import UsageError
 from expclip.manifests.classes import CLASSES
-from expclip.manifests.prompts import PROMPT_SETS, instruction, prompt_set
+from expclip.manifests.prompts import PROMPT_SETS, instruction, instruction_name, prompt_set
 
 ADJECTIVES = ("happ", "sad", "neutral", "ang", "surpris", "disgust", "fear", "contempt", "anxi", "helpless", "disapp")
 """What a prompt of each class says, as a noun or as an adjective."""
@@ -166,9 +167,63 @@ def test_the_words_of_a_seed_are_those_of_every_version_of_python():
     assert instruction("random-1").text == "paper violin window ladder bicycle garlic pencil kettle."
 
 
+def test_a_text_with_a_space_is_an_instruction_named_after_its_first_words():
+    found = instruction("  Describe the mouth,\nand nothing | else. ")
+    assert found.text == "Describe the mouth, and nothing | else."
+    digits = hashlib.sha256(found.text.encode()).hexdigest()[:8]
+    assert found.name == f"describe-the-mouth-and~{digits}"
+
+
+def test_a_file_is_an_instruction_named_after_its_stem(tmp_path):
+    (tmp_path / "my mouth.txt").write_text("\ufeffDescribe the mouth.\n", encoding="utf-8")
+    found = instruction(str(tmp_path / "my mouth.txt"))
+    assert found.text == "Describe the mouth."
+    assert re.fullmatch(r"my-mouth~[0-9a-f]{8}", found.name)
+
+
+def test_two_texts_never_share_a_name(tmp_path):
+    texts = ["Describe the whole mouth now.", "Describe the whole mouth later.", "描述 嘴", "描述 眼", "? !", "! ?"]
+    found = [instruction(text) for text in texts]
+    for text in ("One.", "Two."):
+        (tmp_path / "random-1.txt").write_text(text)
+        found.append(instruction(str(tmp_path / "random-1.txt")))
+    assert len({one.name for one in found}) == len(found)
+    assert not any(one.name == f"random-{k}" for one in found for k in range(10))
+
+
+def test_a_text_that_has_a_name_keeps_it(tmp_path):
+    known = instruction("related-2")
+    assert instruction(known.text) == known
+    (tmp_path / "mine.txt").write_text(known.text.replace(" ", "\n"))
+    assert instruction(str(tmp_path / "mine.txt")) == known
+
+
+@pytest.mark.parametrize("asked", ["related-1", "empty", "Describe the mouth."])
+def test_the_name_that_is_shown_stands_for_the_instruction(asked):
+    name = instruction(asked).name
+    assert instruction_name(asked) == instruction_name(name) == name
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, r"mine.txt: the instruction file cannot be read \(No such file"),
+        (b"\xff", r"mine.txt: this is no text in UTF-8"),
+        (b" \n", r"mine.txt: an instruction needs words .* for none write `empty`"),
+        (b"a\0b c", r"mine.txt: an instruction needs words"),
+    ],
+)
+def test_an_instruction_file_that_cannot_be_used_is_named(tmp_path, content, message):
+    if content is not None:
+        (tmp_path / "mine.txt").write_bytes(content)
+    with pytest.raises(UsageError, match=message):
+        instruction(str(tmp_path / "mine.txt"))
+
+
 @pytest.mark.parametrize("name", ["related-4", "random-", "random-x", "random-²", "Empty", ""])
 def test_an_unknown_instruction_lists_those_there_are(name):
     with pytest.raises(
-        UsageError, match=r"no instruction .*: there are related-1, related-2, related-3, unrelated-1, empty and ra"
+        UsageError,
+        match=r"no instruction .*: there are related-1, related-2, related-3, unrelated-1, empty and ra.*or a .txt f",
     ):
         instruction(name)

@@ -171,3 +171,32 @@ def test_a_model_that_was_never_used_is_not_confused_with_one_that_was(workspace
     extract(workspace, [str(photos)], MINIATURE)
     with pytest.raises(UsageError, match="no clip_image for model ViT-L-14-quickgelu@openai"):
         fit_head(workspace, str(photos), replace(SWEEP, clips=["ViT-L-14"]), SMALL)
+
+
+def test_a_text_of_ones_own_is_selected_as_a_text_as_a_file_and_by_the_name_shown(workspace, photos, work, tmp_path):
+    text = "Describe the mouth."
+    extract(workspace, [str(photos)], replace(MINIATURE, instructions=["related-1"]))
+    work.clear()
+    lines = extract(workspace, [str(photos)], replace(MINIATURE, instructions=[text])).lines
+    (name,) = {line.header.instruction for line in lines if line.header.node == "llm"}
+    assert work == {"TextSide loaded": 1, "TextSide inputs": 40}  # from the query tokens
+    (tmp_path / "mine.txt").write_text(text + "\n")
+    for asked in (text, name, str(tmp_path / "mine.txt"), "mine" + name[-9:]):
+        (fitted,) = fit_head(workspace, str(photos), replace(SWEEP, instructions=[asked]), SMALL)
+        assert fitted.card.instruction == name
+        assert fitted.is_new == (asked == text)
+    with pytest.raises(
+        UsageError, match=r"no llm for .* run `expclip extract .* --instruction 'Describe the eyes\.'`"
+    ):
+        fit_head(workspace, str(photos), replace(SWEEP, instructions=["Describe the eyes."]), SMALL)
+
+
+def test_a_file_that_is_edited_is_another_instruction(workspace, photos, tmp_path):
+    file = tmp_path / "mine.txt"
+    keys = set()
+    for text in ("Describe the mouth.", "Describe the eyes."):
+        file.write_text(text)
+        lines = extract(workspace, [str(photos)], replace(MINIATURE, instructions=[str(file)])).lines
+        keys |= {(line.header.instruction, line.header.key) for line in lines if line.header.node == "llm"}
+    assert len({name for name, _ in keys}) == len({key for _, key in keys}) == 2
+    assert all(name.startswith("mine~") for name, _ in keys)
