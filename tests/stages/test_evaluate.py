@@ -13,6 +13,7 @@ from expclip import ExpclipError, Scoring, Sweep, Training, UsageError, Wanted, 
 from expclip.manifests.classes import CLASSES
 from expclip.manifests.prompts import PROMPT_SETS, prompt_set
 from expclip.reports.bootstrap import score_interval
+from expclip.stages.cache import export, import_
 from heads_by_hand import project as project_by_hand
 from PIL import Image
 from safetensors.numpy import load_file
@@ -206,6 +207,18 @@ def test_a_sweep_over_prompts_encodes_each_new_text_once_and_no_image(workspace,
     work.clear()
     for ensemble in EXPECTED:
         evaluate(workspace, [str(labelled)], replace(SCORING, prompts=[str(mine), "P-1", "P-2"], ensemble=ensemble))
+    assert not work
+
+
+def test_exported_text_features_are_known_by_their_texts_elsewhere(workspace, labelled, work, tmp_path):
+    evaluate(workspace, [str(labelled)], replace(SCORING, prompts=["P-1", "P-2"]))
+    other = replace(workspace, cache_folder=tmp_path / "other")
+    for store in list(workspace.cache.stores()):
+        path = tmp_path / f"{store.path.stem}.h5"
+        export(workspace.cache, store.path.name, path)
+        import_(other.cache, [path])
+    work.clear()
+    evaluate(other, [str(labelled)], replace(SCORING, prompts=["P-2"], cached_only=True))
     assert not work
 
 
