@@ -43,15 +43,20 @@ def write_json(path: Path, content: Any) -> None:
         fsync(path.parent)
 
 
+def _hidden_sibling(final: Path) -> Path:
+    """A new name beside a path, whose parent is made where it is missing.
+
+    It is hidden: what a killed process leaves behind is read by nobody and in nobody's way.
+    """
+    final.parent.mkdir(parents=True, exist_ok=True)
+    return final.with_name(f".{final.name}.{uuid.uuid4().hex[:8]}")
+
+
 @contextmanager
 def new_file(final: Path) -> Iterator[Path]:
-    """A temporary path whose file replaces the final one, flushed to the disk, when the block ends well.
-
-    Its name is hidden: what a killed process leaves behind is read by nobody and in nobody's way.
-    """
+    """A temporary path whose file replaces the final one, flushed to the disk, when the block ends well."""
     with writing(final):
-        final.parent.mkdir(parents=True, exist_ok=True)
-        temporary = final.with_name(f".{final.name}.{uuid.uuid4().hex[:8]}")
+        temporary = _hidden_sibling(final)
         try:
             yield temporary
             fsync(temporary)
@@ -88,13 +93,9 @@ def flush(folder: Path) -> None:
 
 @contextmanager
 def new_folder(final: Path) -> Iterator[Path]:
-    """A temporary folder that takes its final name when the block ends well; a concurrent winner is accepted.
-
-    Its name is hidden: what a killed process leaves behind is read by nobody and in nobody's way.
-    """
+    """A temporary folder that takes its final name when the block ends well; a concurrent winner is accepted."""
     with writing(final):
-        final.parent.mkdir(parents=True, exist_ok=True)
-        temporary = final.with_name(f".{final.name}.{uuid.uuid4().hex[:8]}")
+        temporary = _hidden_sibling(final)
         temporary.mkdir()
         try:
             yield temporary

@@ -12,6 +12,7 @@ from ..cache.header import Header
 from ..cache.store import FeatureStore
 from ..encoders.node import Node
 from ..errors import UsageError
+from ..heads.cosines import unit
 from ..manifests.manifest import text_manifest
 from ..manifests.prompts import PromptSet
 from ..pipeline.plan import Request
@@ -49,12 +50,8 @@ class PromptEmbeddings:
         """Vectors (m, L) float64 for the head, and for each its class index, of the classes of a data set."""
         vectors = [self._of_class[name] for name in classes]
         if self.ensemble == "embeddings":
-            vectors = [_unit(one).mean(axis=0, keepdims=True) for one in vectors]
+            vectors = [unit(one).mean(axis=0, keepdims=True) for one in vectors]
         return np.concatenate(vectors), np.repeat(np.arange(len(classes)), [len(one) for one in vectors])
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 import open_clip
 import torch
 from expclip.manifests.prompts import PROMPT_SETS, instruction, prompt_set
-from huggingface_hub import split_torch_state_dict_into_shards
+from expclip.training.checkpoints import write_shards
 from safetensors.torch import save
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import (
@@ -103,17 +103,7 @@ def _write_teacher(folder: Path, tokenizer: PreTrainedTokenizerFast) -> None:
     folder.mkdir()
     model.config.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    _write_shards(model, folder)
-
-
-def _write_shards(model: Blip2ForConditionalGeneration, folder: Path) -> None:
-    """As `save_pretrained` does, which would draw a progress bar: shards with an index, shared tensors once."""
-    tensors: dict[str, torch.Tensor] = {name: tensor.data for name, tensor in model.named_parameters()}
-    plan = split_torch_state_dict_into_shards(tensors, max_shard_size=_SHARD)
-    for name, names in plan.filename_to_tensors.items():
-        (folder / name).write_bytes(save({tensor: tensors[tensor] for tensor in names}, _METADATA))
-    index = {"metadata": {"total_size": plan.metadata["total_size"]}, "weight_map": plan.tensor_to_filename}
-    (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=1), encoding="utf-8")
+    write_shards({name: tensor.data for name, tensor in model.named_parameters()}, folder, _SHARD)
 
 
 def _teacher_config(tokenizer: PreTrainedTokenizerFast) -> Blip2Config:

@@ -40,7 +40,15 @@ def write_teacher(model: Blip2ForConditionalGeneration, tokenizer: Tokenizer, fo
             if not name.startswith(("language_model.decoder.", "language_model.lm_head."))
         }
     )
-    plan = split_torch_state_dict_into_shards(tensors, max_shard_size=_SHARD)
+    write_shards(tensors, folder, _SHARD)
+
+
+def write_shards(tensors: Mapping[str, Tensor], folder: Path, largest: str) -> None:
+    """Safetensors files no larger than `largest`, and their index, as transformers' `save_pretrained` writes them.
+
+    That function would draw a progress bar.
+    """
+    plan = split_torch_state_dict_into_shards(dict(tensors), max_shard_size=largest)
     for name, names in plan.filename_to_tensors.items():
         (folder / name).write_bytes(save({tensor: tensors[tensor] for tensor in names}, _METADATA))
     index = {"metadata": {"total_size": plan.metadata["total_size"]}, "weight_map": plan.tensor_to_filename}

@@ -5,18 +5,15 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from joblib import Parallel, delayed
-from PIL import Image
+import torch
 
-from ..encoders.images import squash
 from ..encoders.models import Models
 from ..heads.linear import LinearHead, PlainClip, initial_weight
 from ..manifests.faces.action_units import CLASSES
-from ..manifests.faces.sampling import sample_face
 from ..manifests.prompts import prompt_set
 from ..reports.bootstrap import Intervals, paired_difference
 from ..reports.metrics import confusion_matrix, uar
-from .pictures import IMAGE_SIZE
+from .pictures import draw_pictures
 
 SEEDS = (1, 2, 3)
 PROMPTS = "P-3"
@@ -46,8 +43,8 @@ class Trial:
     def __init__(self, folder: Path, lr: float, faces: Faces, prompts: str):
         models = Models(asked_device="cpu")
         clip, teacher = f"local-dir:{folder}/clip", f"{folder}/teacher"
-        fit = _draw(faces.fit_series, faces.fit_count, None)
-        test = _draw(faces.test_series, faces.test_count, len(CLASSES))
+        fit = draw_pictures(faces.fit_series, faces.fit_count)
+        test = draw_pictures(faces.test_series, faces.test_count, len(CLASSES))
         image = models.clip_image(clip).load("cpu")
         self._lr = lr
         self.truth = np.arange(faces.test_count) % len(CLASSES)
@@ -73,8 +70,6 @@ class Trial:
 
     def random(self, seed: int) -> np.ndarray:
         """(n,) predictions behind a head's initial weights."""
-        import torch
-
         shape = self._fit_images.shape[1], self._teacher[INSTRUCTIONS[0]].shape[1]
         weight = initial_weight(*shape, torch.Generator().manual_seed(seed))
         return self._predict(LinearHead.from_weight(weight.numpy()))
@@ -97,20 +92,6 @@ class Trial:
     def _predict(self, head: LinearHead | PlainClip) -> np.ndarray:
         cosines = [head.similarity(self._test_images, texts).mean(axis=1) for texts in self._texts]
         return np.stack(cosines, axis=1).argmax(axis=1)
-
-
-def _draw(series: int, count: int, classes: int | None) -> np.ndarray:
-    """(count, 64, 64, 3) uint8; with `classes`, these take turns."""
-    starts = range(0, count, _BATCH)
-    parts = Parallel(n_jobs=-1)(
-        delayed(_draw_some)(series, range(k, min(k + _BATCH, count)), classes) for k in starts
-    )
-    return np.concatenate(list(parts))
-
-
-def _draw_some(series: int, indices: range, classes: int | None) -> np.ndarray:
-    faces = (sample_face(series, index, index % classes if classes else None) for index in indices)
-    return np.stack([squash(Image.fromarray(face.draw()), IMAGE_SIZE) for face in faces])
 
 
 def _encode(encoder, inputs: np.ndarray) -> np.ndarray:
