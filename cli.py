@@ -149,6 +149,14 @@ PromptsOption = Annotated[
         "file with one template a line. Default: all five.",
     ),
 ]
+EnsembleOption = Annotated[
+    str,
+    typer.Option(
+        "--ensemble",
+        help="Of several prompts a class: average the `logits` behind the head (as released), or the normalised "
+        "`embeddings` before it (CLIP's own habit).",
+    ),
+]
 FramesOption = Annotated[
     str | None, typer.Option("--frames", metavar="POLICY", help="Frames of a clip: released, edge or all.")
 ]
@@ -351,14 +359,7 @@ def evaluate(
     ] = None,
     teacher: TeacherOption = None,
     instruction: InstructionOption = None,
-    ensemble: Annotated[
-        str,
-        typer.Option(
-            "--ensemble",
-            help="Of several prompts a class: average the `logits` behind the head (as released), or the normalised "
-            "`embeddings` before it (CLIP's own habit).",
-        ),
-    ] = "logits",
+    ensemble: EnsembleOption = "logits",
     intervals: Annotated[
         bool, typer.Option("--intervals/--no-intervals", help="95 % intervals of scores and gains, by bootstrap.")
     ] = True,
@@ -388,8 +389,8 @@ def evaluate(
     from .manifests.prompts import DEFAULT_INSTRUCTION, PROMPT_SETS
     from .reports.results import as_row
     from .reports.tables import tables
-    from .stages.evaluate import SIDES, Scoring
     from .stages.evaluate import evaluate as run
+    from .stages.scoring import SIDES, Scoring
 
     workspace, config = _workspace(
         datasets,
@@ -568,6 +569,7 @@ def figures(
             "which comes with --descriptions.",
         ),
     ] = None,
+    ensemble: EnsembleOption = "logits",
     frames: FramesOption = None,
     protocol: ProtocolOption = None,
     dtype: DTypeOption = None,
@@ -593,13 +595,14 @@ def figures(
     """
     from .encoders.names import DEFAULT_CLIP
     from .manifests.prompts import PROMPT_SETS
-    from .stages.evaluate import Scoring
     from .stages.figure_subject import Drawing
     from .stages.figures import figures as run
+    from .stages.scoring import Scoring
 
     workspace, config = _workspace(datasets, cache, protocol=protocol, dtype=dtype)
     clips = clip or _as_list(config.clip) or [DEFAULT_CLIP]
-    scoring = Scoring(clips, head, prompts or PROMPT_SETS, frames or "released", cached_only=True)
+    asked = prompts or PROMPT_SETS
+    scoring = Scoring(clips, head, asked, frames or "released", cached_only=True, ensemble=ensemble)
     drawn = run(workspace, datasets, scoring, out, Drawing(kind or None, seed, descriptions))
     if json_output:
         print_json([str(path) for path in drawn])

@@ -65,3 +65,9 @@ def cache_folder(option: Path | None, config: Config) -> Path:
     """--cache, else $EXPCLIP_CACHE, else the configuration file, else ./expclip-cache."""
     from_environment = os.environ.get(CACHE_VARIABLE)
     return option or (Path(from_environment) if from_environment else None) or config.cache or Path(DEFAULT_CACHE)
+
+
+def cache_option(root: Path) -> list[str]:
+    """What a command that is to use a cache folder must say: nothing where it finds that folder by itself."""
+    found = cache_folder(None, read_config()).expanduser().absolute()
+    return [] if root == found else ["--cache", str(root)]

@@ -1,5 +1,7 @@
 """The emotion classes, in one order everywhere, and the names data sets give them."""
 
+from collections.abc import Collection
+
 CLASSES = (
     "happiness",
     "sadness",
@@ -39,6 +41,22 @@ def class_index(name: str) -> int | None:
     None where the name says no class, such as the clip number "00003". Alphabetical order never decides.
     """
     return _INDEX_OF_NAME.get(name.strip().lower())
+
+
+def class_name(name: str) -> str:
+    """The common name of a class; where it has none, its own in lower case."""
+    index = class_index(name)
+    return name.strip().lower() if index is None else CLASSES[index]
+
+
+def class_set(names: Collection[str]) -> tuple[str, ...]:
+    """The classes of a data set that has classes of some names: the smallest common set that holds them all.
+
+    Where some are no common classes it is just these: first the common ones in their order, then the others by name.
+    """
+    common = [CLASSES.index(name) for name in names if name in CLASSES]
+    own = sorted(set(names) - set(CLASSES))
+    return (*(CLASSES[index] for index in sorted(set(common))), *own) if own else smallest_class_set(common)
 
 
 def smallest_class_set(labels: list[int]) -> tuple[str, ...]:

@@ -4,18 +4,19 @@ import hashlib
 import json
 import random
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
 from ..errors import UsageError
-from .classes import CLASSES, class_index
+from .classes import CLASSES, class_name
 
 DEFAULT_INSTRUCTION = "related-1"
 PROMPT_SETS = ("P-1", "P-2", "P-3", "P-4", "P-5")
-_CLASS = "{class}"
+_PAPERS_P_5 = "P-5-paper"
+_CLASS, _TEMPLATES = "{class}", "templates"
 _MARK, _MARK_DIGITS = "~", 8
 """Between the title of a user's text and its digest; no other name of an instruction holds it."""
 _WORDS_SHOWN, _TITLE = 4, 32
@@ -28,6 +29,18 @@ class PromptSet:
 
     name: str
     prompts: dict[str, tuple[str, ...]]
+    templates: tuple[str, ...] = ()
+    """What the prompts of any other class are made from; none where every class has its own words."""
+
+    def covering(self, classes: Sequence[str]) -> "PromptSet":
+        """The same prompts, and those of other classes. Raises UsageError for a class that has none."""
+        missing = [name for name in classes if name not in self.prompts]
+        if missing and not self.templates:
+            raise UsageError(
+                f"the prompt set {self.name} has no prompt for {', '.join(missing)}: give them one in a file, "
+                f"or choose templates such as P-3 (--prompts)"
+            )
+        return replace(self, prompts=self.prompts | _filled(self.templates, missing))
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -47,24 +60,32 @@ def prompt_set(name: str, protocol: str = "released") -> PromptSet:
     """A prompt set by name, or from a user's file, which gives its stem as the name.
 
     A .json file holds `{"class": ["prompt", …], …}` with class names or synonyms, or `{"templates": ["…", …]}`; a
-    .txt file holds one template a line. In a template `{class}` stands for the class. Source: Exp-CLIP's Table A;
-    under the paper protocol P-5 is the ten templates of the paper's appendix.
+    .txt file holds one template a line. In a template `{class}` stands for the class, which may be any; P-4 and P-5
+    have words of their own for each of the common ones. Source: Exp-CLIP's Table A; under the paper protocol P-5 is
+    the ten templates of the paper's appendix.
     Raises UsageError for an unknown name or a file of another form.
     """
     if name in PROMPT_SETS:
-        if name == "P-5" and protocol == "paper":
-            return PromptSet("P-5-paper", _filled(_data()["paper_templates"]))
+        name = _PAPERS_P_5 if name == "P-5" and protocol == "paper" else name
+        if name in _data()["templates"]:
+            return _of_templates(name, _data()["templates"][name])
         return PromptSet(name, {c: tuple(texts) for c, texts in _data()["released"][name].items()})
     path = Path(name)
     read = {".json": _read_json, ".txt": _read_lines}.get(path.suffix.lower())
     if read is None:
         raise UsageError(f"no prompt set {name!r}: there are {', '.join(PROMPT_SETS)}, or give a .json or .txt file")
-    taken = path.stem in (*PROMPT_SETS, "P-5-paper")
-    return PromptSet(f"{path.stem}-file" if taken else path.stem, read(path, _read_text(path, "prompt")))
+    taken = path.stem in (*PROMPT_SETS, _PAPERS_P_5)
+    return read(path, f"{path.stem}-file" if taken else path.stem, _read_text(path, "prompt"))
 
 
-def _filled(templates: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    return {name: tuple(template.replace(_CLASS, name) for template in templates) for name in CLASSES}
+def _of_templates(name: str, templates: Sequence[str]) -> PromptSet:
+    return PromptSet(name, _filled(templates, CLASSES), tuple(templates))
+
+
+def _filled(templates: Sequence[str], classes: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """The templates with the name of each class in them, in which an underscore stands for a space."""
+    words = {name: name.replace("_", " ") for name in classes}
+    return {name: tuple(text.replace(_CLASS, said) for text in templates) for name, said in words.items()}
 
 
 def instruction(asked: str) -> Instruction:
@@ -149,39 +170,40 @@ def _read_text(path: Path, kind: str) -> str:
         raise UsageError(f"{path}: this is no text in UTF-8 ({error}): save it as such") from error
 
 
-def _read_lines(path: Path, text: str) -> dict[str, tuple[str, ...]]:
-    return _from_templates(path, [line.strip() for line in text.splitlines() if line.strip()])
+def _read_lines(path: Path, name: str, text: str) -> PromptSet:
+    return _from_templates(path, name, [line.strip() for line in text.splitlines() if line.strip()])
 
 
-def _read_json(path: Path, text: str) -> dict[str, tuple[str, ...]]:
+def _read_json(path: Path, name: str, text: str) -> PromptSet:
     try:
         pairs = json.loads(text, object_pairs_hook=tuple)
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{path}: this is no JSON in UTF-8 ({error}): correct it there") from error
     if not isinstance(pairs, tuple) or not pairs:
         raise UsageError(f'{path}: expected {{"class": ["prompt", …], …}} or {{"templates": ["…", …]}}')
-    if [name for name, _ in pairs] == ["templates"]:
-        return _from_templates(path, pairs[0][1])
-    return _by_class(path, pairs)
+    if [key for key, _ in pairs] == [_TEMPLATES]:
+        return _from_templates(path, name, pairs[0][1])
+    return PromptSet(name, _by_class(path, pairs))
 
 
-def _from_templates(path: Path, templates: object) -> dict[str, tuple[str, ...]]:
+def _from_templates(path: Path, name: str, templates: object) -> PromptSet:
     """Templates for all classes: each must say where the class goes, or all classes would look alike."""
-    for template in _texts(path, "templates", templates):
+    texts = _texts(path, _TEMPLATES, templates)
+    for template in texts:
         if _CLASS not in template:
             raise UsageError(f"{path}: the template {template!r} lacks {_CLASS}: write it where the class belongs")
-    return _filled(_texts(path, "templates", templates))
+    return _of_templates(name, texts)
 
 
 def _by_class(path: Path, pairs: Iterable[tuple[str, object]]) -> dict[str, tuple[str, ...]]:
     prompts: dict[str, tuple[str, ...]] = {}
-    for name, texts in pairs:
-        index = class_index(name)
-        if index is None:
-            raise UsageError(f"{path}: {name!r} is no class: write one of {', '.join(CLASSES)}")
-        if CLASSES[index] in prompts:
-            raise UsageError(f"{path}: {CLASSES[index]} occurs twice ({name!r}): put its prompts into one list")
-        prompts[CLASSES[index]] = _texts(path, name, texts)
+    for said, texts in pairs:
+        name = class_name(said)
+        if name == _TEMPLATES:
+            raise UsageError(f"{path}: {said!r} is no class, and stands alone: give templates or prompts by class")
+        if name in prompts:
+            raise UsageError(f"{path}: {name} occurs twice ({said!r}): put its prompts into one list")
+        prompts[name] = _texts(path, said, texts)
     return prompts
 
 

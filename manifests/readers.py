@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from ..errors import UsageError
-from .classes import CLASSES, class_index, smallest_class_set
-from .disk import folders_in, frames_in, is_image_name, is_video_name, kind_of, walk
+from .classes import CLASSES, class_index, class_name, class_set, smallest_class_set
+from .disk import files_in, folders_in, frames_in, is_image_name, is_video_name, kind_of, walk
 from .frames import DEFAULT_POLICIES
 from .manifest import NO_FOLD, NO_LABEL, NOT_ON_DISK, File, Manifest, Sample, clip_manifest, image_manifest, size_of
 from .videos import count_frames, pyav
@@ -21,14 +21,29 @@ from .videos import count_frames, pyav
 MAX_FRAMES = 1_000_000
 """More frames than any clip has; a list that says more is wrong."""
 _HEAD_BYTES = 65536
+_SPLITS = ("train", "training", "test", "testing", "val", "valid", "validation", "dev")
+"""Folders of these names hold parts of a data set; no class is called so."""
 
 
 def looks_like_image_folder(root: Path) -> bool:
-    """True where a folder below the root is named after a class, or all of them by class indices."""
+    """True where folders below the root are classes.
+
+    One is named after a common class, or all of them by class indices; or they have names of their own, more than
+    one, and all pictures are in them.
+    """
     folders = folders_in(root)
     indices = [class_index(folder) is not None for folder in folders if folder.isdigit()]
     words = [class_index(folder) is not None for folder in folders if not folder.isdigit()]
-    return any(words) or (not words and bool(indices) and all(indices))
+    return any(words) or (all(indices) if indices and not words else _are_own_classes(root, folders))
+
+
+def _are_own_classes(root: Path, folders: Sequence[str]) -> bool:
+    may_be = len(folders) > 1 and not any(name.isdigit() or name.lower() in _SPLITS for name in folders)
+    return may_be and not _holds_pictures(root) and all(_holds_pictures(root / name) for name in folders)
+
+
+def _holds_pictures(folder: Path) -> bool:
+    return any(is_image_name(name) or is_video_name(name) for name in files_in(folder))
 
 
 def read_image_folder(
@@ -93,25 +108,42 @@ def _class_folders(
 ) -> tuple[dict[str, int], Sequence[str], list[str]]:
     """The label of each class folder, the classes, and what is to be said of them."""
     folders = folders_in(place)
-    labels = {folder: _folder_label(folder, folders, place) for folder in folders}
-    if not labels:
+    if not folders:
         raise UsageError(f"{place}: there is no class folder: make one a class ({', '.join(classes or CLASSES)})")
-    not_read = [folder for folder, label in labels.items() if CLASSES[label] in left_out]
+    _refuse_own_numbers(folders, place)
+    names = {folder: class_name(folder) for folder in folders}
+    not_read = [folder for folder, named in names.items() if named in left_out]
     remarks = [f"{folder}: {name} does not have this class; the folder was left out" for folder in not_read]
-    labels = {folder: label for folder, label in labels.items() if folder not in not_read}
-    classes = classes or smallest_class_set(list(labels.values()))
-    for folder, label in labels.items():
-        if label >= len(classes):
-            raise UsageError(
-                f"{place / folder}: {name} has {len(classes)} classes "
-                f"and {CLASSES[label]} is not one of them: remove the folder"
-            )
-    if any(folder.isdigit() for folder in labels):
+    names = {folder: named for folder, named in names.items() if folder not in not_read}
+    if classes is None:
+        classes = class_set(names.values())
+        remarks += _own_classes(classes)
+    for folder, named in names.items():
+        if named not in classes:
+            problem = f"{named} is not one of them: remove the folder, or rename it to one of {', '.join(classes)}"
+            raise UsageError(f"{place / folder}: {name} has {len(classes)} classes and {problem}")
+    if any(folder.isdigit() for folder in names):
         remarks.append(
             f"class folders by number were read in the order {', '.join(classes)}: if they were numbered "
             f"alphabetically, or by the data set's own numbers, every label is wrong; names cannot be mistaken"
         )
-    return labels, classes, remarks
+    return {folder: classes.index(named) for folder, named in names.items()}, classes, remarks
+
+
+def _own_classes(classes: Sequence[str]) -> list[str]:
+    own = [name for name in classes if name not in CLASSES]
+    return [f"{', '.join(own)}: no common classes, and taken as the data set's own"] if own else []
+
+
+def _refuse_own_numbers(folders: Sequence[str], place: Path) -> None:
+    numbers = [folder for folder in folders if folder.isdigit()]
+    if no_index := [number for number in numbers if class_index(number) is None]:
+        raise UsageError(f"{place / no_index[0]}: this number is no class index: rename the folder to a class name")
+    if numbers and "0" not in numbers:
+        raise UsageError(
+            f"{place}: class folders by number count from 0 in the order {', '.join(CLASSES)}; these start at "
+            f"{min(numbers)} and look like a data set's own numbers: rename them to class names"
+        )
 
 
 def read_plain_folder(name: str, root: Path, subset: str = "") -> Manifest:
@@ -261,20 +293,6 @@ def _label(word: str, form: ListForm, classes: Sequence[str] | None, where: str)
         raise UsageError(
             f"{where}: label {word!r} is no class: write a name ({', '.join(classes or CLASSES)}), "
             f"an index 0 … {len(classes or CLASSES) - 1}, or -1 for none"
-        )
-    return label
-
-
-def _folder_label(folder: str, folders: Sequence[str], root: Path) -> int:
-    label = class_index(folder)
-    if label is None:
-        raise UsageError(
-            f"{root / folder}: the folder is named after no class: rename it to one of {', '.join(CLASSES)}"
-        )
-    if folder.isdigit() and "0" not in folders:
-        raise UsageError(
-            f"{root}: class folders by number count from 0 in the order {', '.join(CLASSES)}; these start at "
-            f"{min(folders)} and look like a data set's own numbers: rename them to class names"
         )
     return label
 

@@ -15,7 +15,7 @@ from ..manifests.catalogue import DataSetRef, parse_dataset
 from ..manifests.frames import DEFAULT_POLICIES
 from ..manifests.manifest import NO_LABEL, Manifest
 from ..manifests.prompts import DEFAULT_INSTRUCTION, instruction_name
-from ..settings import cache_folder, read_config
+from ..settings import cache_folder, cache_option, read_config
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +60,7 @@ def cached_manifest(cache: Cache, ref: DataSetRef) -> Manifest:
     """The manifest of a data set as `extract` last read it. Raises UsageError where it never did."""
     manifest = known_manifest(cache, ref)
     if manifest is None:
-        command = shlex.join(["expclip", "extract", str(ref.path or ref.name)])
+        command = shlex.join(["expclip", "extract", str(ref.path or ref.name), *cache_option(cache.root)])
         raise UsageError(f"{cache.root} has nothing of {ref.name}: run `{command}`")
     return manifest
 
@@ -100,9 +100,8 @@ class Choice:
             wanted["precision"] = self.dtype
         return wanted | {"rows_digest": manifest.rows.digest}
 
-    @property
-    def command(self) -> str:
-        """The `expclip extract` that makes them."""
+    def command(self, cache: Cache) -> str:
+        """The `expclip extract` that puts them into a cache."""
         options = {
             "--features": self.node,
             "--clip" if self.node == "clip_image" else "--teacher": self.model,
@@ -112,16 +111,21 @@ class Choice:
             "--frames": self.frames if self.frames not in DEFAULT_POLICIES else None,
         }
         given = [part for option, value in options.items() if value for part in (option, value)]
-        return shlex.join(["expclip", "extract", self.dataset, *given])
+        return shlex.join(["expclip", "extract", self.dataset, *given, *cache_option(cache.root)])
+
+
+def chosen_store(cache: Cache, manifest: Manifest, choice: Choice) -> FeatureStore:
+    """The one store of a choice. Raises UsageError naming the command that makes it."""
+    return cache.select(manifest.name, choice.node, choice.command(cache), **choice.fields(manifest))
 
 
 def complete_store(cache: Cache, manifest: Manifest, choice: Choice) -> FeatureStore:
     """The one store of a choice that is complete. Raises UsageError naming the command that makes it."""
-    store = cache.select(manifest.name, choice.node, choice.command, **choice.fields(manifest))
+    store = chosen_store(cache, manifest, choice)
     if not store.is_complete():
         raise UsageError(
             f"{store.path.name}: {store.rows_done():,} of {store.header.rows:,} rows are extracted: "
-            f"run `{choice.command}`"
+            f"run `{choice.command(cache)}`"
         )
     return store
 

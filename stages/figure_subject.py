@@ -16,8 +16,9 @@ from ..manifests.manifest import Manifest
 from ..reports.figures import COLOURS
 from ..reports.scores import ALL, MEAN, Score
 from ..reports.tables import UNTRAINED_NOTE, rows_by_head
-from .evaluate import NO_HEAD, Evaluation, Scoring
+from .evaluate import Evaluation
 from .features import Choice, Features, complete_store, read_features
+from .scoring import NO_HEAD, Scoring
 from .workspace import Workspace
 
 Figures = Iterator[tuple[str, Figure]]

@@ -8,10 +8,11 @@ from matplotlib.figure import Figure
 
 from ..cache.files import writing
 from ..errors import UsageError
-from .evaluate import Scoring, evaluate
+from .evaluate import evaluate
 from .figure_subject import Drawing, Figures, Subject
 from .figures_of_embeddings import draw_retrieval, draw_tsne, draw_variance
 from .figures_of_scores import draw_confusion, draw_samples
+from .scoring import Scoring
 from .workspace import Workspace
 
 KINDS: dict[str, Callable[[Subject], Figures]] = {

@@ -15,7 +15,7 @@ from ..heads.foreign import SUFFIXES, read_weight, write_weight
 from ..heads.linear import square
 from ..heads.objectives import OBJECTIVES
 from ..manifests.prompts import DEFAULT_INSTRUCTION
-from .features import Choice, cached_manifest, canonical_model
+from .features import Choice, cached_manifest, canonical_model, chosen_store
 from .workspace import Workspace
 
 
@@ -94,7 +94,7 @@ def export_head(workspace: Workspace, name: str, file: Path, as_square: bool = F
 def _foreign_card(workspace: Workspace, file: Path, weight: np.ndarray, origin: Origin) -> HeadCard:
     manifest = cached_manifest(workspace.cache, workspace.dataset(origin.features))
     choice = Choice(origin.features, "clip_image", origin.clip, None, workspace.protocol, workspace.dtype)
-    images = workspace.cache.select(manifest.name, choice.node, choice.command, **choice.fields(manifest)).header
+    images = chosen_store(workspace.cache, manifest, choice).header
     (width,) = images.row_shape
     if weight.shape[1] != width:
         raise UsageError(

@@ -14,10 +14,11 @@ from ..manifests.prompts import prompt_set
 from ..reports.paper import Cell, FilledRow, FilledTable, as_markdown
 from ..reports.scores import ALL, MEAN, Score
 from ..reports.tables import UNTRAINED_NOTE
-from .evaluate import NO_HEAD, Scoring, evaluate
+from .evaluate import evaluate
 from .paper_heads import PaperHeads, unusual
 from .paper_setting import Setting
 from .paper_steps import Step, paper_steps
+from .scoring import NO_HEAD, Scoring
 from .workspace import Workspace
 
 _DETERMINISTIC = "The paper's teacher ran with dropout, as its code leaves it in training mode; here it does not."

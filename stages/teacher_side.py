@@ -1,6 +1,6 @@
 """The teacher's side of a comparison (Exp-CLIP, Table 5): e_G of test images, and prompts by the teacher's T5."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -12,8 +12,11 @@ from ..cache.store import FeatureStore
 from ..encoders.names import teacher_name
 from ..errors import UsageError
 from ..heads.files import HeadCard
+from ..manifests.prompts import PromptSet
 from .features import Choice
-from .texts import TextEncoder, stores_of_texts
+from .samples import Samples, image_features
+from .scoring import Scoring
+from .texts import PromptEmbeddings, TextEncoder, prompt_embeddings, stores_of_texts
 from .workspace import Workspace
 
 
@@ -27,7 +30,46 @@ class Teaching:
     """Features that it made; None where the cache has none that are known to be its."""
 
 
-def teaching_of(cache: Cache, card: HeadCard, named: str | None) -> Teaching:
+class TeacherSide:
+    """Samples and prompts in the teacher's space, each read once."""
+
+    def __init__(self, workspace: Workspace, text: str, scoring: Scoring, prompt_sets: Sequence[PromptSet]):
+        self._workspace = workspace
+        self._text = text
+        self._scoring = scoring
+        self._prompt_sets = prompt_sets
+        self._samples: dict[Choice, Samples] = {}
+        self._texts: dict[tuple[str, str], list[PromptEmbeddings]] = {}
+
+    def teaching(self, card: HeadCard) -> Teaching:
+        return _teaching_of(self._workspace.cache, card, self._scoring.teacher)
+
+    def samples(self, teaching: Teaching, card: HeadCard | None = None) -> Samples:
+        """The samples' e_G. Raises UsageError where it is not the one that a head was fitted to."""
+        choice = _e_g_choice(self._workspace, self._text, teaching, self._scoring.frames)
+        if choice not in self._samples:
+            manifest, store = image_features(self._workspace, choice, self._scoring, self._prompt_sets)
+            self._samples[choice] = Samples(manifest, store, self._scoring.frames)
+        found = self._samples[choice]
+        if card:
+            _refuse_other_e_g(card, teaching, found.header)
+        return found
+
+    def texts(self, teaching: Teaching, classes: Sequence[str]) -> list[PromptEmbeddings]:
+        """The prompts for the classes of the data set by the teacher's T5."""
+        known = teaching.teacher, teaching.features.encoder_digest if teaching.features else ""
+        if known not in self._texts:
+            scoring = self._scoring
+            prompt_sets = [one.covering(classes) for one in self._prompt_sets]
+            texts = {text for prompts in prompt_sets for text in prompts.texts}
+            encoder = _t5_encoder(self._workspace, teaching, texts)
+            self._texts[known] = prompt_embeddings(
+                self._workspace, prompt_sets, scoring.ensemble, encoder, scoring.cached_only
+            )
+        return self._texts[known]
+
+
+def _teaching_of(cache: Cache, card: HeadCard, named: str | None) -> Teaching:
     """What a head was taught. `named` is the teacher that the user gave, which may say where its folder is."""
     key = card.spec.get("llm")
     headers = (store.header for store in cache.find(card.train, "llm")) if key else ()
@@ -36,7 +78,7 @@ def teaching_of(cache: Cache, card: HeadCard, named: str | None) -> Teaching:
     return Teaching(named if named and is_named else card.teacher, card.instruction, fitted_to)
 
 
-def e_g_choice(workspace: Workspace, dataset: str, teaching: Teaching, frames: str) -> Choice:
+def _e_g_choice(workspace: Workspace, dataset: str, teaching: Teaching, frames: str) -> Choice:
     """The e_G of a data set that a teaching means: by digest where the cache has exactly those, by name otherwise."""
     exact = teaching.features.encoder_digest if teaching.features else ""
     is_here = exact and workspace.cache.find(workspace.dataset(dataset).name, "llm", model=exact)
@@ -44,7 +86,7 @@ def e_g_choice(workspace: Workspace, dataset: str, teaching: Teaching, frames: s
     return Choice(dataset, "llm", model, teaching.instruction, workspace.protocol, None, frames)
 
 
-def refuse_other_e_g(card: HeadCard, teaching: Teaching, images: Header) -> None:
+def _refuse_other_e_g(card: HeadCard, teaching: Teaching, images: Header) -> None:
     """Raise UsageError where e_G of test images is another than the one that a head was fitted to."""
     if teaching.features and teaching.features.encoder_digest != images.encoder_digest:
         raise UsageError(
@@ -54,7 +96,7 @@ def refuse_other_e_g(card: HeadCard, teaching: Teaching, images: Header) -> None
         )
 
 
-def t5_encoder(workspace: Workspace, teaching: Teaching, texts: Collection[str]) -> TextEncoder:
+def _t5_encoder(workspace: Workspace, teaching: Teaching, texts: Collection[str]) -> TextEncoder:
     """The teacher's T5: the one behind e_G; where that is unknown, the one whose features of all texts are cached.
 
     Raises UsageError where several are.

@@ -74,7 +74,7 @@ def test_looking_around_does_not_import_torch(arguments, tmp_path):
         (["extract", "{photos}", "{photos}", "--root", "/x", *MINI], "with several data sets write --root NAME=DIR"),
         (
             ["fit-head", "--train", "{photos}", "--clip", "miniature"],
-            "has nothing of photos: run `expclip extract {photos}`",
+            "has nothing of photos: run `expclip extract {photos}",
         ),
         (["fit-head", "--train", "caer-s", "--head", "cubic"], "--head 'cubic': choose linear, mlp2, mlp3"),
         (["fit-head", "--train", "caer-s", "--objective", "l1"], "--objective 'l1': choose infonce, mse"),

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from expclip.errors import UsageError
-from expclip.settings import CACHE_VARIABLE, Config, Defaults, cache_folder, read_config
+from expclip.settings import CACHE_VARIABLE, DEFAULT_CACHE, Config, Defaults, cache_folder, cache_option, read_config
 
 
 @pytest.fixture
@@ -77,3 +77,13 @@ def test_the_cache_is_the_options_the_variables_the_files_or_the_default(
         monkeypatch.setenv(CACHE_VARIABLE, variable)
     chosen = cache_folder(Path(option) if option else None, Config(cache=Path(config) if config else None))
     assert chosen == Path(expected)
+
+
+def test_a_command_names_the_cache_only_where_it_would_not_find_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv(CACHE_VARIABLE, raising=False)
+    other = tmp_path / "other"
+    assert cache_option(tmp_path / DEFAULT_CACHE) == []
+    assert cache_option(other) == ["--cache", str(other)]
+    monkeypatch.setenv(CACHE_VARIABLE, "other")
+    assert cache_option(other) == []

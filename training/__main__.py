@@ -23,8 +23,10 @@ from ..manifests.faces import RENDERER_VERSION
 from .captions import ACTED, GUESSED, MENTIONED, VAGUE
 from .checkpoints import write_clip, write_teacher
 from .clip import CAPTIONS, caption_all, train_clip
+from .clip import IMAGE_SIZE as CLIP_SIZE
 from .judge import FRESH, INSTRUCTIONS, PROMPTS, SEEDS, Faces, Trial
 from .pictures import draw
+from .teacher import IMAGE_SIZE as TEACHER_SIZE
 from .teacher import train_teacher
 
 FACES = 40_000
@@ -73,7 +75,7 @@ def make(out: Path, seed: int, divide: int = 1) -> None:
 
 def make_clip(folder: Path, seed: int, divide: int) -> dict[str, list[float]]:
     _prepare(seed)
-    drawn = draw(CLIP_SERIES, FACES // divide)
+    drawn = draw(CLIP_SERIES, FACES // divide, CLIP_SIZE)
     captions = caption_all(drawn.faces, np.random.default_rng(seed))
     model, tokenizer, losses = train_clip(drawn, captions, *(steps // divide for steps in CLIP_STEPS.values()))
     write_clip(model, tokenizer, folder)
@@ -82,7 +84,7 @@ def make_clip(folder: Path, seed: int, divide: int) -> dict[str, list[float]]:
 
 def make_teacher(folder: Path, seed: int, divide: int) -> dict[str, list[float]]:
     _prepare(seed)
-    drawn = draw(TEACHER_SERIES, FACES // divide)
+    drawn = draw(TEACHER_SERIES, FACES // divide, TEACHER_SIZE)
     model, tokenizer, losses = train_teacher(drawn, *(steps // divide for steps in TEACHER_STEPS.values()))
     write_teacher(model, tokenizer, folder)
     return losses

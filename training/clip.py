@@ -15,9 +15,10 @@ from ..manifests.faces.sampling import Face
 from ..manifests.prompts import PROMPT_SETS, prompt_set
 from .captions import caption
 from .loop import both_ways, train
-from .pictures import IMAGE_SIZE, Drawn, flipped, planes
+from .pictures import Drawn, flipped, planes
 from .tokenizer import EOS, PAD, ids_of, make_tokenizer
 
+IMAGE_SIZE = 96
 CAPTIONS = 4
 """Captions a face."""
 _CONTEXT = 40

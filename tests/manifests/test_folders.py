@@ -50,7 +50,12 @@ def test_number_folders_that_start_at_1_are_refused(plant, tmp_path):
         (["0/a.jpg", "1/a.jpg"], True),
         (["1/a.jpg", "40/a.jpg"], False),
         (["00001/a.jpg", "00002/a.jpg"], False),
-        (["train/a.jpg", "test/a.jpg"], False),
+        (["train/a.jpg", "Test/a.jpg"], False),
+        (["pain/a.jpg", "no pain/b/c.jpg", "no pain/a.jpg"], True),
+        (["pain/a.jpg"], False),
+        (["pain/a.jpg", "bored/b/c.jpg"], False),
+        (["pain/a.jpg", "bored/a.jpg", "sheet.png"], False),
+        (["pain/a.jpg", "2019/a.jpg"], False),
         (["a.jpg"], False),
     ],
 )
@@ -59,10 +64,30 @@ def test_an_image_folder_is_known_by_its_folders(plant, tmp_path, names, expecte
     assert looks_like_image_folder(tmp_path) is expected
 
 
-def test_a_folder_named_after_no_class_is_refused_by_name(plant, tmp_path):
-    plant("happy/a.jpg", "extras/a.jpg")
-    with pytest.raises(UsageError, match=r"extras: .* after no class: rename it to one of happiness, "):
+def test_folders_named_after_no_common_class_are_classes_of_their_own(plant, tmp_path):
+    plant("pain/a.jpg", "Bored/a.jpg", "bored/b.jpg", "angry/a.jpg", "Happy/a.jpg")
+    manifest = read_image_folder("set", tmp_path)
+    assert manifest.classes == ("happiness", "anger", "bored", "pain")
+    assert labels(manifest) == {
+        "Bored/a.jpg": 2,
+        "Happy/a.jpg": 0,
+        "angry/a.jpg": 1,
+        "bored/b.jpg": 2,
+        "pain/a.jpg": 3,
+    }
+    assert manifest.remarks == ("bored, pain: no common classes, and taken as the data set's own",)
+
+
+def test_a_number_that_is_no_class_index_is_refused(plant, tmp_path):
+    plant("happy/a.jpg", "40/a.jpg")
+    with pytest.raises(UsageError, match="40: this number is no class index: rename the folder"):
         read_image_folder("set", tmp_path)
+
+
+def test_a_known_data_set_has_no_classes_but_its_own(plant, tmp_path):
+    plant("happy/a.jpg", "extras/a.jpg")
+    with pytest.raises(UsageError, match=r"extras: set has 2 classes and extras is not one .* to one of happiness, "):
+        read_image_folder("set", tmp_path, ("happiness", "sadness"))
 
 
 def test_a_class_that_the_data_set_does_not_have_is_refused(plant, tmp_path):

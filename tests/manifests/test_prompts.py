@@ -96,7 +96,7 @@ def test_a_users_templates_are_filled_with_every_class(read, text, name):
         ("mine.txt", "{class}\0", r"'templates' needs a list"),
         ("mine.json", '{"templates": ["{Class}"]}', r"the template '{Class}' lacks {class}"),
         ("mine.json", '{"templates": []}', r"'templates' needs a list"),
-        ("mine.json", '{"templates": ["{class}"], "fear": ["x"]}', r"'templates' is no class"),
+        ("mine.json", '{"templates": ["{class}"], "fear": ["x"]}', r"'templates' is no class, and stands alone"),
     ],
 )
 def test_templates_that_cannot_be_used_are_named(read, name, text, message):
@@ -108,6 +108,20 @@ def test_a_users_file_may_use_synonyms_and_other_scripts(read):
     found = read('\ufeff{"Happy": ["ein Lächeln", "笑顔"], "sadness": ["tears"]}')
     assert found.name == "mine"
     assert found.prompts == {"happiness": ("ein Lächeln", "笑顔"), "sadness": ("tears",)}
+
+
+def test_classes_of_the_users_own_have_prompts_by_template_or_in_a_file(read):
+    classes = ("happiness", "mild_pain")
+    assert prompt_set("P-3").covering(classes).prompts["mild_pain"] == (
+        "a photo of a face with an expression of mild pain.",
+    )
+    assert prompt_set("P-5", "paper").covering(classes).prompts["mild_pain"][0] == "mild pain."
+    assert read("a {class} face", "t.txt").covering(classes).prompts["mild_pain"] == ("a mild pain face",)
+    mine = read('{"joy": ["a smile"], "Mild_Pain": ["it hurts"]}')
+    assert mine.covering(classes).prompts == {"happiness": ("a smile",), "mild_pain": ("it hurts",)}
+    for lacking in (mine, prompt_set("P-4")):
+        with pytest.raises(UsageError, match=rf"prompt set {lacking.name} has no prompt for boredom: give them one"):
+            lacking.covering(("happiness", "boredom"))
 
 
 def test_a_users_file_is_never_called_like_a_released_set(read):
@@ -122,7 +136,6 @@ def test_a_users_file_is_never_called_like_a_released_set(read):
         pytest.param("[" * 100_000, r"this is no JSON", id="too deep"),
         ("{}", r'expected {"class": \["prompt", …\], …}'),
         ('["a"]', r'expected {"class": \["prompt", …\], …}'),
-        ('{"joyless": ["a"]}', r"'joyless' is no class: write one of happiness, "),
         ('{"happy": ["a"], "joy": ["b"]}', r"happiness occurs twice \('joy'\): put its prompts into one list"),
         ('{"happy": ["a"], "happy": ["b"]}', r"happiness occurs twice"),
         ('{"happy": "a"}', r"'happy' needs a list of one or more prompts"),

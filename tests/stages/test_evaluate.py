@@ -438,7 +438,9 @@ def test_unlabelled_data_cannot_be_scored(workspace, photos):
 
 
 def test_cached_only_names_the_command_that_is_missing(workspace, labelled):
-    with pytest.raises(UsageError, match=f"run `expclip extract {labelled} --features clip_image --clip miniature`"):
+    with pytest.raises(
+        UsageError, match=f"run `expclip extract {labelled} --features clip_image --clip miniature --cache"
+    ):
         evaluate(workspace, [str(labelled)], replace(SCORING, cached_only=True))
 
 

@@ -155,7 +155,7 @@ def test_rows_that_failed_are_left_out(workspace, photos, tmp_path):
 )
 def test_missing_features_name_the_command_that_makes_them(workspace, photos, features, missing):
     extract(workspace, [str(photos)], replace(MINIATURE, features=features))
-    with pytest.raises(UsageError, match=f"run `expclip extract {photos} {missing}`"):
+    with pytest.raises(UsageError, match=f"run `expclip extract {photos} {missing} --cache {workspace.cache.root}`"):
         fit_head(workspace, str(photos), SWEEP, SMALL)
 
 
@@ -186,7 +186,7 @@ def test_a_text_of_ones_own_is_selected_as_a_text_as_a_file_and_by_the_name_show
         assert fitted.card.instruction == name
         assert fitted.is_new == (asked == text)
     with pytest.raises(
-        UsageError, match=r"no llm for .* run `expclip extract .* --instruction 'Describe the eyes\.'`"
+        UsageError, match=r"no llm for .* run `expclip extract .* --instruction 'Describe the eyes\.' --cache .*`"
     ):
         fit_head(workspace, str(photos), replace(SWEEP, instructions=["Describe the eyes."]), SMALL)
 

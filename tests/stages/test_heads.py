@@ -126,7 +126,7 @@ def test_a_bare_file_needs_to_be_told_what_it_belongs_to(features, labelled, tmp
     torch.save({"weight": torch.ones(4, 128)}, tmp_path / "head.pth")
     with pytest.raises(UsageError, match="give --features DATASET"):
         import_head(features, tmp_path / "head.pth")
-    with pytest.raises(UsageError, match="run `expclip extract photos --features clip_image --clip ViT-B-32`"):
+    with pytest.raises(UsageError, match="run `expclip extract photos --features clip_image --clip ViT-B-32 --cache"):
         import_head(features, tmp_path / "head.pth", replace(ORIGIN, clip="ViT-B-32"))
     with pytest.raises(UsageError, match="run `expclip heads import"):
         similarity(features, labelled, str(tmp_path / "head.pth"))

@@ -33,6 +33,12 @@ def unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
 
 
+def mean_embeddings(vectors: np.ndarray, texts: list[str]) -> np.ndarray:
+    """(7, L): of the prompts of each class of P-5 the mean of their unit embeddings."""
+    prompts = prompt_set("P-5").prompts
+    return np.stack([unit(vectors[[texts.index(text) for text in prompts[c]]]).mean(axis=0) for c in CLASSES[:7]])
+
+
 def by_class(cosines: np.ndarray, texts: list[str]) -> np.ndarray:
     """(n, 7): the mean over the prompts of each class of P-5."""
     prompts = prompt_set("P-5").prompts
@@ -74,6 +80,33 @@ def test_each_combination_equals_a_float64_computation(workspace, fitted, labell
     assert [one.uar for one in again.scores] == [one.uar for one in found.scores]
 
 
+def test_embeddings_of_prompts_are_averaged_before_a_head_whatever_encodes_them(workspace, fitted, labelled):
+    found = evaluate(workspace, [str(labelled)], replace(BY_MINIATURE, ensemble="embeddings"))
+    e_i, e_g = (stored(workspace, "labelled", node) for node in ("clip_image", "llm"))
+    texts = list(prompt_set("P-5").texts)
+    e_t, t5 = (mean_embeddings(stored(workspace, "text", node), texts) for node in ("clip_text", "llm_text"))
+    expected = {("none", "clip", "clip"): (e_i, e_t), ("none", "llm", "llm"): (e_g, t5)}
+    for head, P in projections(workspace, fitted).items():
+        expected[head, "clip", "clip"] = P(e_i), P(e_t)
+        expected[head, "clip", "llm"] = P(e_i), t5
+        expected[head, "llm", "clip"] = e_g, P(e_t)
+    assert len(found.predictions) == len(expected)
+    for one in found.predictions:
+        images, prompts = expected[one.of.head, one.of.image, one.of.text]
+        np.testing.assert_allclose(one.similarity, unit(images) @ unit(prompts).T, atol=2e-6)
+
+
+def test_every_score_has_an_interval_and_a_gain_where_clip_alone_is_scored_on_the_same_samples(
+    workspace, fitted, labelled
+):
+    found = evaluate(workspace, [str(labelled)], BY_MINIATURE)
+    for one in found.scores:
+        assert one.certainty is not None
+        assert one.certainty.score.uar.low <= one.uar <= one.certainty.score.uar.high
+        is_gain = one.of.head != "none" and one.of.image == one.of.text == "clip"
+        assert (one.certainty.gain is not None) == is_gain
+
+
 def test_frames_of_clips_are_averaged_behind_a_head_before_they_meet_the_llms_prompts(workspace, fitted, clips):
     found = evaluate(workspace, [str(clips)], replace(BY_MINIATURE, images=["clip"], texts=["llm"], frames="edge"))
     e_i, t5 = stored(workspace, "list", "clip_image"), stored(workspace, "text", "llm_text")
@@ -105,7 +138,7 @@ def test_e_g_of_another_kind_than_a_head_was_fitted_to_is_refused(workspace, fit
 
 def test_what_is_missing_is_named_with_its_command(workspace, fitted, labelled):
     evaluate(workspace, [str(labelled)], replace(BY_MINIATURE, images=["clip"], texts=["clip"]))
-    with pytest.raises(UsageError, match=r"--features llm --teacher miniature --instruction related-1`"):
+    with pytest.raises(UsageError, match=r"--features llm --teacher miniature --instruction related-1 --cache"):
         evaluate(workspace, [str(labelled)], replace(BY_MINIATURE, texts=["clip"], cached_only=True))
     with pytest.raises(UsageError, match="text features of P-5 by miniature are not cached"):
         evaluate(workspace, [str(labelled)], replace(BY_MINIATURE, images=["clip"], cached_only=True))

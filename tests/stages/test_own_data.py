@@ -1,0 +1,87 @@
+"""A data set and prompts of the user's own: class names that no data set of the catalogue has."""
+
+import csv
+import json
+import shutil
+
+import numpy as np
+import pytest
+import zarr
+from expclip import Scoring, Sweep, Training, UsageError, Wanted, evaluate, extract, fit_head
+from safetensors.numpy import load_file
+
+NAMES = ("happiness", "boredom", "mild_pain")
+WORDS = {"Happy": ["a big smile", "joy"], "Mild_Pain": ["a frown"], "boredom": ["half-closed eyes"]}
+
+
+@pytest.fixture
+def own(labelled, tmp_path):
+    """Three class folders with four faces each, and a file of prompts for them."""
+    faces = sorted(labelled.rglob("*.png"))
+    for index, face in enumerate(faces[:12]):
+        folder = tmp_path / "own" / ("Happy", "Boredom", "mild_pain")[index % 3]
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(face, folder / f"{index:02d}.png")
+    (tmp_path / "mine.json").write_text(json.dumps(WORDS))
+    (tmp_path / "mine too.txt").write_text("a {class} face\n")
+    return tmp_path
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+
+
+def texts_of(workspace) -> dict[str, np.ndarray]:
+    """All cached text embeddings (float64), read by plain zarr."""
+    known = {}
+    for path in (workspace.cache.root / "text").glob("manifest-*.zarr"):
+        manifest = zarr.open_group(path, mode="r")
+        (store,) = workspace.cache.find("text", "clip_text", rows_digest=manifest.attrs["rows_digest"])
+        features = zarr.open_group(store.path, mode="r")["features"][:].astype(np.float64)
+        known |= dict(zip(bytes(manifest["sources"][:]).decode().split("\0"), features, strict=True))
+    return known
+
+
+def test_own_classes_are_extracted_fitted_and_scored_with_own_prompts(workspace, own):
+    folder = str(own / "own")
+    extract(workspace, [folder], Wanted(clips=["miniature"], teacher="miniature"))
+    (fitted,) = fit_head(
+        workspace,
+        folder,
+        Sweep(clips=["miniature"], teacher="miniature", seeds=[1]),
+        Training(epochs=2, batch_size=4),
+    )
+    asked = [str(own / "mine.json"), str(own / "mine too.txt"), "P-3"]
+    found = evaluate(workspace, [folder], Scoring(clips=["miniature"], prompts=asked), own / "out")
+    known = texts_of(workspace)
+    prompts = {
+        "mine": [WORDS["Happy"], WORDS["boredom"], WORDS["Mild_Pain"]],
+        "mine too": [["a happiness face"], ["a boredom face"], ["a mild pain face"]],
+        "P-3": [
+            [f"a photo of a face with an expression of {name}."] for name in ("happiness", "boredom", "mild pain")
+        ],
+    }
+    (store,) = workspace.cache.find("own", "clip_image")
+    images = zarr.open_group(store.path, mode="r")["features"][:].astype(np.float64)
+    weight = load_file(fitted.path / "head.safetensors")["weight"].astype(np.float64)
+    assert {(one.of.head, one.of.prompts) for one in found.predictions} == {
+        (head, name) for head in ("none", "linear") for name in prompts
+    }
+    for one in found.predictions:
+        assert one.manifest.classes == NAMES
+        W = weight.T if one.of.head == "linear" else np.eye(images.shape[1])
+        expected = [
+            np.mean([unit(images @ W) @ unit(known[text] @ W) for text in texts], axis=0)
+            for texts in prompts[one.of.prompts]
+        ]
+        np.testing.assert_allclose(one.similarity, np.stack(expected, axis=1), atol=2e-6)
+    with (own / "out" / "scores.csv").open(newline="") as file:
+        (row, *_) = csv.DictReader(file)
+    assert {name for name in row if name.startswith("recall_")} == {f"recall_{name}" for name in NAMES}
+    assert {path.suffix for path in (own / "out" / "figures").iterdir()} == {".png"}
+
+
+def test_prompts_that_do_not_know_an_own_class_are_refused_before_any_work(workspace, own, work):
+    with pytest.raises(UsageError, match="the prompt set P-4 has no prompt for boredom, mild_pain: give them one"):
+        evaluate(workspace, [str(own / "own")], Scoring(clips=["miniature"], prompts=["P-1", "P-4"]))
+    assert not work
