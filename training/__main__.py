@@ -23,16 +23,14 @@ from ..manifests.faces import RENDERER_VERSION
 from .captions import ACTED, GUESSED, MENTIONED, VAGUE
 from .checkpoints import write_clip, write_teacher
 from .clip import CAPTIONS, caption_all, train_clip
-from .clip import IMAGE_SIZE as CLIP_SIZE
 from .judge import FRESH, INSTRUCTIONS, PROMPTS, SEEDS, Faces, Trial
 from .pictures import draw
-from .teacher import IMAGE_SIZE as TEACHER_SIZE
 from .teacher import train_teacher
 
 FACES = 40_000
 CLIP_SERIES, TEACHER_SERIES = 8101, 8102
 """Of the faces; the CLIP and its teacher see different ones."""
-CLIP_STEPS = {"words": 2800, "matching": 1500}
+CLIP_STEPS = {"words": 6000, "matching": 1500}
 TEACHER_STEPS = {"vision": 1600, "language": 1200}
 HEAD_LR = 0.1
 """For heads fitted to the teacher: the released code's 1e-3 is too small for the 55 steps of 6,000 faces."""
@@ -75,7 +73,7 @@ def make(out: Path, seed: int, divide: int = 1) -> None:
 
 def make_clip(folder: Path, seed: int, divide: int) -> dict[str, list[float]]:
     _prepare(seed)
-    drawn = draw(CLIP_SERIES, FACES // divide, CLIP_SIZE)
+    drawn = draw(CLIP_SERIES, FACES // divide)
     captions = caption_all(drawn.faces, np.random.default_rng(seed))
     model, tokenizer, losses = train_clip(drawn, captions, *(steps // divide for steps in CLIP_STEPS.values()))
     write_clip(model, tokenizer, folder)
@@ -84,7 +82,7 @@ def make_clip(folder: Path, seed: int, divide: int) -> dict[str, list[float]]:
 
 def make_teacher(folder: Path, seed: int, divide: int) -> dict[str, list[float]]:
     _prepare(seed)
-    drawn = draw(TEACHER_SERIES, FACES // divide, TEACHER_SIZE)
+    drawn = draw(TEACHER_SERIES, FACES // divide)
     model, tokenizer, losses = train_teacher(drawn, *(steps // divide for steps in TEACHER_STEPS.values()))
     write_teacher(model, tokenizer, folder)
     return losses

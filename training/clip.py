@@ -15,14 +15,15 @@ from ..manifests.faces.sampling import Face
 from ..manifests.prompts import PROMPT_SETS, prompt_set
 from .captions import caption
 from .loop import both_ways, train
-from .pictures import Drawn, flipped, planes
+from .pictures import IMAGE_SIZE, Drawn, flipped, planes
 from .tokenizer import EOS, PAD, ids_of, make_tokenizer
 
-IMAGE_SIZE = 96
 CAPTIONS = 4
 """Captions a face."""
 _CONTEXT = 40
 _EMBEDDING, _TEXT_WIDTH = 128, 128
+_COMMON = 0.5
+"""Length of what the embeddings of all images share, over their spread around it; for texts the same."""
 
 
 def clip_config(vocabulary: int) -> dict:
@@ -38,6 +39,7 @@ def clip_config(vocabulary: int) -> dict:
             "heads": 4,
             "layers": 2,
             "pool_type": "eos",
+            "proj_bias": True,
             "eos_id": EOS,
             "pad_id": PAD,
         },
@@ -88,8 +90,14 @@ def _learn_words(tower: nn.Module, images: Tensor, ids: Tensor, vocabulary: int,
 
 
 def _learn_to_match(model: open_clip.CLIP, images: Tensor, ids: Tensor, steps: int) -> list[float]:
-    """CLIP's objective with a locked vision tower. Source: LiT, Zhai et al., CVPR 2022."""
+    """CLIP's objective with a locked vision tower (LiT, Zhai et al. 2022), and one direction for what is common.
+
+    All images share a part along a direction in which they do not vary, and so do all texts, which say nothing by it.
+    Left to itself the loss puts what texts have in common anywhere (the modality gap of Liang et al., NeurIPS 2022),
+    and a head, which sees images only while it is fitted, would turn that into a preference for some class.
+    """
     model.visual.eval().requires_grad_(False)
+    shared = _move_images(model.visual, images)
     with torch.no_grad():
         seen = torch.stack(
             [
@@ -105,11 +113,34 @@ def _learn_to_match(model: open_clip.CLIP, images: Tensor, ids: Tensor, steps: i
         side = torch.randint(2, (len(rows),))
         tokens = ids[rows, torch.randint(CAPTIONS, (len(rows),))]
         tokens = tokens[:, : int((tokens != PAD).sum(1).max())]
-        text = model.encode_text(functional.pad(tokens, (0, _CONTEXT - tokens.shape[1]), value=PAD), normalize=True)
-        logits = model.logit_scale.exp().clamp(max=100) * seen[side, rows] @ text.T
-        return both_ways(logits)
+        said = model.encode_text(functional.pad(tokens, (0, _CONTEXT - tokens.shape[1]), value=PAD))
+        own = said - torch.outer(said @ shared, shared)
+        text = functional.normalize(own + _COMMON * own.detach().norm(dim=1).mean() * shared, dim=-1)
+        return both_ways(model.logit_scale.exp().clamp(max=100) * seen[side, rows] @ text.T)
 
     text_side = [parameter for name, parameter in model.named_parameters() if not name.startswith("visual.")]
     model.train()
     model.visual.eval()
-    return train("clip, matching", text_side, loss, len(images), 256, steps, 1e-3, 0.1)
+    losses = train("clip, matching", text_side, loss, len(images), 256, steps, 1e-3, 0.1)
+    _move_texts(model, shared, ids[:2000, 0])
+    return losses
+
+
+@torch.no_grad()
+def _move_images(tower: nn.Module, images: Tensor) -> Tensor:
+    """Move the mean of all images along the direction (L,) of least variance, _COMMON of their spread; returns it."""
+    seen = torch.cat([tower(planes(part)) for part in images[:6000].split(500)])
+    variances, directions = torch.linalg.eigh(torch.cov(seen.T))
+    shared = directions[:, 0]
+    tower.attnpool.c_proj.bias.add_(_COMMON * variances.sum().sqrt() * shared - seen.mean(dim=0))
+    return shared
+
+
+@torch.no_grad()
+def _move_texts(model: open_clip.CLIP, shared: Tensor, ids: Tensor) -> None:
+    """Write into the projection of texts what training did behind it: along `shared` they are all alike."""
+    projection = model.text_projection
+    projection.weight.sub_(torch.outer(shared, shared @ projection.weight))
+    projection.bias.sub_((projection.bias @ shared) * shared)
+    said = torch.cat([model.encode_text(part) for part in ids.split(500)])
+    projection.bias.add_(_COMMON * said.norm(dim=1).mean() * shared)

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 
 from ..encoders.models import Models
-from ..encoders.node import Encoder, Node
 from ..heads.linear import LinearHead, PlainClip, initial_weight
 from ..manifests.faces.action_units import CLASSES
 from ..manifests.prompts import prompt_set
@@ -34,7 +33,7 @@ class Faces:
 
 TUNING = Faces(fit_series=8303, test_series=8505)
 """For choosing how to train."""
-FRESH = Faces(fit_series=4404, test_series=5505)
+FRESH = Faces(fit_series=6606, test_series=7707)
 """For judging: nothing was ever tuned on these."""
 
 
@@ -44,15 +43,16 @@ class Trial:
     def __init__(self, folder: Path, lr: float, faces: Faces, prompts: str):
         models = Models(asked_device="cpu")
         clip, teacher = f"local-dir:{folder}/clip", f"{folder}/teacher"
-        image = models.clip_image(clip)
+        fit = draw_pictures(faces.fit_series, faces.fit_count)
+        test = draw_pictures(faces.test_series, faces.test_count, len(CLASSES))
+        image = models.clip_image(clip).load("cpu")
         self._lr = lr
         self.truth = np.arange(faces.test_count) % len(CLASSES)
-        self._fit_images = _encode_faces(image, faces.fit_series, faces.fit_count)
-        self._test_images = _encode_faces(image, faces.test_series, faces.test_count, len(CLASSES))
+        self._fit_images, self._test_images = (_encode(image, pixels) for pixels in (fit, test))
         words = prompt_set(prompts).prompts
         text = models.clip_text(clip).load("cpu")
         self._texts = [text(list(words[name])) for name in CLASSES]
-        e_q = _encode_faces(models.query_tokens(teacher), faces.fit_series, faces.fit_count)
+        e_q = _encode(models.query_tokens(teacher).load("cpu"), fit)
         self._teacher = {name: _encode(models.llm(teacher, name).load("cpu"), e_q) for name in INSTRUCTIONS}
 
     def plain(self) -> np.ndarray:
@@ -94,12 +94,7 @@ class Trial:
         return np.stack(cosines, axis=1).argmax(axis=1)
 
 
-def _encode_faces(node: Node, series: int, count: int, classes: int | None = None) -> np.ndarray:
-    assert node.squash is not None
-    return _encode(node.load("cpu"), draw_pictures(series, count, node.squash.size, classes))
-
-
-def _encode(encoder: Encoder, inputs: np.ndarray) -> np.ndarray:
+def _encode(encoder, inputs: np.ndarray) -> np.ndarray:
     """Features as a store holds them: in float16."""
     parts = [encoder(inputs[k : k + _BATCH]) for k in range(0, len(inputs), _BATCH)]
     return np.concatenate(parts).astype(np.float16)

@@ -11,6 +11,7 @@ from torch import Tensor
 from ..encoders.images import squash
 from ..manifests.faces.sampling import Face, sample_face
 
+IMAGE_SIZE = 64
 _BATCH = 250
 
 
@@ -20,25 +21,24 @@ class Drawn:
 
     faces: list[Face]
     images: Tensor
-    """(n, size, size, 3) uint8."""
+    """(n, 64, 64, 3) uint8."""
 
 
-def draw(seed: int, count: int, size: int) -> Drawn:
+def draw(seed: int, count: int) -> Drawn:
     """The first faces of a series: half of them expressions, half any combination of actions."""
-    pictures = draw_pictures(seed, count, size)
-    return Drawn([sample_face(seed, index) for index in range(count)], torch.from_numpy(pictures))
+    return Drawn([sample_face(seed, index) for index in range(count)], torch.from_numpy(draw_pictures(seed, count)))
 
 
-def draw_pictures(seed: int, count: int, size: int, classes: int | None = None) -> np.ndarray:
-    """The first faces of a series, (count, size, size, 3) uint8; with `classes`, these take turns."""
+def draw_pictures(seed: int, count: int, classes: int | None = None) -> np.ndarray:
+    """Draw the first faces of a series on all cores, (count, 64, 64, 3) uint8; with `classes`, these take turns."""
     starts = range(0, count, _BATCH)
-    parts = Parallel(n_jobs=-1)(delayed(_draw)(seed, range(k, min(k + _BATCH, count)), size, classes) for k in starts)
+    parts = Parallel(n_jobs=-1)(delayed(_draw)(seed, range(k, min(k + _BATCH, count)), classes) for k in starts)
     return np.concatenate(list(parts))
 
 
-def _draw(seed: int, indices: range, size: int, classes: int | None) -> np.ndarray:
+def _draw(seed: int, indices: range, classes: int | None) -> np.ndarray:
     faces = (sample_face(seed, index, index % classes if classes else None) for index in indices)
-    return np.stack([squash(Image.fromarray(face.draw()), size) for face in faces])
+    return np.stack([squash(Image.fromarray(face.draw()), IMAGE_SIZE) for face in faces])
 
 
 def planes(images: Tensor) -> Tensor:

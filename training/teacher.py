@@ -25,10 +25,10 @@ from .descriptions import (
     sentence,
 )
 from .loop import both_ways, train
-from .pictures import Drawn, flipped, planes
+from .pictures import IMAGE_SIZE, Drawn, flipped, planes
 from .tokenizer import EOS, IMAGE, PAD, ids_of, make_tokenizer
 
-IMAGE_SIZE, PATCH, WIDTH, QUERIES = 64, 16, 160, 8
+PATCH, WIDTH, QUERIES = 16, 160, 8
 _ANSWER = 64
 _BATCH = 128
 _COMMON_COSINE = 0.9
