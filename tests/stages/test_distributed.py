@@ -6,12 +6,13 @@ from itertools import cycle, islice
 import numpy as np
 import pytest
 import trees
-from expclip import Wanted, Workspace, extract, open_features
+from expclip import Scoring, Wanted, Workspace, evaluate, extract, open_features
 from expclip.errors import UsageError
 from expclip.manifests.catalogue import catalogue
 from expclip.manifests.classes import CLASSES
 from expclip.manifests.manifest import NO_LABEL
 from expclip.stages.datasets import audit
+from sklearn.metrics import accuracy_score, recall_score
 
 
 @pytest.fixture
@@ -49,6 +50,41 @@ def test_a_data_set_as_distributed_has_its_labels_in_the_common_order_and_a_clea
     for name_of_class, count in published.counts.items():
         line = f"{name_of_class}: {found.counts[name_of_class]:,} samples, {count:,} are published"
         assert (line in found.remarks) == (found.counts[name_of_class] != count)
+
+
+@pytest.mark.parametrize("layout", [layout for layout in trees.TREES if layout != "caer-s"])
+def test_a_data_set_as_distributed_is_extracted_and_scored_by_fold(workspace, root, layout):
+    name = layout.partition(",")[0]
+    tree = trees.TREES[layout](root)
+    scoring = Scoring(clips=["miniature"], heads=["none"], prompts=["P-1"], intervals=False)
+    found = evaluate(workspace, [name], scoring)
+    (predictions,) = found.predictions
+    manifest = predictions.manifest
+    of_fold: dict[int, list[tuple[str, str]]] = {}
+    for sample, predicted in zip(predictions.samples.tolist(), predictions.predicted.tolist(), strict=True):
+        pair = tree[manifest.sample_ids[sample]], manifest.classes[predicted]
+        of_fold.setdefault(int(manifest.folds[sample]), []).append(pair)
+    assert sum(map(len, of_fold.values())) == len(tree)
+    expected = {}
+    for fold, pairs in of_fold.items():
+        truth, predicted = zip(*pairs, strict=True)
+        recall = recall_score(truth, predicted, labels=sorted(set(truth)), average="macro", zero_division=0)
+        expected[str(fold) if fold else "all"] = 100 * recall, 100 * accuracy_score(truth, predicted)
+    if len(expected) > 1:
+        expected["mean"] = tuple(np.mean(list(expected.values()), axis=0))
+    assert {one.fold: (one.uar, one.war) for one in found.scores} == {
+        fold: pytest.approx(scores) for fold, scores in expected.items()
+    }
+
+
+def test_caer_s_is_extracted_for_training_and_cannot_be_scored(workspace, root):
+    tree = trees.TREES["caer-s"](root)
+    extract(workspace, ["caer-s"], Wanted(clips=["miniature"], features=["clip_image"]))
+    features = open_features("caer-s", model="miniature", cache=workspace.cache.root)
+    assert features.array.shape == (len(tree), 128)
+    assert features.mask.all()
+    with pytest.raises(UsageError, match="caer-s has no labels"):
+        evaluate(workspace, ["caer-s"], Scoring(clips=["miniature"]))
 
 
 @pytest.mark.parametrize("name", [name for name in trees.TREES if name not in ("caer-s", "ferplus, table")])
