@@ -7,7 +7,6 @@ same way: `EXPCLIP_MINIATURE=FOLDER make test TESTS=tests/test_science.py`.
 import os
 from pathlib import Path
 
-import numpy as np
 import pytest
 from expclip.encoders.cards import read_card
 from expclip.encoders.names import BUILTIN
@@ -21,9 +20,9 @@ def trial() -> Trial:
     return Trial(FOLDER, read_card(FOLDER)["fit_head"]["lr"], FRESH, PROMPTS)
 
 
-def test_heads_from_a_related_instruction_gain_on_plain_clip_in_the_mean_over_seeds(trial):
-    """Weaker than what training/README.md asks for, which this miniature does not reach: see there."""
-    assert np.mean([trial.gain(trial.head("related-1", seed)).uar.value for seed in SEEDS]) > 0
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_head_from_a_related_instruction_beats_plain_clip(trial, seed):
+    assert trial.gain(trial.head("related-1", seed)).uar.low > 0
 
 
 @pytest.mark.parametrize("seed", SEEDS)

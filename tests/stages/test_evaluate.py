@@ -357,7 +357,7 @@ def test_a_policy_that_the_cached_rows_do_not_cover_is_extracted(workspace, clip
     evaluate(workspace, [str(clips)], SCORING)
     work.clear()
     every = replace(SCORING, frames="all")
-    with pytest.raises(UsageError, match="--clip miniature --frames all`"):
+    with pytest.raises(UsageError, match="--clip miniature --frames all --cache"):
         evaluate(workspace, [str(clips)], replace(every, cached_only=True))
     found = evaluate(workspace, [str(clips)], every)
     assert work["ImageTower inputs"] == sum(3 + 5 * label for label in range(7))
