@@ -276,7 +276,9 @@ def fit_head(
     ] = None,
     objective: ObjectiveOption = "infonce",
     seed: Annotated[list[int] | None, typer.Option("--seed", help="Repeat for several. Default: 1, 2, 3.")] = None,
-    epochs: Annotated[int, typer.Option("--epochs", min=1)] = 5,
+    epochs: Annotated[
+        int | None, typer.Option("--epochs", min=1, help="Default: 5; for infonce and the miniature its own.")
+    ] = None,
     batch_size: Annotated[int, typer.Option("--batch-size", min=2)] = 512,
     lr: Annotated[
         float | None,

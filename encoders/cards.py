@@ -6,14 +6,14 @@ from typing import Any
 
 from .names import BUILTIN
 
-_CARD = "card.json"
+CARD = "card.json"
 
 
 def read_card(folder: Path) -> dict[str, Any]:
     """How the models of a folder were made, what they scored, and how heads are fitted with them."""
-    return json.loads((folder / _CARD).read_text(encoding="utf-8"))
+    return json.loads((folder / CARD).read_text(encoding="utf-8"))
 
 
-def learning_rate(teacher: str) -> float | None:
-    """The learning rate that suits heads fitted to a built-in teacher; None for other teachers."""
-    return read_card(BUILTIN[teacher])["fit_head"]["lr"] if teacher in BUILTIN else None
+def fitting(teacher: str) -> dict[str, Any]:
+    """The learning rate `lr` and the `epochs` that suit heads fitted to a built-in teacher; none for others."""
+    return read_card(BUILTIN[teacher])["fit_head"] if teacher in BUILTIN else {}

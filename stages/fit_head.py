@@ -14,7 +14,7 @@ from rich.progress import Progress
 
 from ..cache.keys import digest
 from ..cache.store import FeatureStore
-from ..encoders.cards import learning_rate
+from ..encoders.cards import fitting
 from ..encoders.precision import resolve_device
 from ..errors import UsageError
 from ..heads.files import HeadCard, head_id, read_card, save_head
@@ -26,17 +26,17 @@ from .features import Choice, cached_manifest, complete_store
 from .workspace import Workspace
 
 PRECISIONS = ("float32", "bfloat16")
-RELEASED_LR = 1e-3
+RELEASED = {"lr": 1e-3, "epochs": 5}
 
 
 @dataclass(frozen=True)
 class Training:
     """How heads are trained; the defaults are those of Exp-CLIP's released code."""
 
-    epochs: int = 5
+    epochs: int | None = None
     batch_size: int = 512
     lr: float | None = None
-    """By default RELEASED_LR; with infonce and a built-in teacher, what the teacher's card names."""
+    """This and `epochs`: by default RELEASED; with infonce and a built-in teacher, what the teacher's card names."""
     momentum: float = 0.9
     weight_decay: float = 1e-4
     precision: str = "float32"
@@ -47,18 +47,16 @@ class Training:
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
             raise UsageError(f"--precision {self.precision!r}: choose {' or '.join(PRECISIONS)}")
-        slow = self.lr is not None and not self.lr > 0
-        if self.epochs < 1 or self.batch_size < 2 or slow or self.momentum < 0 or self.weight_decay < 0:
+        none = any(value is not None and not value > 0 for value in (self.epochs, self.lr))
+        if none or self.batch_size < 2 or self.momentum < 0 or self.weight_decay < 0:
             raise UsageError("epochs, batch size and learning rate must be positive, momentum and decay not negative")
         if not 0 <= self.ridge_lambda < math.inf:
             raise UsageError(f"--ridge-lambda {self.ridge_lambda}: give 0 or a positive number")
 
     def resolved(self, objective: str, teacher: str) -> "Training":
-        """With the learning rate that is meant where none is given."""
-        if self.lr is not None:
-            return self
-        known = learning_rate(teacher) if objective == "infonce" else None
-        return replace(self, lr=known or RELEASED_LR)
+        """With the epochs and the learning rate that are meant where none are given."""
+        usual = RELEASED | (fitting(teacher) if objective == "infonce" else {})
+        return replace(self, **{name: value for name, value in usual.items() if getattr(self, name) is None})
 
     def optimiser(self) -> dict[str, Any]:
         """What of it matters to heads that are trained step by step."""

@@ -17,7 +17,7 @@ FOLDER = Path(os.environ.get("EXPCLIP_MINIATURE") or BUILTIN["miniature"])
 
 @pytest.fixture(scope="module")
 def trial() -> Trial:
-    return Trial(FOLDER, read_card(FOLDER)["fit_head"]["lr"], FRESH, PROMPTS)
+    return Trial(FOLDER, read_card(FOLDER)["fit_head"], FRESH, PROMPTS)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -1,7 +1,7 @@
 """The miniature: trained models in the formats of the real ones, small, with a card that says what they are."""
 
 import numpy as np
-from expclip.encoders.cards import learning_rate, read_card
+from expclip.encoders.cards import fitting, read_card
 from expclip.encoders.models import Models
 from expclip.encoders.names import BUILTIN
 from safetensors import safe_open
@@ -30,11 +30,12 @@ def test_its_card_says_how_it_was_made_and_what_it_scored():
     assert known["data"] and known["losses"] and known["made"] and known["versions"]["torch"]
     assert set(known["evaluation"]) == {"plain CLIP", "related-1", "unrelated-1", "empty", "shuffled", "random"}
     assert "not evidence" in known["what it is"]
-    assert learning_rate("miniature") == known["fit_head"]["lr"]
+    assert set(known["fit_head"]) == {"lr", "epochs"}
+    assert fitting("miniature") == known["fit_head"]
 
 
-def test_other_teachers_name_no_learning_rate():
-    assert learning_rate("blip2-flan-t5-xxl") is None
+def test_other_teachers_have_no_card():
+    assert fitting("blip2-flan-t5-xxl") == {}
 
 
 def test_it_is_not_called_untrained_and_different_pictures_and_texts_have_different_features(pixels):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import zarr
 from expclip import LinearHead, Sweep, Training, UsageError, Wanted, extract, fit_head
-from expclip.encoders.cards import learning_rate
+from expclip.encoders.cards import fitting
 from expclip.heads.kinds import KINDS
 from expclip.heads.recipe import Recipe
 from safetensors.numpy import load_file
@@ -119,11 +119,17 @@ def test_lambda_of_ridge_heads_changes_no_other_head(workspace, photos):
     assert not again.is_new
 
 
-def test_the_learning_rate_of_the_miniature_is_for_infonce_only():
-    assert Training().resolved("infonce", "miniature").lr == learning_rate("miniature")
-    assert Training().resolved("mse", "miniature").lr == 1e-3
-    assert Training().resolved("infonce", "blip2-flan-t5-xxl").lr == 1e-3
-    assert Training(lr=0.5).resolved("mse", "miniature").lr == 0.5
+def test_the_learning_rate_and_the_epochs_of_the_miniature_are_for_infonce_only():
+    def resolved(objective, teacher, **given):
+        training = Training(**given).resolved(objective, teacher)
+        return training.lr, training.epochs
+
+    known = fitting("miniature")
+    assert resolved("infonce", "miniature") == (known["lr"], known["epochs"])
+    assert resolved("mse", "miniature") == (1e-3, 5)
+    assert resolved("infonce", "blip2-flan-t5-xxl") == (1e-3, 5)
+    assert resolved("infonce", "miniature", epochs=3) == (known["lr"], 3)
+    assert resolved("mse", "miniature", lr=0.5) == (0.5, 5)
 
 
 @pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
