@@ -105,7 +105,10 @@ def text_embeddings(
     missing = set(texts) - found.keys()
     if missing and cached_only:
         names = ", ".join(name for name, some in wanted.items() if missing.intersection(some))
-        raise UsageError(f"the text features of {names} by {encoder.name} are not cached: leave out --cached-only")
+        raise UsageError(
+            f"text features of {names} by {encoder.name} are not cached: `expclip evaluate` without --cached-only "
+            f"encodes them"
+        )
     return _complete(workspace, texts, encoder) if missing else found
 
 
