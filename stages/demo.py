@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 DEMO_SEEDS = (1, 2, 3)
-DEMO_PROMPTS = ("P-1", "P-3")
+DEMO_PROMPTS = "P-3"
 DEMO_INSTRUCTIONS = ("related-1", "unrelated-1", "empty")
 
 
@@ -24,7 +24,7 @@ def demo_steps(cache: str, out: str) -> Sequence[Step]:
     """The commands that the demo prints and runs, in order."""
     clip, teacher = ("--clip", "miniature"), ("--teacher", "miniature")
     questions, seeds = _repeated("--instruction", DEMO_INSTRUCTIONS), _repeated("--seed", DEMO_SEEDS)
-    prompts = _repeated("--prompts", DEMO_PROMPTS)
+    prompts = ("--prompts", DEMO_PROMPTS)
     kinds = _repeated("--kind", ("confusion", "samples"))
     tests = ("faces-test", "faces-clips")
     here = ("--cache", cache)
@@ -44,7 +44,7 @@ def demo_steps(cache: str, out: str) -> Sequence[Step]:
         ),
         Step(
             "draw what the heads change",
-            ("figures", *tests, *clip, "--prompts", DEMO_PROMPTS[-1], *kinds, "--out", f"{out}/figures", *here),
+            ("figures", *tests, *clip, *prompts, *kinds, "--out", f"{out}/figures", *here),
         ),
     )
 
