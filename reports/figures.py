@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
@@ -20,7 +21,11 @@ _WARNING = "#a3333d"
 _CELL, _LEFT, _RIGHT, _TOP, _BOTTOM = 0.56, 1.75, 0.95, 0.85, 1.35
 """Inches: a cell, and the margins around the matrix. Fixed margins draw twice as fast as fitted ones."""
 
+literal_text = rc_context({"text.parse_math": False})
+"""Decorates what draws names of classes and data sets, which are no formulas: in it a dollar sign is one."""
 
+
+@literal_text
 def confusion_figure(score: Score, path: Path) -> None:
     """Draw a confusion matrix as a PNG: row-normalised shares in percent, colour-blind safe."""
     support = score.confusion.sum(axis=1, keepdims=True)

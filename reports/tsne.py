@@ -16,6 +16,12 @@ _LOOKS = (
 """Colour and marker of each class, in the order of all classes: Paul Tol's muted scheme, and shapes besides."""
 
 
+def _look(label: int) -> tuple[str, str]:
+    """The colour and the marker of a class; beyond those of the list, its colours with other markers."""
+    rounds, place = divmod(label, len(_LOOKS))
+    return _LOOKS[place][0], _LOOKS[(place + rounds) % len(_LOOKS)][1]
+
+
 def tsne_points(unit: np.ndarray, seed: int) -> np.ndarray:
     """(n, 2) t-SNE of unit embeddings (n, L), the same for the same seed; at least 4 samples.
 
@@ -30,7 +36,8 @@ def tsne_figure(panels: Mapping[str, np.ndarray], labels: np.ndarray, classes: S
     figure = Figure(figsize=(max(5.8, 0.3 + 4 * len(panels)), 5.2), layout="constrained")
     figure.suptitle(title, fontsize=11, x=0.01, ha="left")
     for axes, (name, points) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
-        for label, (kind, (colour, marker)) in enumerate(zip(classes, _LOOKS, strict=False)):
+        for label, kind in enumerate(classes):
+            colour, marker = _look(label)
             x, y = points[labels == label].T
             size = 34 if len(labels) < 500 else 16
             axes.scatter(x, y, size, colour, marker=marker, label=kind, edgecolors="white", linewidths=0.4, alpha=0.9)

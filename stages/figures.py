@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from ..cache.files import writing
 from ..errors import UsageError
+from ..reports.figures import literal_text
 from .evaluate import evaluate
 from .figure_subject import Drawing, Figures, Subject
 from .figures_of_embeddings import draw_retrieval, draw_tsne, draw_variance
@@ -25,6 +26,7 @@ KINDS: dict[str, Callable[[Subject], Figures]] = {
 FORMATS = ("png", "pdf")
 
 
+@literal_text
 def figures(
     workspace: Workspace, datasets: Sequence[str], scoring: Scoring, out: Path, drawing: Drawing | None = None
 ) -> list[Path]:

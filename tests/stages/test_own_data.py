@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 import zarr
-from expclip import Scoring, Sweep, Training, UsageError, Wanted, evaluate, extract, fit_head
+from expclip import Scoring, Sweep, Training, UsageError, Wanted, evaluate, extract, figures, fit_head
 from safetensors.numpy import load_file
 
 NAMES = ("happiness", "boredom", "mild_pain")
@@ -25,6 +25,22 @@ def own(labelled, tmp_path):
     (tmp_path / "mine.json").write_text(json.dumps(WORDS))
     (tmp_path / "mine too.txt").write_text("a {class} face\n")
     return tmp_path
+
+
+def test_many_classes_with_signs_in_their_names_are_drawn(workspace, own, tmp_path):
+    faces = sorted((own / "own").rglob("*.png"))
+    for index in range(13):
+        folder = tmp_path / "many" / f"{index:02d} $x^{{ & %, |"
+        folder.mkdir(parents=True)
+        for k in (0, 1):
+            shutil.copy(faces[(index + k) % 12], folder / f"{k}.png")
+    scoring = Scoring(clips=["miniature"], prompts=["P-1"])
+    evaluate(workspace, [str(tmp_path / "many")], scoring, tmp_path / "out")
+    drawn = figures(workspace, [str(tmp_path / "many")], scoring, tmp_path / "figures")
+    assert {path.name.partition("-")[0] for path in drawn} == {"confusion", "samples", "variance", "tsne"}
+    with (tmp_path / "out" / "scores.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert len([name for name in row if name.startswith("recall_")]) == 13
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
