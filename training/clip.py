@@ -39,7 +39,6 @@ def clip_config(vocabulary: int) -> dict:
             "heads": 4,
             "layers": 2,
             "pool_type": "eos",
-            "proj_bias": True,
             "eos_id": EOS,
             "pad_id": PAD,
         },
@@ -138,9 +137,16 @@ def _move_images(tower: nn.Module, images: Tensor) -> Tensor:
 
 @torch.no_grad()
 def _move_texts(model: open_clip.CLIP, shared: Tensor, ids: Tensor) -> None:
-    """Write into the projection of texts what training did behind it: along `shared` they are all alike."""
-    projection = model.text_projection
-    projection.weight.sub_(torch.outer(shared, shared @ projection.weight))
-    projection.bias.sub_((projection.bias @ shared) * shared)
+    """Write into the tower of texts what training did behind it: along `shared` they are all alike.
+
+    open_clip's projection P has no bias (with one it cannot be loaded in half precision), so the last layer norm,
+    h = γ z + β, lends it one. The numbers in z add up to zero; with β + γ in place of β those in h / γ add up to
+    K = Σ (β + γ) / γ, and P + (1 / γ) rᵀ adds the constant K r.
+    """
+    projection, norm = model.text_projection, model.ln_final
+    projection.sub_(torch.outer(projection @ shared, shared))
     said = torch.cat([model.encode_text(part) for part in ids.split(500)])
-    projection.bias.add_(_COMMON * said.norm(dim=1).mean() * shared)
+    wanted = _COMMON * said.norm(dim=1).mean() * shared
+    norm.bias.add_(norm.weight)
+    total = (norm.bias / norm.weight).sum()
+    projection.add_(torch.outer(1 / norm.weight, (wanted - norm.weight @ projection) / total))

@@ -3,9 +3,13 @@
 import json
 
 import numpy as np
+import open_clip
 import pytest
+import torch
 from expclip.encoders.models import Models
+from expclip.training import clip
 from expclip.training.__main__ import make
+from expclip.training.tokenizer import EOS, PAD
 
 
 @pytest.fixture(scope="module")
@@ -39,3 +43,19 @@ def test_its_card_names_its_seed_steps_losses_and_scores(made):
     assert card["steps"]["divided by"] == 400
     assert set(card["losses"]) == {"clip", "teacher"}
     assert len(card["evaluation"]["related-1"]) == 3
+
+
+def test_what_texts_share_is_written_into_the_tower_and_changes_nothing_else_of_them():
+    torch.manual_seed(0)
+    model = open_clip.CLIP(**clip.clip_config(300)).eval()
+    torch.nn.init.normal_(model.ln_final.weight, 1.0, 0.1)
+    torch.nn.init.normal_(model.ln_final.bias, 0.0, 0.2)
+    ids = torch.randint(10, 300, (64, 12))
+    ids = torch.nn.functional.pad(torch.cat([ids, torch.full((64, 1), EOS)], dim=1), (0, 27), value=PAD)
+    shared = torch.nn.functional.normalize(torch.randn(128), dim=0)
+    with torch.no_grad():
+        before = model.encode_text(ids)
+        own = before - torch.outer(before @ shared, shared)
+        clip._move_texts(model, shared, ids)
+        after = model.encode_text(ids)
+    torch.testing.assert_close(after, own + 0.5 * own.norm(dim=1).mean() * shared, atol=1e-4, rtol=1e-4)
