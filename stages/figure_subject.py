@@ -10,8 +10,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ..cache.store import FeatureStore
+from ..heads.cosines import Head, projected_clips, unit
 from ..heads.files import HeadCard, all_heads, find_head, load_head
-from ..heads.kinds import SavedHead
+from ..heads.linear import PlainClip
 from ..manifests.manifest import Manifest
 from ..reports.figures import COLOURS
 from ..reports.scores import ALL, MEAN, Score
@@ -25,7 +26,6 @@ Figures = Iterator[tuple[str, Figure]]
 """Figures with their file names, without a suffix."""
 
 MOST_ROWS = len(COLOURS)
-_SAMPLES_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
@@ -110,28 +110,13 @@ class Subject:
         named = [find_head(name, known) for name in self.scoring.heads or () if name != NO_HEAD]
         return {card.id: (folder, card) for folder, card in (*known, *named)}
 
-    def head(self, score: Score) -> SavedHead | None:
-        """The head behind a score, None for plain CLIP."""
-        return load_head(*self._heads[score.of.head_id]) if score.of.head_id else None
+    def head(self, score: Score) -> Head:
+        """What is behind a score."""
+        return load_head(*self._heads[score.of.head_id]) if score.of.head_id else PlainClip()
 
-    def embeddings(self, head: SavedHead | None, samples: np.ndarray) -> np.ndarray:
-        """(n, L') unit embeddings of samples: each frame projected, their mean, normalised."""
+    def embeddings(self, head: Head, samples: np.ndarray) -> np.ndarray:
+        """(n, L') float32 unit embeddings of samples: each frame projected, their mean, normalised."""
         clips = self.manifest.samples(self.scoring.frames)
-        parts = []
-        for start in range(0, len(samples), _SAMPLES_AT_ONCE):
-            some = samples[start : start + _SAMPLES_AT_ONCE]
-            rows = [clips.indices[clips.offsets[one] : clips.offsets[one + 1]] for one in some.tolist()]
-            lengths = np.array([len(one) for one in rows])
-            frames = project(head, self._features.array[np.concatenate(rows)])
-            sums = np.add.reduceat(frames, np.cumsum([0, *lengths[:-1]]), axis=0)
-            parts.append(unit(sums / lengths[:, None]))
-        return np.concatenate(parts)
-
-
-def project(head: SavedHead | None, embeddings: np.ndarray) -> np.ndarray:
-    """(n, L) to (n, L') float32; without a head as they are."""
-    return embeddings.astype(np.float32) if head is None else head.transform(embeddings)
-
-
-def unit(vectors: np.ndarray) -> np.ndarray:
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        rows = [clips.indices[clips.offsets[one] : clips.offsets[one + 1]] for one in samples.tolist()]
+        parts = projected_clips(head, self._features.array, rows)
+        return np.concatenate([unit(part).astype(np.float32) for part in parts])

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..errors import UsageError
+from ..heads.cosines import unit
 from ..manifests.descriptions import read_descriptions
 from ..reports.retrieval import CHANCE, chance, mean_retrieval, retrieval, retrieval_figure
 from ..reports.scores import Score
 from ..reports.tsne import tsne_figure, tsne_points
 from ..reports.variance import class_variance, variance_figure
-from .figure_subject import Figures, Subject, project, unit
+from .figure_subject import Figures, Subject
 from .texts import clip_encoder, text_embeddings
 
 MOST_POINTS = 2000
@@ -106,4 +107,4 @@ def _projected(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Unit embeddings of texts (q, L') and samples (m, L') after the head of a score."""
     head = subject.head(score)
-    return unit(project(head, texts)), subject.embeddings(head, samples)
+    return unit(head.transform(texts)), subject.embeddings(head, samples)
