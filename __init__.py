@@ -1,67 +1,46 @@
 """expclip: zero-shot facial expression recognition from cached features.
 
-Extract frozen embeddings once, fit projection heads in seconds, score any number of prompts and heads for free.
+Extract frozen embeddings once, fit heads in seconds, score any number of prompts and heads for free. Every function
+takes the options of the command of its name as keywords; one that may be repeated takes a value or a list.
 """
 
-from importlib import import_module
+import inspect
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .errors import ExpclipError, UsageError
+from .lazy import load
 
 if TYPE_CHECKING:
     from .heads.linear import LinearHead
-    from .stages.evaluate import evaluate
-    from .stages.extract import Wanted, extract
-    from .stages.features import open_features
-    from .stages.figure_subject import Drawing
-    from .stages.figures import figures
-    from .stages.fit_head import Sweep, Training, fit_head
-    from .stages.paper_setting import Setting
-    from .stages.reproduce import reproduce
-    from .stages.scoring import Scoring
-    from .stages.workspace import Workspace
+    from .pipeline.features import open_features
 
 __version__ = "0.1.0"
 
-_HOMES = {
-    "Drawing": "stages.figure_subject",
-    "LinearHead": "heads.linear",
-    "Scoring": "stages.scoring",
-    "Setting": "stages.paper_setting",
-    "Sweep": "stages.fit_head",
-    "Training": "stages.fit_head",
-    "Wanted": "stages.extract",
-    "Workspace": "stages.workspace",
-    "evaluate": "stages.evaluate",
-    "extract": "stages.extract",
-    "figures": "stages.figures",
-    "fit_head": "stages.fit_head",
-    "open_features": "stages.features",
-    "reproduce": "stages.reproduce",
-}
+_COMMANDS = ("crop", "evaluate", "extract", "figures", "fit_head", "reproduce")
+_TARGETS = {"LinearHead": "heads.linear:LinearHead", "open_features": "pipeline.features:open_features"}
 
-__all__ = [
-    "Drawing",
-    "ExpclipError",
-    "LinearHead",
-    "Scoring",
-    "Setting",
-    "Sweep",
-    "Training",
-    "UsageError",
-    "Wanted",
-    "Workspace",
-    "evaluate",
-    "extract",
-    "figures",
-    "fit_head",
-    "open_features",
-    "reproduce",
-]
+__all__ = ["ExpclipError", "LinearHead", "UsageError", "open_features", *_COMMANDS]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:
     """Load what is asked for, and only then torch and its friends."""
-    if name not in _HOMES:
+    if name in _COMMANDS:
+        return _function(name)
+    if name not in _TARGETS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    return load(_TARGETS[name])
+
+
+def _function(name: str) -> Callable[..., Any]:
+    """A command as a function: its keywords are the fields of its request."""
+    from .commands import command
+
+    one = command(name.replace("_", "-"))
+
+    def call(*args: Any, **options: Any) -> Any:
+        return one.do(one.kind(*args, **options))
+
+    call.__name__, call.__doc__ = name, one.kind.__doc__
+    call.__signature__ = inspect.signature(one.kind)  # pyright: ignore[reportFunctionMemberAccess]
+    return call

@@ -2,9 +2,11 @@
 
 import os
 import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import reduce
 from pathlib import Path
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from typing import Any
 
 from .errors import UsageError
 
@@ -13,61 +15,51 @@ CACHE_VARIABLE = "EXPCLIP_CACHE"
 DEFAULT_CACHE = "expclip-cache"
 
 
-class Defaults(BaseModel):
-    """The [defaults] table: values for options that are not given."""
+@dataclass(frozen=True)
+class Settings:
+    """The content of `expclip.toml`; all is empty where there is no such file."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    clip: str | None = None
-    teacher: str | None = None
-    protocol: str | None = None
-    device: str | None = None
-    dtype: str | None = None
-    batch_size: int | None = Field(default=None, ge=1)
-    workers: int | None = Field(default=None, ge=1)
-    executor: str | None = None
-    scheduler: str | None = None
-
-
-class Config(BaseModel):
-    """The whole of `expclip.toml`; unknown keys are errors."""
-
-    model_config = ConfigDict(extra="forbid")
-
+    path: Path = Path(CONFIG_FILE)
     cache: Path | None = None
-    roots: dict[str, Path] = {}
-    defaults: Defaults = Defaults()
+    roots: Mapping[str, Path] = field(default_factory=dict)
+    """Folders of data sets by catalogue name."""
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    """Values of options for all commands that have them."""
+    tables: Mapping[str, Any] = field(default_factory=dict)
+    """Values of options for one command, by its name; the commands know which there may be."""
+
+    def table(self, verb: str) -> Mapping[str, Any]:
+        """The table of a command: [fit-head], or [heads.import] of `heads import`."""
+        return reduce(lambda table, word: table.get(word, {}), verb.split(), self.tables)
 
 
-def read_config(folder: Path | None = None) -> Config:
+def read_settings(folder: Path | None = None) -> Settings:
     """Read `expclip.toml` of a folder (by default the working directory). Raises UsageError for what is wrong."""
     path = (folder or Path()) / CONFIG_FILE
     try:
-        return Config.model_validate(tomllib.loads(path.read_text(encoding="utf-8-sig")))
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
-        return Config()
+        return Settings(path)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{path}: cannot be read ({error}): correct it or move it away") from error
-    except ValidationError as error:
-        raise UsageError(f"{path}: {_first_problem(error)}") from error
+    cache = content.pop("cache", None)
+    if cache is not None and not isinstance(cache, str):
+        raise UsageError(f"{path}: cache: give a folder in quotes, found {cache!r}")
+    roots, defaults = (_table(path, name, content.pop(name, {})) for name in ("roots", "defaults"))
+    for name, root in roots.items():
+        if not isinstance(root, str):
+            raise UsageError(f"{path}: roots.{name}: give a folder in quotes, found {root!r}")
+    paths = {name: Path(root) for name, root in roots.items()}
+    return Settings(path, Path(cache) if cache else None, paths, defaults, content)
 
 
-def _first_problem(error: ValidationError) -> str:
-    problem = error.errors()[0]
-    *tables, key = (str(part) for part in problem["loc"])
-    if problem["type"] == "extra_forbidden":
-        table = Defaults if tables == ["defaults"] else Config
-        return f"{'.'.join([*tables, key])} is unknown: there are {', '.join(table.model_fields)}"
-    return f"{'.'.join([*tables, key])}: {problem['msg']}, found {problem['input']!r}"
+def _table(path: Path, name: str, found: Any) -> Mapping[str, Any]:
+    if not isinstance(found, dict):
+        raise UsageError(f"{path}: {name}: this must be a table, [{name}], found {found!r}")
+    return found
 
 
-def cache_folder(option: Path | None, config: Config) -> Path:
-    """--cache, else $EXPCLIP_CACHE, else the configuration file, else ./expclip-cache."""
+def cache_folder(asked: Path | None, settings: Settings) -> Path:
+    """The folder that was asked for, else $EXPCLIP_CACHE, else the file's, else ./expclip-cache."""
     from_environment = os.environ.get(CACHE_VARIABLE)
-    return option or (Path(from_environment) if from_environment else None) or config.cache or Path(DEFAULT_CACHE)
-
-
-def cache_option(root: Path) -> list[str]:
-    """What a command that is to use a cache folder must say: nothing where it finds that folder by itself."""
-    found = cache_folder(None, read_config()).expanduser().absolute()
-    return [] if root == found else ["--cache", str(root)]
+    return asked or (Path(from_environment) if from_environment else None) or settings.cache or Path(DEFAULT_CACHE)

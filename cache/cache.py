@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..errors import ExpclipError, UsageError
+from ..errors import ExpclipError, reason
 from ..manifests.manifest import Manifest
 from .files import flush, new_folder, read_json, write_json
 from .header import Header
 from .keys import slug
 from .manifest_store import read_manifest, write_manifest
-from .select import describe, differences, matches
+from .select import matches
 from .store import FeatureStore
 
 TEXT = "text"
@@ -17,7 +17,7 @@ TEXT = "text"
 
 
 class Cache:
-    """A folder of features. Nothing in it is ever changed in place except by replacing it whole."""
+    """A folder of features. Nothing in it is ever changed in place; files are only replaced."""
 
     def __init__(self, root: Path):
         self.root = root.expanduser().absolute()
@@ -40,7 +40,7 @@ class Cache:
     # Manifests
 
     def save_manifest(self, manifest: Manifest) -> None:
-        """Keep a manifest, and remember it as the data set's current one; of texts there are as many as runs."""
+        """Keep a manifest, as the data set's current one; of texts there are as many manifests as runs."""
         is_text = manifest.kind == "texts"
         folder = self.root / (TEXT if is_text else manifest.name)
         final = folder / f"manifest-{manifest.digest[:12]}.zarr"
@@ -53,15 +53,17 @@ class Cache:
             write_json(folder / "current.json", current)
 
     def current_manifest(self, dataset: str) -> Manifest | None:
-        """The manifest of a data set as `extract` last read it; None where it never did."""
-        pointer = read_json(self.root / dataset / "current.json")
+        """The manifest of a data set as `extract` last read it; None if it never did."""
+        folder = self.root / dataset
+        pointer = read_json(folder / "current.json")
         if pointer is None:
             return None
         try:
-            return read_manifest(self.root / dataset / Path(pointer["manifest"]).name, pointer["root"])
+            return read_manifest(folder / Path(pointer["manifest"]).name, pointer["root"])
         except Exception as error:
-            folder = self.root / dataset
-            raise ExpclipError(f"{folder}: its manifest cannot be read ({error}): run `expclip extract`") from error
+            raise ExpclipError(
+                f"{folder}: its manifest cannot be read ({reason(error)}): run `expclip extract`"
+            ) from error
 
     def manifest_of(self, dataset: str, rows_digest: str) -> Manifest | None:
         """The current manifest of a data set, if it has the rows of a given digest."""
@@ -75,14 +77,16 @@ class Cache:
             try:
                 manifest = read_manifest(path, "")
             except Exception as error:
-                raise ExpclipError(f"{path}: these texts cannot be read ({error}): remove the folder") from error
+                raise ExpclipError(
+                    f"{path}: these texts cannot be read ({reason(error)}): remove the folder"
+                ) from error
             found[manifest.rows.digest] = manifest
         return found
 
     # Stores
 
     def store_path(self, header: Header) -> Path:
-        """Where the store with this key is, or will be. The model's name in it is only for people."""
+        """Where the store with this key is, or will be. The model's name in it only makes it human-readable."""
         folder = self.root / header.dataset
         for path in folder.glob(f"{header.node}-*-{header.key[:12]}.zarr"):
             return path
@@ -98,45 +102,22 @@ class Cache:
 
     def stores(self, dataset: str | None = None) -> Iterator[FeatureStore]:
         """All feature stores that can be read, or those of one data set."""
-        for path in self._store_paths(dataset):
-            try:
-                store = FeatureStore.open(path)
-            except ExpclipError:
-                continue
-            yield store
+        return (found for _, found in self._opened(dataset) if isinstance(found, FeatureStore))
 
     def unreadable(self) -> Iterator[tuple[Path, ExpclipError]]:
         """What is named like a store and cannot be read as one, and why."""
-        for path in self._store_paths():
-            try:
-                FeatureStore.open(path)
-            except ExpclipError as error:
-                yield path, error
+        return ((path, found) for path, found in self._opened() if isinstance(found, ExpclipError))
 
-    def _store_paths(self, dataset: str | None = None) -> Iterator[Path]:
+    def _opened(self, dataset: str | None = None) -> Iterator[tuple[Path, FeatureStore | ExpclipError]]:
         for name in [dataset] if dataset else self.datasets():
             for path in sorted((self.root / name).glob("*.zarr")):
                 if not path.name.startswith("manifest-"):
-                    yield path
+                    try:
+                        found = FeatureStore.open(path)
+                    except ExpclipError as error:
+                        found = error
+                    yield path, found
 
     def find(self, dataset: str, node: str, **wanted: str) -> list[FeatureStore]:
         """The stores of a data set and node whose headers have the wanted values; complete or not."""
         return [store for store in self.stores(dataset) if matches(store.header, node, wanted)]
-
-    def select(self, dataset: str, node: str, missing: str, **wanted: str) -> FeatureStore:
-        """The one store of a data set and node whose header has the wanted values; complete ones are preferred.
-
-        `wanted` maps fields of the header (model, instruction, protocol, precision, rows_digest) to values; a model
-        may also be given as the first 8 or more digits of its encoder digest. `missing` is the command that makes the
-        store. Raises UsageError where none or several match.
-        """
-        matching = self.find(dataset, node, **wanted)
-        found = [store for store in matching if store.is_complete()] or matching
-        if not found:
-            raise UsageError(f"{dataset} has no {node} for {describe(wanted)} in {self.root}: run `{missing}`")
-        if len(found) > 1:
-            raise UsageError(
-                f"{dataset} has {len(found)} stores of {node} for {describe(wanted)}, which differ in "
-                f"{differences(found)}: give --dtype, or one's digest instead of the model's name"
-            )
-        return found[0]

@@ -1,4 +1,4 @@
-"""Writing so that a crash leaves the old file or the new one, and one clear line when the disk refuses."""
+"""Writing so that a crash leaves the old file or the new one, with one clear line where the disk refuses."""
 
 import errno
 import json
@@ -10,15 +10,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..errors import ExpclipError
+from ..errors import ExpclipError, option
 
 _DISK_TROUBLE = {
     errno.ENOSPC: "the disk is full: free some space",
     errno.EDQUOT: "the disk quota is used up: free some space",
     errno.EFBIG: "the file would be larger than allowed: raise the limit",
-    errno.EROFS: "the disk is read-only: choose another folder with --cache",
-    errno.EACCES: "writing is not permitted: change the permissions or choose another folder with --cache",
-    errno.EPERM: "writing is not permitted: change the permissions or choose another folder with --cache",
+    errno.EROFS: f"the disk is read-only: choose another folder with {option('cache')}",
+    errno.EACCES: f"writing is not permitted: change the permissions or choose another folder with {option('cache')}",
+    errno.EPERM: f"writing is not permitted: change the permissions or choose another folder with {option('cache')}",
     errno.EIO: "the disk reports an input/output error: check it",
 }
 
@@ -36,7 +36,7 @@ def writing(place: Path) -> Iterator[None]:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Replace a JSON file whole, flushed to the disk before it appears under its name."""
+    """Replace a JSON file; the new one is flushed to the disk before it appears under its name."""
     with new_file(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         json.dump(content, file, indent=1)
     with writing(path):
@@ -46,7 +46,7 @@ def write_json(path: Path, content: Any) -> None:
 def _hidden_sibling(final: Path) -> Path:
     """A new name beside a path, whose parent is made where it is missing.
 
-    It is hidden: what a killed process leaves behind is read by nobody and in nobody's way.
+    It is hidden, so that nobody reads or minds what a killed process leaves behind.
     """
     final.parent.mkdir(parents=True, exist_ok=True)
     return final.with_name(f".{final.name}.{uuid.uuid4().hex[:8]}")
@@ -93,7 +93,10 @@ def flush(folder: Path) -> None:
 
 @contextmanager
 def new_folder(final: Path) -> Iterator[Path]:
-    """A temporary folder that takes its final name when the block ends well; a concurrent winner is accepted."""
+    """A temporary folder that takes its final name when the block ends well.
+
+    If another process finished first, its folder is kept.
+    """
     with writing(final):
         temporary = _hidden_sibling(final)
         temporary.mkdir()
@@ -106,15 +109,9 @@ def new_folder(final: Path) -> Iterator[Path]:
             if not final.exists():
                 raise
         finally:
-            if temporary.exists():
-                remove_folder(temporary)
-
-
-def remove_folder(folder: Path) -> None:
-    """Remove a folder of ours with what is in it."""
-    shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def printable(text: str) -> str:
-    """Text that every terminal and JSON file takes: file names may hold bytes that are no text."""
+    """Text that every terminal and JSON file takes: file names may hold bytes that are not text."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")

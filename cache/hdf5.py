@@ -1,20 +1,21 @@
-"""Stores as single HDF5 files, for handing over, and back.
+"""Stores as single HDF5 files to hand over, and back.
 
-An exported file may come from anywhere: nothing of it is believed before it is checked, and nothing is unpickled.
+An exported file may come from anywhere: nothing in it is trusted before it is checked, and nothing is unpickled.
 """
 
 import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 
-from ..errors import ExpclipError, UsageError
+from ..errors import ExpclipError, UsageError, reason
 from ..manifests.manifest import Manifest
 from .cache import Cache
 from .files import writing
@@ -32,8 +33,8 @@ _NODE_NAME = re.compile(r"[a-z0-9_]{1,40}")
 def export_store(store: FeatureStore, manifest: Manifest | None, path: Path) -> None:
     """Write the finished shards of a store with their receipts, and its data set's manifest, to one HDF5 file.
 
-    `features` (rows, *row_shape) has one chunk a shard, with HDF5's Fletcher-32 checksums; shards that are not
-    finished read as NaN. Raises UsageError where the file exists.
+    `features` (rows, *row_shape) has one chunk per shard, with HDF5's Fletcher-32 checksums; unfinished shards read
+    as NaN. Raises UsageError where the file exists.
     """
     header = store.header
     if path.exists():
@@ -47,7 +48,11 @@ def export_store(store: FeatureStore, manifest: Manifest | None, path: Path) -> 
                 file.attrs["header"] = json.dumps(asdict(header))
                 file.attrs["receipts"] = json.dumps([asdict(receipt) for receipt in receipts])
                 if manifest is not None:
-                    _write_manifest(file.create_group("manifest"), manifest)
+                    known, arrays = to_arrays(manifest)
+                    group = file.create_group("manifest")
+                    group.attrs["known"] = json.dumps(known | {"root": manifest.root})
+                    for name, array in arrays.items():
+                        group.create_dataset(name, data=array)
                 shape = (header.rows, *header.row_shape)
                 features = file.create_dataset(
                     "features", shape, header.dtype, chunks=header.shard_shape, fletcher32=True, fillvalue=np.nan
@@ -63,23 +68,22 @@ def export_store(store: FeatureStore, manifest: Manifest | None, path: Path) -> 
 
 
 class _Sink(io.FileIO):
-    """A file that remembers that the disk refused, and lets HDF5 end in peace: its library crashes otherwise."""
+    """A file that remembers that the disk refused and lets HDF5 finish, whose library would crash otherwise."""
 
     _refusal: OSError | None = None
 
     def write(self, data) -> int:
-        try:
-            return super().write(data)
-        except OSError as error:
-            self._refusal = self._refusal or error
-            return len(data)
+        return self._attempt(super().write, data, len(data))
 
     def truncate(self, size: int | None = None) -> int:
+        return self._attempt(super().truncate, size, size or 0)
+
+    def _attempt(self, action: Callable[..., int], given: Any, on_refusal: int) -> int:
         try:
-            return super().truncate(size)
+            return action(given)
         except OSError as error:
             self._refusal = self._refusal or error
-            return size or 0
+            return on_refusal
 
     def raise_refusal(self) -> None:
         if self._refusal is not None:
@@ -90,7 +94,7 @@ def import_store(cache: Cache, path: Path) -> FeatureStore:
     """Bring an exported store into a cache. Shards that are already there are kept.
 
     Its manifest becomes the data set's current one, unless that has the same rows. Raises UsageError where the file
-    is no export, ExpclipError where its contents contradict each other.
+    is not an export, ExpclipError where its contents contradict each other.
     """
     with _reading(path, UsageError):
         file = h5py.File(path, "r")
@@ -114,8 +118,7 @@ def _reading(path: Path, kind: type[ExpclipError]) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError, LookupError, TypeError, ValueError) as error:
-        why = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise kind(f"{path}: this is no exported store that can be read ({why}): export it again") from error
+        raise kind(f"{path}: this exported store cannot be read ({reason(error)}): export it again") from error
 
 
 def _contents(file: h5py.File) -> tuple[Header, list[Receipt], h5py.Dataset]:
@@ -128,13 +131,13 @@ def _contents(file: h5py.File) -> tuple[Header, list[Receipt], h5py.Dataset]:
     header = parse_header(str(file.attrs["header"]))
     receipts = [parse_receipt(json.dumps(receipt)) for receipt in json.loads(str(file.attrs["receipts"]))]
     if not _DATASET_NAME.fullmatch(header.dataset) or not _NODE_NAME.fullmatch(header.node):
-        raise ValueError(f"{header.dataset!r} and {header.node!r} are no names of a data set and a node")
+        raise ValueError(f"{header.dataset!r} and {header.node!r} are not names of a data set and a node")
     expected = (digest(header.spec), store_key(header.spec, header.rows_digest))
     if (header.encoder_digest, header.key) != expected:
         raise ValueError("its key does not fit its header")
     features = file["features"]
     if not isinstance(features, h5py.Dataset):
-        raise ValueError("its features are no array")
+        raise ValueError("its features are not an array")
     layout = (features.shape, features.dtype, features.chunks, features.compression)
     if layout != ((header.rows, *header.row_shape), np.dtype(header.dtype), header.shard_shape, None):
         raise ValueError("its features do not fit its header")
@@ -142,24 +145,17 @@ def _contents(file: h5py.File) -> tuple[Header, list[Receipt], h5py.Dataset]:
 
 
 def _read_shard(features: h5py.Dataset, header: Header, receipt: Receipt) -> np.ndarray:
-    """The finished rows of a shard. Raises ValueError where they are not all there, or not those of the receipt."""
+    """The finished rows of a shard. Raises ValueError where some are missing or are not those of the receipt."""
     start = header.shard_rows(receipt.shard).start
     if not fits(receipt, header):
         raise ValueError(f"the receipt of shard {receipt.shard} belongs to other features")
     stored = features.id.get_chunk_info_by_coord((start, *(0 for _ in header.row_shape)))
     if stored.size < np.prod(header.shard_shape) * features.dtype.itemsize:
-        raise ValueError(f"shard {receipt.shard} is not whole")
+        raise ValueError(f"shard {receipt.shard} is not complete")
     values = np.asarray(features[start : start + receipt.rows])
     if checksum(values) != receipt.sha256:
         raise ValueError(f"shard {receipt.shard} changed since it was written")
     return values
-
-
-def _write_manifest(group: h5py.Group, manifest: Manifest) -> None:
-    known, arrays = to_arrays(manifest)
-    group.attrs["known"] = json.dumps(known | {"root": manifest.root})
-    for name, array in arrays.items():
-        group.create_dataset(name, data=array)
 
 
 def _read_manifest(file: h5py.File, header: Header) -> Manifest:
@@ -169,7 +165,7 @@ def _read_manifest(file: h5py.File, header: Header) -> Manifest:
     def array(name: str) -> np.ndarray:
         found = file[f"manifest/{name}"]
         if not isinstance(found, h5py.Dataset) or found.id.get_storage_size() != found.nbytes or found.external:
-            raise ValueError(f"its manifest's {name} is not whole")
+            raise ValueError(f"its manifest's {name} is not complete")
         return np.asarray(found[:])
 
     manifest = from_arrays(known, array, known["root"])

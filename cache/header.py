@@ -1,4 +1,4 @@
-"""The header of a feature store: what it says of itself, and how its rows are cut into shards."""
+"""The header of a feature store: what it says about itself, and how its rows are cut into shards."""
 
 import json
 from dataclasses import dataclass
@@ -9,14 +9,14 @@ from pydantic import Field, TypeAdapter
 
 SCHEMA = 1
 SHARD_ROWS = 1024
-"""Rows a shard, the same for every node: 1 to 50 MB, the unit of work and of atomic writing."""
+"""Rows per shard, the same for every node: 1 to 50 MB, the unit of work and of atomic writing."""
 
 _Size = Annotated[int, Field(gt=0)]
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a store says of itself."""
+    """What a store says about itself."""
 
     dataset: str
     node: str
@@ -26,7 +26,7 @@ class Header:
     protocol: str
     """"released" or "paper"; empty where the values do not depend on it."""
     untrained: bool
-    """Whether the encoder has random weights: such features show that the machinery works, and nothing else."""
+    """Whether the encoder has random weights: such features show only that the machinery works."""
     spec: dict[str, Any]
     encoder_digest: str
     rows_digest: str
@@ -38,8 +38,8 @@ class Header:
     wrote_by: str = ""
 
     @property
-    def precision(self) -> str:
-        """The number format of a CLIP tower; empty for encoders whose parts have several."""
+    def tower_dtype(self) -> str:
+        """The dtype of a CLIP tower; empty for encoders whose parts have several."""
         found = self.spec.get("precision")
         return found if isinstance(found, str) else ""
 
@@ -49,7 +49,7 @@ class Header:
 
     @property
     def shard_shape(self) -> tuple[int, ...]:
-        """Shape of a shard's file; that of the last one is filled up with NaN."""
+        """Shape of a shard's file; the last one is padded with NaN."""
         return (min(SHARD_ROWS, self.rows), *self.row_shape)
 
     def shard_rows(self, shard: int) -> range:
@@ -57,7 +57,7 @@ class Header:
         return range(shard * SHARD_ROWS, min((shard + 1) * SHARD_ROWS, self.rows))
 
     def shards_of(self, rows: range) -> range:
-        """The shards in which some rows are."""
+        """The shards that hold some rows."""
         return range(rows.start // SHARD_ROWS, -(-rows.stop // SHARD_ROWS))
 
     @property
@@ -66,11 +66,11 @@ class Header:
 
 
 def parse_header(text: str) -> Header:
-    """A header from its JSON. Raises ValueError where it is none, or of another schema."""
+    """A header from its JSON. Raises ValueError where it is not one, or of another schema."""
     content = json.loads(text)
     schema = content.get("schema") if isinstance(content, dict) else None
     if schema != SCHEMA:
-        raise ValueError(f"its schema is {schema}, this version reads {SCHEMA}")
+        raise ValueError(f"its schema is {schema}; this version reads {SCHEMA}")
     return _HEADER.validate_json(text, strict=True)
 
 

@@ -56,7 +56,7 @@ def from_arrays(known: dict[str, Any], array: Callable[[str], np.ndarray], root:
 
 
 def _is_consistent(manifest: Manifest) -> bool:
-    """Whether its arrays fit each other; a digest alone says nothing of a file from elsewhere."""
+    """Whether its arrays fit together; a digest alone says nothing about a file from elsewhere."""
     samples, rows = len(manifest), len(manifest.rows)
     return (
         len(manifest.labels) == len(manifest.folds) == samples
@@ -98,7 +98,7 @@ def read_manifest(folder: Path, root: str) -> Manifest:
 
 
 def _to_bytes(strings: Sequence[str]) -> np.ndarray:
-    """File names may hold any byte but zero, also ones that are no UTF-8."""
+    """File names may hold any byte but zero, including ones that are not UTF-8."""
     return np.frombuffer("\0".join(strings).encode("utf-8", "surrogateescape"), dtype=np.uint8)
 
 

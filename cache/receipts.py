@@ -1,4 +1,4 @@
-"""Receipts: one small JSON file a finished shard. The set of receipts is the state of an extraction."""
+"""Receipts: one small JSON file per finished shard. The set of receipts is the state of an extraction."""
 
 import re
 from dataclasses import asdict, dataclass, field
@@ -11,7 +11,6 @@ from .files import fsync, write_json
 from .header import Header
 
 _Count = Annotated[int, Field(ge=0)]
-_NUMBER = re.compile("[0-9]{1,12}")
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ class Receipts:
 
     def read(self) -> dict[int, Receipt]:
         """All receipts by shard, in order."""
-        shards = {int(path.stem) for path in self._folder.glob("*.json") if _NUMBER.fullmatch(path.stem)}
+        shards = {int(path.stem) for path in self._folder.glob("*.json") if re.fullmatch("[0-9]{1,12}", path.stem)}
         found = ((shard, self.get(shard)) for shard in sorted(shards))
         return {shard: receipt for shard, receipt in found if receipt is not None}
 
@@ -71,24 +70,24 @@ class Receipts:
         write_json(self.path(receipt.shard), asdict(receipt))
 
     def withdraw(self, shard: int) -> None:
-        """Before a shard is written anew its receipt goes: a crash in between costs the shard, not its truth."""
+        """Remove a receipt, before its shard is written again: a crash in between loses the shard, but never lies."""
         path = self.path(shard)
         if path.exists():
             path.unlink(missing_ok=True)
             fsync(self._folder)
 
     def withdraw_all(self) -> None:
-        """The receipts of a store that was removed say nothing about the one that takes its place."""
+        """The receipts of a store that was removed say nothing about the one that replaces it."""
         for path in self._folder.glob("*.json"):
             path.unlink(missing_ok=True)
 
 
 def parse_receipt(text: bytes | str) -> Receipt:
-    """A receipt from its JSON. Raises ValueError where it is none."""
+    """A receipt from its JSON. Raises ValueError where it is not one."""
     try:
         return _RECEIPT.validate_json(text, strict=True)
     except ValidationError as error:
-        raise ValueError(f"this is no receipt: {error.errors()[0]['msg']}") from error
+        raise ValueError(f"not a receipt: {error.errors()[0]['msg']}") from error
 
 
 def fits(receipt: Receipt, header: Header) -> bool:

@@ -1,7 +1,7 @@
 """Shard files as this package has zarr write them, read straight into memory.
 
-zarr's own way to them takes several times as long as reading the bytes. What is read here is verified against the
-same checksums; whatever does not fit is left to zarr.
+zarr takes several times as long as reading the bytes does. What is read here is verified against the same checksums;
+whatever does not fit is left to zarr.
 """
 
 import math
@@ -43,7 +43,7 @@ def size(header: Header) -> int:
 
 
 def read_into(values: np.ndarray, file: Path) -> bool:
-    """Fill `values` (shard_shape) from the file of such a shard; False where it is missing or unlike one."""
+    """Fill `values` (shard_shape) from the file of such a shard; False where it is missing or not one."""
     data = values.reshape(-1).view(np.uint8)
     try:
         with file.open("rb", buffering=0) as opened:
@@ -53,8 +53,7 @@ def read_into(values: np.ndarray, file: Path) -> bool:
 
 
 def _tail(data: np.ndarray) -> bytes:
-    """What follows the values in the file: their CRC-32C, then the index (offset and length of the one chunk) and
-    its CRC-32C."""
+    """What follows the values: their CRC-32C, then the index (offset and length of the one chunk) and its CRC-32C."""
     index = struct.pack("<QQ", 0, len(data) + 4)
     return struct.pack("<I", _crc(data)) + index + struct.pack("<I", _crc(index))
 

@@ -1,4 +1,4 @@
-"""A feature store: one zarr v3 group of features, and its receipts beside it."""
+"""A feature store: one zarr v3 group of features, with its receipts beside it."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ import numpy as np
 import zarr
 from zarr.codecs import Crc32cCodec
 
-from ..errors import ExpclipError
+from ..errors import ExpclipError, reason
 from . import shard_file
 from .files import flush, fsync, new_folder, read_json, writing
 from .header import Header, parse_header
@@ -35,10 +35,8 @@ class FeatureStore:
             metadata = json.loads((path / "zarr.json").read_text(encoding="utf-8"))
             return cls(path, parse_header(json.dumps(metadata["attributes"])))
         except Exception as error:
-            why = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise ExpclipError(
-                f"{path}: this is no feature store of this version ({why}): remove it and run `expclip extract` again"
-            ) from error
+            why = f"not a feature store of this version ({reason(error)})"
+            raise ExpclipError(f"{path}: {why}: remove it and run `expclip extract` again") from error
 
     @classmethod
     def create(cls, path: Path, header: Header) -> "FeatureStore":
@@ -54,15 +52,13 @@ class FeatureStore:
                     shards=header.shard_shape,
                     compressors=[Crc32cCodec()],
                     fill_value=float("nan"),
-                    dimension_names=("row", *_DIMENSIONS[: len(header.row_shape) - 1], "embedding"),
+                    dimension_names=("row", *["token"] * (len(header.row_shape) - 1), "embedding"),
                 )
                 flush(temporary)
                 Receipts(path.with_suffix(".receipts"), header).withdraw_all()
         store = cls.open(path)
         if store.header.key != header.key:
-            raise ExpclipError(
-                f"{path} belongs to the key {store.header.key[:16]}…, not {header.key[:16]}…: remove it"
-            )
+            raise ExpclipError(f"{path} has the key {store.header.key[:16]}…, not {header.key[:16]}…: remove it")
         return store
 
     def write_shard(
@@ -73,12 +69,12 @@ class FeatureStore:
         seconds: dict[str, float] | None = None,
         **circumstances: Any,
     ) -> Receipt:
-        """Write a whole shard, then its receipt, which is returned.
+        """Write a complete shard, then its receipt, which is returned.
 
         `features` (n, *row_shape) are the first n rows of the shard; the rest of it stays NaN, and so do failed rows.
         The time of writing is added to `seconds`; `circumstances` are the receipt's `device`, `batch_size` and
-        `versions`. Where another process finished these rows meanwhile, its shard and receipt are kept. Raises
-        ExpclipError where the disk refuses, or where a row that did not fail is not finite.
+        `versions`. If another process finished these rows first, its shard and receipt are kept. Raises ExpclipError
+        where the disk refuses, or where a row that did not fail is not finite.
         """
         present = self.receipts.get(shard)
         if present is not None and present.rows >= len(features) and self._is_whole(shard):
@@ -87,16 +83,8 @@ class FeatureStore:
         sha256 = self._write_values(shard, features, failed)
         seconds = {"write": 0.0} | (seconds or {})
         seconds["write"] += time.perf_counter() - started
-        receipt = Receipt(
-            key=self.header.key,
-            shard=shard,
-            rows=len(features),
-            sha256=sha256,
-            failed=failed,
-            seconds=seconds,
-            written=datetime.now(UTC).isoformat(timespec="seconds"),
-            **circumstances,
-        )
+        known = circumstances | {"seconds": seconds, "written": datetime.now(UTC).isoformat(timespec="seconds")}
+        receipt = Receipt(self.header.key, shard, len(features), sha256, failed, **known)
         self.receipts.write(receipt)
         if self.receipts.get(shard) != receipt:
             raise ExpclipError(f"{self.receipts.path(shard)} does not read back as it was written: check the disk")
@@ -110,7 +98,7 @@ class FeatureStore:
             self.receipts.write(receipt)
 
     def _write_values(self, shard: int, features: np.ndarray, failed: tuple[FailedRow, ...]) -> str:
-        """Replace a shard's file, its receipt gone first; returns the checksum of the rows given."""
+        """Replace a shard's file, after withdrawing its receipt; returns the checksum of the rows given."""
         rows = self.header.shard_rows(shard)
         values = np.full((len(rows), *self.header.row_shape), np.nan, dtype=self.header.dtype)
         done = values[: len(features)]
@@ -122,7 +110,7 @@ class FeatureStore:
         bad[missing] = False
         if bad.any():
             row = rows[int(bad.argmax())]
-            raise ExpclipError(f"{self.path}: row {row} did not fail and is not finite: the shard is not written")
+            raise ExpclipError(f"{self.path}: row {row} did not fail but is not finite: the shard is not written")
         with writing(self.path):
             self.receipts.withdraw(shard)
             self._file(shard).unlink(missing_ok=True)  # zarr would read it first, damaged or not
@@ -132,7 +120,7 @@ class FeatureStore:
         return checksum(done)
 
     def read(self, rows: range | None = None) -> np.ndarray:
-        """Features of a run of rows, by default of all, as stored; NaN where they failed or are not yet written.
+        """Features of a run of rows, by default all, as stored; NaN where they failed or are not yet written.
 
         Raises ExpclipError naming the shard whose bytes changed since they were written, or whose file is gone.
         """
@@ -163,7 +151,7 @@ class FeatureStore:
             raise self._damage(shard, str(error)) from error
 
     def _refuse_vanished(self, shard: int, wanted: range, part: np.ndarray) -> None:
-        """A missing file reads as NaN, which of the rows that have a receipt only the failed ones may be."""
+        """A missing file reads as NaN; of the rows that have a receipt, only failed ones may be NaN."""
         receipt = self.receipts.get(shard)
         if receipt is None:
             return
@@ -178,7 +166,7 @@ class FeatureStore:
     def _damage(self, shard: int, why: str) -> ExpclipError:
         return ExpclipError(
             f"{self.path}: shard {shard} is damaged ({why}): remove {self.receipts.path(shard)} "
-            f"and run `expclip extract` again, which writes that shard anew"
+            f"and run `expclip extract` again, which rewrites that shard"
         )
 
     def _file(self, shard: int) -> Path:
@@ -189,7 +177,7 @@ class FeatureStore:
             array = zarr.open_array(self.path / "features", mode=mode, zarr_format=3)
         except OSError:
             raise
-        except Exception as error:  # zarr has no one error for metadata that is none
+        except Exception as error:  # zarr has no single error for broken metadata
             raise ExpclipError(
                 f"{self.path}: the description of its features is damaged: remove it and run `expclip extract` again"
             ) from error
@@ -203,7 +191,7 @@ class FeatureStore:
         return shard_file.is_plain(self.header, read_json(self.path / "features" / "zarr.json"))
 
     def finished(self) -> dict[int, Receipt]:
-        """The receipts of the shards whose files are there in full, by shard."""
+        """The receipts of the shards whose files are complete, by shard."""
         return {shard: receipt for shard, receipt in self.receipts.read().items() if self._is_whole(shard)}
 
     def _is_whole(self, shard: int) -> bool:
@@ -224,9 +212,6 @@ class FeatureStore:
     def failed_rows(self) -> tuple[FailedRow, ...]:
         """The rows that could not be encoded, in order."""
         return tuple(row for receipt in self.receipts.read().values() for row in receipt.failed)
-
-
-_DIMENSIONS = ("token",)
 
 
 def checksum(features: np.ndarray) -> str:

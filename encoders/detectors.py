@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 from PIL import Image
 
-from ..errors import UsageError
+from ..errors import UsageError, one_of, option
 from ..manifests.boxes import Face
 
 Detector = Callable[[Image.Image], list[Face]]
@@ -16,7 +16,7 @@ DEFAULT_DETECTOR = "dlib-hog"
 
 
 def dlib_hog() -> Detector:
-    """dlib's frontal face detector: histograms of oriented gradients, five views, faces of 80 pixels and more.
+    """dlib's frontal face detector: histograms of oriented gradients, five views, faces of 80 pixels or more.
 
     The score is the margin over the detector's threshold. Source: Dalal and Triggs, CVPR 2005; King, 2015.
     """
@@ -24,7 +24,8 @@ def dlib_hog() -> Detector:
         import dlib
     except ImportError as error:
         raise UsageError(
-            "the face detector dlib-hog is not installed: run `pip install 'expclip[crop]'`, or give --boxes FILE"
+            "the face detector dlib-hog is not installed: run `pip install 'expclip[crop]'`, or give "
+            f"{option('boxes')} FILE"
         ) from error
     found_by = dlib.get_frontal_face_detector()  # pyright: ignore[reportAttributeAccessIssue]
 
@@ -45,7 +46,7 @@ DETECTORS: dict[str, Callable[[], Detector]] = {DEFAULT_DETECTOR: dlib_hog}
 
 @cache
 def detector(name: str) -> Detector:
-    """The detector of a name, made once a process. Raises UsageError where there is none, or it is not installed."""
+    """A detector by its name, made once per process. Raises UsageError where it is unknown or not installed."""
     if name not in DETECTORS:
-        raise UsageError(f"--detector {name!r}: choose {', '.join(DETECTORS)}")
+        raise UsageError(f"{option('detector')} {name!r}: choose {one_of(DETECTORS)}")
     return DETECTORS[name]()

@@ -1,4 +1,4 @@
-"""Giving a module that was built without storage (on torch's meta device) the tensors of a checkpoint."""
+"""Load a checkpoint's tensors into a module that was built without storage, on torch's meta device."""
 
 import re
 from collections import defaultdict
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from torch import nn
 
-from ..errors import ExpclipError
+from ..errors import ExpclipError, option
 from .checkpoint import Checkpoint
 
 
@@ -35,10 +35,10 @@ def needed(module: nn.Module, checkpoint: Checkpoint) -> dict[str, tuple[str, ..
 
 
 def fill(module: nn.Module, checkpoint: Checkpoint, device: str) -> None:
-    """Give a module its tensors, each in the number format that the module has for it, and set it to evaluation.
+    """Give a module its tensors, each in the dtype that the module has for it, and set it to evaluation.
 
     Tensors are read, cast and moved one by one, so that nothing is held twice. On a CPU a tensor that is stored in
-    the wanted format stays a view of its file. Raises ExpclipError where the weights do not fit the module.
+    the wanted dtype stays a view of its file. Raises ExpclipError where the weights do not fit the module.
     """
     takers = needed(module, checkpoint)
     empty = module.state_dict()
@@ -49,21 +49,18 @@ def fill(module: nn.Module, checkpoint: Checkpoint, device: str) -> None:
             sizes = f"{tuple(tensor.shape)} in the weights and {tuple(like.shape)} by the configuration"
             raise _misfit(checkpoint, f"{source} is {sizes}")
         if not tensor.is_floating_point():
-            raise _misfit(checkpoint, f"{source} holds {tensor.dtype}: quantised weights are not read")
+            raise _misfit(checkpoint, f"{source} holds {tensor.dtype}: quantised weights are not supported")
         state |= dict.fromkeys(takers[source], tensor.to(device, like.dtype))
     module.load_state_dict(state, assign=True)
     module.eval().requires_grad_(False)
 
 
 def _surplus(available: Iterable[str], known: set[str]) -> list[str]:
-    """Tensors that belong to what the module has, yet no place in it: further layers, or left-out biases."""
+    """Tensors that belong to what the module has, but have no place in it: further layers, or missing biases."""
     kinds = {_kind(name) for name in known}
-
-    def is_surplus(name: str) -> bool:
-        is_bias = name.endswith(".bias") and f"{name.removesuffix('bias')}weight" in known
-        return name not in known and (is_bias or _kind(name) in kinds)
-
-    return sorted(filter(is_surplus, available))
+    layers = {name for name in available if _kind(name) in kinds}
+    biases = {name for name in available if name.endswith(".bias") and f"{name.removesuffix('bias')}weight" in known}
+    return sorted((layers | biases) - known)
 
 
 def _kind(name: str) -> str:
@@ -76,6 +73,5 @@ def _some(names: list[str]) -> str:
 
 
 def _misfit(checkpoint: Checkpoint, what: str) -> ExpclipError:
-    return ExpclipError(
-        f"--teacher {checkpoint.place}: {what}. The weights and config.json must be of the same model, and complete"
-    )
+    advice = "The weights and config.json must be complete, and of the same model"
+    return ExpclipError(f"{option('teacher')} {checkpoint.place}: {what}. {advice}")

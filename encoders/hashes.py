@@ -1,4 +1,4 @@
-"""SHA-256 of weight files, remembered so that gigabytes are read for it only once."""
+"""SHA-256 of weight files, remembered so that gigabytes are hashed only once."""
 
 import hashlib
 import re
@@ -18,9 +18,9 @@ class Hashes:
 
     def sha256(self, path: Path) -> str:
         """SHA-256, as hex, of a file's bytes. Raises ExpclipError where it cannot be read."""
-        return _hub_name(path) or self._remembered(path)
-
-    def _remembered(self, path: Path) -> str:
+        named = _hub_name(path)
+        if named:
+            return named
         try:
             status = path.stat()
             known_as = f"{path.absolute()}|{status.st_size}|{status.st_mtime_ns}"
@@ -46,7 +46,7 @@ class Hashes:
 
 
 def _hub_name(path: Path) -> str | None:
-    """The name of a file in the hub's cache, which links a large file to a blob that is named by its SHA-256."""
+    """The name of a file in the hub's cache, which links a large file to a blob that is named after its SHA-256."""
     blob = path.resolve()
     is_digest = re.fullmatch(r"[0-9a-f]{64}", blob.name) is not None
     return blob.name if path.is_symlink() and blob.parent.name == "blobs" and is_digest and blob.is_file() else None

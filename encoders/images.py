@@ -13,24 +13,26 @@ from ..errors import ExpclipError
 _FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 """Pillow decodes these itself; it would hand some others (EPS, WMF), whatever their name, to outside programs."""
 
-_SIXTEEN_BIT_STEP = 257
-"""65535 / 255: a 16-bit value divided by it is the 8-bit value of the same brightness."""
-
 _NOT_THE_FILES_FAULT = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN}
-"""Troubles of the machine. A row that failed stays failed, so these must not count as failures of the file."""
+"""Faults of the machine. A row that failed stays failed, so these must not count as failures of the file."""
+
+MeanStd = tuple[list[float], list[float]]
+"""Mean and standard deviation of each colour, in 0 … 1."""
 
 
 class ImageError(Exception):
-    """The file is no image that can be read; the message says why."""
+    """The file cannot be read as an image; the message says why."""
 
 
 @dataclass(frozen=True)
 class Squash:
-    """Resize to a square without keeping the aspect ratio, as Exp-CLIP's released code does."""
+    """From an image to an encoder's input: without keeping the aspect ratio, as in Exp-CLIP's released code."""
 
     size: int
     honour_orientation: bool
     """Whether EXIF orientation is applied first; the released code ignores it."""
+    mean_std: MeanStd | None = None
+    """What the encoder normalises pixels with, if it does."""
 
     def spec(self) -> dict:
         return {
@@ -40,6 +42,7 @@ class Squash:
             "exif_orientation": "honoured" if self.honour_orientation else "ignored",
             "sixteen_bit": "grey divided by 257, colour by its high byte",
             "alpha": "dropped",
+            "mean_std": self.mean_std,
         }
 
 
@@ -48,13 +51,13 @@ def read_image(path: Path, honour_orientation: bool = False) -> Image.Image:
 
     Palette, greyscale, CMYK and transparent images are converted by Pillow (alpha is dropped); 16-bit greyscale is
     scaled to 8 bits, not clipped, and of 16-bit colour Pillow keeps the high byte. TIFF files are always upright:
-    their orientation is no EXIF data but part of how their pixels are stored. Damaged EXIF data is ignored.
-    Raises ImageError for what cannot be read whole, ExpclipError where the machine is in trouble and not the file.
+    their orientation is part of how their pixels are stored. Damaged EXIF data is ignored. Raises ImageError for what
+    cannot be read completely, ExpclipError where the fault is the machine's.
     """
     try:
         mode = path.stat().st_mode
-        if not stat.S_ISREG(mode):  # opening a named pipe would wait for ever
-            raise ImageError("this is a folder" if stat.S_ISDIR(mode) else "this is no ordinary file")
+        if not stat.S_ISREG(mode):  # opening a named pipe would wait forever
+            raise ImageError("this is a folder" if stat.S_ISDIR(mode) else "this is not an ordinary file")
         with Image.open(path, formats=_FORMATS) as image:
             image.load()
             return _to_rgb(_upright(image) if honour_orientation else image)
@@ -65,22 +68,19 @@ def read_image(path: Path, honour_orientation: bool = False) -> Image.Image:
     except Image.UnidentifiedImageError:
         raise ImageError("this is no image" if path.stat().st_size else "the file is empty") from None
     except Image.DecompressionBombError:
-        raise ImageError(f"images of more than {_most_pixels():,} pixels are refused: save it smaller") from None
+        limit = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+        raise ImageError(f"images of more than {limit:,} pixels are refused: save it smaller") from None
     except OSError as error:
-        not_the_files_fault(path, error)
-        raise ImageError(f"the file cannot be read whole ({error.strerror or error})") from error
+        raise_if_machine_error(path, error)
+        raise ImageError(f"the file cannot be read completely ({error.strerror or error})") from error
     except Exception as error:  # decoders raise almost anything on broken files
         raise ImageError(f"the file is damaged ({error or type(error).__name__})") from error
 
 
-def not_the_files_fault(path: Path, error: OSError) -> None:
-    """Raise ExpclipError where an error is a trouble of the machine; reading the same file later may succeed."""
+def raise_if_machine_error(path: Path, error: OSError) -> None:
+    """Raise ExpclipError where an error is the machine's fault: reading the same file later may succeed."""
     if error.errno in _NOT_THE_FILES_FAULT:
-        raise ExpclipError(f"{path}: {error.strerror}: see to the machine and run the command again") from error
-
-
-def _most_pixels() -> int:
-    return 2 * (Image.MAX_IMAGE_PIXELS or 0)
+        raise ExpclipError(f"{path}: {error.strerror}: resolve this and run the command again") from error
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -91,17 +91,14 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):
-        return _from_integers(np.asarray(image))
     if image.mode == "F":
         raise ImageError("a floating-point image has no agreed brightness: save it with 8 or 16 bits")
-    return image.convert("RGB")
-
-
-def _from_integers(values: np.ndarray) -> Image.Image:
+    if not image.mode.startswith("I"):
+        return image.convert("RGB")
+    values = np.asarray(image)
     if values.min() < 0 or values.max() > 65535:
         raise ImageError("integer pixels beyond 16 bits have no agreed brightness: save it with 8 or 16 bits")
-    eight_bit = np.round(values / _SIXTEEN_BIT_STEP).astype(np.uint8)
+    eight_bit = np.round(values / 257).astype(np.uint8)  # 65535 / 255: the same brightness in 8 bits
     return Image.fromarray(eight_bit).convert("RGB")
 
 

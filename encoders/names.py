@@ -1,10 +1,10 @@
-"""How models are called, without importing any of them."""
+"""What models are called, without importing any of them."""
 
 import difflib
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import UsageError
+from ..errors import UsageError, one_of, option
 
 DEFAULT_CLIP = "ViT-L-14"
 DEFAULT_TEACHER = "blip2-flan-t5-xxl"
@@ -15,83 +15,63 @@ BUILTIN = {"miniature": Path(__file__).parent / "miniature"}
 """Models that come with expclip: folders with a `clip` and a `teacher` in the formats of the real checkpoints."""
 
 _OPENAI = ("ViT-B-32", "ViT-B-16", "ViT-L-14")
-_TEACHERS = {
-    "blip2-flan-t5-xxl": "Salesforce/blip2-flan-t5-xxl",
-    "blip2-flan-t5-xl": "Salesforce/blip2-flan-t5-xl",
-}
+_TEACHERS = {"blip2-flan-t5-xxl": "Salesforce/blip2-flan-t5-xxl", "blip2-flan-t5-xl": "Salesforce/blip2-flan-t5-xl"}
 
 
 @dataclass(frozen=True)
-class ClipName:
-    """A CLIP as asked for: an open_clip architecture with weights, or a folder in open_clip's format."""
+class ModelName:
+    """A model as asked for."""
 
-    architecture: str
-    """Empty for a folder."""
-    weights: str
-    """A tag, a file, "random", or the folder."""
-
-    @property
-    def is_file(self) -> bool:
-        """Whether the weights are written as a file is; tags hold no dots or slashes."""
-        return any(mark in self.weights for mark in "/\\.")
-
-    @property
-    def canonical(self) -> str:
-        """What the model is called in the cache: without the folders of local files, tags as open_clip lists them."""
-        if not self.architecture:
-            return self.weights if self.weights in BUILTIN else Path(self.weights).expanduser().absolute().name
-        tag = self.weights.lower().replace("-", "_")
-        return f"{self.architecture}@{Path(self.weights).name if self.is_file else tag}"
+    canonical: str
+    """What it is called in the cache: without folders, and with tags as open_clip lists them."""
+    source: str = ""
+    """A tag, `random`, a file, a folder, OWNER/REPOSITORY on the hub, or the name of a built-in model."""
+    is_path: bool = False
+    """Whether the source is a folder or a file of this machine, which may hold any weights."""
+    architecture: str = ""
+    """Of a CLIP: open_clip's name for it; empty for a folder."""
 
 
-def clip_name(text: str) -> ClipName:
-    """`ARCH`, `ARCH@TAG`, `ARCH@FILE`, `ARCH@random`, `local-dir:PATH` or `miniature`.
+def clip_name(text: str) -> ModelName:
+    """What `ARCH`, `ARCH@TAG`, `ARCH@FILE`, `ARCH@random`, `local-dir:PATH` or `miniature` names.
 
     OpenAI's models were trained with QuickGELU: their plain names mean the `-quickgelu` architectures.
     """
-    if text in BUILTIN:
-        return ClipName("", text)
+    place = text.removeprefix(LOCAL_DIR)
+    if place in BUILTIN:
+        return ModelName(place, place)
     if text.startswith(LOCAL_DIR):
-        return ClipName("", text.removeprefix(LOCAL_DIR))
+        return ModelName(Path(place).expanduser().absolute().name, place, is_path=True)
     architecture, _, weights = text.partition("@")
     if not weights and architecture.removesuffix("-quickgelu") in _OPENAI:
         weights = "openai"
     if not architecture or not weights:
         close = difflib.get_close_matches(text, [*BUILTIN, *_OPENAI], n=1, cutoff=0.75)
         raise UsageError(
-            (f"--clip {text!r}: did you mean {close[0]}? Otherwise " if close else f"--clip {text!r}: ")
+            f"{option('clip')} {text!r}: "
+            + (f"did you mean {close[0]}? Otherwise " if close else "")
             + "name the weights too, as ARCH@TAG, ARCH@FILE or ARCH@random "
             f"(only {', '.join(_OPENAI)} have a default, OpenAI's)"
         )
     if weights == "openai" and architecture in _OPENAI:
         architecture += "-quickgelu"
-    return ClipName(architecture, weights)
+    is_file = any(mark in weights for mark in "/\\.")  # tags hold none of these
+    short = Path(weights).name if is_file else weights.lower().replace("-", "_")
+    return ModelName(f"{architecture}@{short}", weights, is_file, architecture)
 
 
-@dataclass(frozen=True)
-class TeacherName:
-    """A BLIP-2 with a T5 as asked for: a repository of the hub or a local folder."""
-
-    place: str
-    is_local: bool
-
-    @property
-    def canonical(self) -> str:
-        short = {repository: name for name, repository in _TEACHERS.items()}
-        if self.is_local and self.place not in BUILTIN:
-            return Path(self.place).absolute().name
-        return short.get(self.place, self.place)
-
-
-def teacher_name(text: str) -> TeacherName:
-    """A known name, `OWNER/REPOSITORY` of the hub, a local folder, or `miniature`."""
-    if text in BUILTIN:
-        return TeacherName(text, True)
+def teacher_name(text: str) -> ModelName:
+    """What a known name, `OWNER/REPOSITORY` on the hub, a local folder or `miniature` names."""
     path = Path(text.removeprefix(LOCAL_DIR)).expanduser()
-    if text.startswith((LOCAL_DIR, ".")) or path.is_dir() or path.is_absolute():
-        return TeacherName(str(path), True)
-    if text in _TEACHERS:
-        return TeacherName(_TEACHERS[text], False)
-    if text.count("/") == 1:
-        return TeacherName(text, False)
-    raise UsageError(f"--teacher {text!r}: neither {', '.join(_TEACHERS)}, OWNER/REPOSITORY, nor a folder")
+    is_local = text.startswith((LOCAL_DIR, ".")) or path.is_dir() or path.is_absolute()
+    source = str(path) if is_local else _TEACHERS.get(text, text)
+    if source in BUILTIN:
+        return ModelName(source, source)
+    if is_local:
+        return ModelName(path.absolute().name, source, is_path=True)
+    if source.count("/") != 1:
+        raise UsageError(
+            f"{option('teacher')} {text!r}: choose {one_of([*_TEACHERS, 'OWNER/REPOSITORY', 'a folder'])}"
+        )
+    short = {repository: name for name, repository in _TEACHERS.items()}
+    return ModelName(short.get(source, source), source)

@@ -11,6 +11,27 @@ from ..cache.keys import digest
 from .images import Squash
 
 Input = Literal["pixels", "text", "query_tokens"]
+Role = Literal["clip", "teacher"]
+
+
+@dataclass(frozen=True)
+class NodeKind:
+    """A kind of feature: which model computes it, and from what."""
+
+    role: Role
+    of: Literal["images", "texts"]
+    input: Input
+    has_instruction: bool = False
+
+
+NODES = {
+    "clip_image": NodeKind("clip", "images", "pixels"),
+    "query_tokens": NodeKind("teacher", "images", "pixels"),
+    "llm": NodeKind("teacher", "images", "query_tokens", has_instruction=True),
+    "clip_text": NodeKind("clip", "texts", "text"),
+    "llm_text": NodeKind("teacher", "texts", "text"),
+}
+"""A row is an image or a text. How a row could be a whole clip is said in docs/extending.md."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,7 +39,7 @@ class Node:
     """What is computed, by which encoder, from what. It pickles; the encoder itself is loaded where it runs."""
 
     name: str
-    """clip_image, query_tokens, llm, clip_text or llm_text."""
+    """One of NODES."""
     model: str
     spec: dict[str, Any]
     """Everything that can change the values."""
@@ -30,7 +51,7 @@ class Node:
     protocol: str = ""
     instruction: str = ""
     squash: Squash | None = None
-    """How an image becomes pixels; None where the input is no image."""
+    """How an image becomes pixels; None where the input is not an image."""
     parent: "Node | None" = None
     """The node whose stored features are the input; None where the input is an image or a text."""
 
@@ -41,7 +62,7 @@ class Node:
 
     @property
     def label(self) -> str:
-        """For people: what, by which model, under which instruction."""
+        """Human-readable: what, by which model, under which instruction."""
         instruction = f" · {self.instruction}" if self.instruction else ""
         return f"{self.name} · {self.model}{instruction}{' · untrained' if self.untrained else ''}"
 

@@ -8,7 +8,7 @@ from PIL import Image
 from ..manifests.disk import holds_many, is_video_name
 from .images import ImageError, read_image
 from .pixel_table import read_pixel_rows
-from .videos import read_video
+from .video_frames import read_video
 
 Picture = Image.Image | ImageError
 """8-bit RGB, or why it cannot be read."""
@@ -20,7 +20,7 @@ def read_pictures(
     """The pictures of a file with some frame numbers, each as (frame number, picture), in any order.
 
     A file is opened once for all of them. A still image is its only picture, whatever its number in a clip. Raises
-    ExpclipError where the machine is in trouble and not the file, or PyAV is missing that videos need.
+    ExpclipError where the fault is the machine's, or where PyAV, which videos need, is not installed.
     """
     if holds_many(path.name):
         yield from (read_video if is_video_name(path.name) else read_pixel_rows)(path, frames)

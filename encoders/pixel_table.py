@@ -1,4 +1,4 @@
-"""FER2013's table, which holds pictures as text: `emotion,pixels,Usage`, one picture of 48 × 48 grey values a row."""
+"""FER2013's table, which holds pictures as text: `emotion,pixels,Usage`, 48 × 48 grey values per row."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from .images import ImageError, not_the_files_fault
+from .images import ImageError, raise_if_machine_error
 
 SIDE = 48
 """Of every picture of FER2013, in pixels."""
@@ -32,7 +32,7 @@ def read_pixel_rows(path: Path, rows: Sequence[int]) -> Iterator[tuple[int, Imag
                     return
         error = ImageError("the table has no such row: is it the one that belongs to the votes?")
     except OSError as trouble:
-        not_the_files_fault(path, trouble)
+        raise_if_machine_error(path, trouble)
         error = ImageError(f"the table cannot be read ({trouble.strerror})")
     except ImageError as why:
         error = why
@@ -43,7 +43,7 @@ def _picture(line: bytes, column: int) -> Image.Image | ImageError:
     try:
         values = np.array(line.split(b",")[column].strip(b' "\r\n').split(), dtype=np.int64)
     except (IndexError, ValueError, OverflowError):
-        return ImageError("the row holds something that is no pixel value")
+        return ImageError("the row holds something that is not a pixel value")
     if len(values) != SIDE * SIDE or values.min() < 0 or values.max() > 255:
         return ImageError(f"the row does not hold {SIDE} × {SIDE} values from 0 to 255")
     return Image.fromarray(values.reshape(SIDE, SIDE).astype(np.uint8)).convert("RGB")

@@ -3,13 +3,15 @@
 import numpy as np
 import torch
 
+from .images import MeanStd
+
 
 def as_tensor(array: np.ndarray) -> torch.Tensor:
     """An array as a tensor, without a copy where the array may be written to."""
     return torch.from_numpy(np.require(array, requirements="W"))
 
 
-def to_planes(pixels: np.ndarray, device: str, mean_std: tuple[list[float], list[float]] | None) -> torch.Tensor:
+def to_planes(pixels: np.ndarray, device: str, mean_std: MeanStd | None) -> torch.Tensor:
     """(n, 3, size, size) float32 in 0 … 1 on the device, from uint8 (n, size, size, 3); normalised where asked."""
     planes = as_tensor(pixels).to(device).permute(0, 3, 1, 2).float().div_(255)
     if mean_std is None:

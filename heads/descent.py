@@ -6,13 +6,13 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from ..errors import ExpclipError, UsageError
+from ..errors import ExpclipError, UsageError, option
+from .kinds import Progress
 from .objectives import OBJECTIVES
 from .recipe import Recipe
 
-Progress = Callable[[int, int], None]
 Step = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-"""(images (B, L) in the number format of the products, teacher (B, L') float32) → loss: one step of the optimiser."""
+"""(images (B, L) in the dtype of the products, teacher (B, L') float32) → loss: one step of the optimiser."""
 
 
 def descend(
@@ -45,7 +45,7 @@ def descend(
                 progress(epoch * steps + k + 1, recipe.epochs * steps)
         losses.append(float(total) / steps)
         if not math.isfinite(losses[-1]):
-            raise ExpclipError(f"the loss is {losses[-1]} after epoch {epoch + 1}: choose a smaller --lr")
+            raise ExpclipError(f"the loss is {losses[-1]} after epoch {epoch + 1}: choose a smaller {option('lr')}")
     return losses
 
 

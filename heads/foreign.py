@@ -10,7 +10,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from ..errors import UsageError
+from ..errors import UsageError, reason
 
 SUFFIXES = (".pth", ".safetensors")
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
@@ -50,9 +50,8 @@ def _load(path: Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise UsageError(
-            f"{path}: this is no file of tensors alone, and what else it holds is not unpickled, because that can "
-            "run code: where you trust it, load it and save head.state_dict() with torch.save"
+            f"{path}: the file holds more than tensors, and that is not unpickled, because it could run code: if you "
+            "trust it, load it and save head.state_dict() with torch.save"
         ) from error
     except (SafetensorError, OSError, RuntimeError, EOFError, ValueError) as error:
-        why = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UsageError(f"{path}: this head cannot be read ({why}): is it the whole file?") from error
+        raise UsageError(f"{path}: this head cannot be read ({reason(error)}): is the file complete?") from error

@@ -1,24 +1,21 @@
 """The kinds of heads: a new one is a file and a line in this table."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
-from functools import partial
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from .cosines import Head
-from .descent import Progress
-from .linear import LinearHead
-from .mlp import mlp
-from .network import Network, NetworkHead
+from ..lazy import load
+from ..scoring.samples import Samples
 from .recipe import Recipe
-from .ridge import fit_ridge
-from .transformer import TRANSFORMER
+
+Progress = Callable[[int, int], None]
+"""(steps done, steps in all)."""
 
 
-class SavedHead(Head, Protocol):
-    """A fitted head, as files keep it."""
+class SavedHead(Protocol):
+    """A fitted head, as files keep it. It is a `scoring.samples.Head`, or with labels a `Classifier`."""
 
     losses_: list[float]
 
@@ -28,32 +25,55 @@ class SavedHead(Head, Protocol):
 
 
 @dataclass(frozen=True)
-class Kind:
+class TeacherPairs:
+    """What a head learns from a teacher: embeddings X (n, L) and e_G E (n, L') of the same images, as stored."""
+
+    X: np.ndarray
+    E: np.ndarray
+
+
+@dataclass(frozen=True)
+class LabelledSamples:
+    """What a head learns from labels: samples, images or whole clips, and their classes (n,) as indices."""
+
+    samples: Samples
+    labels: np.ndarray
+    classes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Trainer:
     """How heads of a kind are fitted, and how they come back from a file."""
 
-    fit: Callable[[np.ndarray, np.ndarray, Recipe, Progress | None], SavedHead]
-    load: Callable[[Mapping[str, np.ndarray]], SavedHead]
+    fit: Callable[[Any, Recipe, Progress | None], SavedHead]
+    """(TeacherPairs or LabelledSamples, recipe, progress) → the fitted head."""
+    load: Callable[[Mapping[str, np.ndarray], Mapping[str, Any]], SavedHead]
+    """(tensors, spec of its card) → the head."""
     sizes: Callable[[int, int], dict[str, Any]] | None = None
     """(L, L') → the sizes that were chosen for it; None where nothing was."""
-    is_trained: bool = True
-    """Whether it is trained step by step: then it has a seed, an objective and an optimiser."""
 
 
-def _fit_linear(X: np.ndarray, E: np.ndarray, recipe: Recipe, progress: Progress | None) -> LinearHead:
-    return LinearHead(**asdict(recipe)).fit(X, E, progress)
+@dataclass(frozen=True)
+class Kind:
+    """A kind of head, without its code."""
 
+    target: str
+    """Its Trainer."""
+    learns_from: Literal["teacher", "labels"] = "teacher"
+    has_steps: bool = True
+    """Whether it is trained step by step: then it has a seed and an optimiser, and with a teacher an objective."""
+    is_linear: bool = False
+    """Whether it is one matrix."""
 
-def _network(network: Network) -> Kind:
-    def fit(X: np.ndarray, E: np.ndarray, recipe: Recipe, progress: Progress | None) -> NetworkHead:
-        return NetworkHead(network, **asdict(recipe)).fit(X, E, progress)
-
-    return Kind(fit, partial(NetworkHead.from_tensors, network), network.sizes)
+    @property
+    def trainer(self) -> Trainer:
+        return load(self.target)
 
 
 KINDS = {
-    "linear": Kind(_fit_linear, LinearHead.from_tensors),
-    "mlp2": _network(mlp(2)),
-    "mlp3": _network(mlp(3)),
-    "transformer": _network(TRANSFORMER),
-    "ridge": Kind(fit_ridge, LinearHead.from_tensors, is_trained=False),
+    "linear": Kind("heads.linear:TRAINER", is_linear=True),
+    "mlp2": Kind("heads.mlp:TWO_LAYERS"),
+    "mlp3": Kind("heads.mlp:THREE_LAYERS"),
+    "transformer": Kind("heads.transformer:TRAINER"),
+    "ridge": Kind("heads.ridge:TRAINER", has_steps=False, is_linear=True),
 }

@@ -2,16 +2,19 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import asdict
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
 
-from .cosines import unit
-from .descent import Progress, descend
+from ..scoring.cosines import cosines, unit
+from ..scoring.samples import Samples, as_samples
+from .descent import descend
+from .kinds import Progress, TeacherPairs, Trainer
+from .losses import product
 from .objectives import OBJECTIVES
-from .products import product
 from .recipe import Recipe
 
 
@@ -23,8 +26,6 @@ class LinearHead:
     logit_scale, seed, precision, device. `weight_` is (L', L) float32, `losses_` the mean loss of each epoch. Every
     random choice comes from one CPU generator: first the initial weights, then one permutation an epoch.
     """
-
-    is_linear = True
 
     def __init__(self, **options: Any):
         self.recipe = Recipe(**options)
@@ -38,7 +39,7 @@ class LinearHead:
         return head
 
     @classmethod
-    def from_tensors(cls, tensors: Mapping[str, np.ndarray]) -> "LinearHead":
+    def from_tensors(cls, tensors: Mapping[str, np.ndarray], spec: Mapping[str, Any] | None = None) -> "LinearHead":
         """A fitted head from what `tensors` gave."""
         return cls.from_weight(tensors["weight"])
 
@@ -85,25 +86,15 @@ class LinearHead:
         """WᵀW (L, L) float32: the length of a projected embedding needs nothing of length L'."""
         return self.weight_.T @ self.weight_
 
-    def similarity(self, images: np.ndarray, texts: np.ndarray) -> np.ndarray:
-        """Cosines (n, m) float64 of projected image embeddings (n, L) and text embeddings (m, L)."""
+    def project(self, samples: Samples) -> np.ndarray:
+        """(n, L') of samples: the mean over frames is taken before the matrix, which is the same and less work."""
+        return self.transform(samples.means)
+
+    def similarity(self, samples: Samples | np.ndarray, texts: np.ndarray) -> np.ndarray:
+        """Cosines (n, m) float64 of projected samples, or image embeddings (n, L), and text embeddings (m, L)."""
         weight = self.weight_.astype(np.float64)
         directions = unit(np.asarray(texts, dtype=np.float64) @ weight.T) @ weight
-        return _cosines(images, directions, self._gram)
-
-
-class PlainClip:
-    """No head: CLIP as it is."""
-
-    is_linear = True
-
-    def transform(self, X: np.ndarray) -> np.ndarray:
-        """(n, L) embeddings as they are."""
-        return X
-
-    def similarity(self, images: np.ndarray, texts: np.ndarray) -> np.ndarray:
-        """Cosines (n, m) float64 of image embeddings (n, L) and text embeddings (m, L)."""
-        return _cosines(images, unit(texts), None)
+        return cosines(as_samples(samples).means, directions, self._gram)
 
 
 def initial_weight(width: int, teacher_width: int, generator: torch.Generator) -> torch.Tensor:
@@ -120,12 +111,8 @@ def square(weight: np.ndarray) -> np.ndarray:
     return np.asarray(np.linalg.qr(np.asarray(weight, dtype=np.float64), mode="r"))
 
 
-def _cosines(images: np.ndarray, directions: np.ndarray, gram: np.ndarray | None) -> np.ndarray:
-    """Products of images (n, L) with directions (m, L) over the images' lengths in the metric of a Gram matrix.
+def _fit(pairs: TeacherPairs, recipe: Recipe, progress: Progress | None) -> LinearHead:
+    return LinearHead(**asdict(recipe)).fit(pairs.X, pairs.E, progress)
 
-    The lengths scale whole rows and decide nothing, so float32 is enough for them.
-    """
-    single = np.asarray(images, dtype=np.float32)
-    moved = single if gram is None else single @ gram
-    lengths = np.sqrt(np.einsum("nl,nl->n", moved, single, dtype=np.float64))
-    return (np.asarray(images, dtype=np.float64) @ directions.T) / lengths[:, None]
+
+TRAINER = Trainer(_fit, LinearHead.from_tensors)

@@ -13,7 +13,7 @@ import torch
 from torch.nn.functional import linear, relu
 
 from .linear import initial_weight
-from .network import Network, initial_layer
+from .network import Network, initial_layer, trainer
 
 
 def _widths(layers: int, width: int, teacher_width: int) -> list[int]:
@@ -44,3 +44,6 @@ def _project(layers: int, weights: Mapping[str, torch.Tensor], x: torch.Tensor) 
 def mlp(layers: int) -> Network:
     """A multi-layer perceptron of some linear layers."""
     return Network(partial(_initial, layers), partial(_project, layers), partial(_sizes, layers))
+
+
+TWO_LAYERS, THREE_LAYERS = trainer(mlp(2)), trainer(mlp(3))

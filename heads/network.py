@@ -1,14 +1,17 @@
 """A head that is a small neural network, trained with autograd."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
-from .cosines import unit
-from .descent import Progress, descend
+from ..scoring.cosines import unit
+from ..scoring.samples import Samples, as_samples
+from .descent import descend
+from .kinds import Progress, TeacherPairs, Trainer
 from .objectives import OBJECTIVES
 from .recipe import Recipe
 
@@ -36,14 +39,14 @@ class NetworkHead:
     permutation an epoch. Weight decay is on all weights, as torch.optim.SGD has it.
     """
 
-    is_linear = False
-
     def __init__(self, network: Network, **options: Any):
         self.network = network
         self.recipe = Recipe(**options)
 
     @classmethod
-    def from_tensors(cls, network: Network, tensors: Mapping[str, np.ndarray]) -> "NetworkHead":
+    def from_tensors(
+        cls, network: Network, tensors: Mapping[str, np.ndarray], spec: Mapping[str, Any] | None = None
+    ) -> "NetworkHead":
         """A fitted head from what `tensors` gave."""
         head = cls(network)
         head.weights_ = {name: torch.from_numpy(value.astype(np.float32)) for name, value in tensors.items()}
@@ -87,14 +90,31 @@ class NetworkHead:
         rows = torch.from_numpy(np.asarray(X, dtype=np.float32))
         return torch.cat([self.network.project(self.weights_, some) for some in rows.split(_ROWS)]).numpy()
 
-    def similarity(self, images: np.ndarray, texts: np.ndarray) -> np.ndarray:
-        """Cosines (n, m) float64 of projected image embeddings (n, L) and text embeddings (m, L)."""
+    def _projected(self, samples: Samples) -> Iterator[np.ndarray]:
+        """(n, L') of samples, some at a time."""
+        if samples.pools == "behind":
+            yield from samples.means_behind(self.transform)
+        else:
+            starts = range(0, max(len(samples), 1), _ROWS)
+            yield from (self.transform(samples.means[start : start + _ROWS]) for start in starts)
+
+    def project(self, samples: Samples) -> np.ndarray:
+        """(n, L') of samples: the frames of a clip are averaged behind the network, in the paper before it."""
+        return np.concatenate(list(self._projected(samples)))
+
+    def similarity(self, samples: Samples | np.ndarray, texts: np.ndarray) -> np.ndarray:
+        """Cosines (n, m) float64 of projected samples, or image embeddings (n, L), and text embeddings (m, L)."""
         directions = unit(self.transform(texts))
-        cosines = np.empty((len(images), len(texts)))
-        for start in range(0, len(images), _ROWS):
-            some = slice(start, start + _ROWS)
-            cosines[some] = unit(self.transform(images[some])) @ directions.T
-        return cosines
+        return np.concatenate([unit(some) @ directions.T for some in self._projected(as_samples(samples))])
+
+
+def trainer(network: Network) -> Trainer:
+    """How heads with a network are fitted and read."""
+
+    def fit(pairs: TeacherPairs, recipe: Recipe, progress: Progress | None) -> NetworkHead:
+        return NetworkHead(network, **asdict(recipe)).fit(pairs.X, pairs.E, progress)
+
+    return Trainer(fit, partial(NetworkHead.from_tensors, network), network.sizes)
 
 
 def initial_layer(inputs: int, outputs: int, generator: torch.Generator, name: str) -> dict[str, torch.Tensor]:

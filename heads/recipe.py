@@ -5,6 +5,12 @@ from dataclasses import dataclass
 LOGIT_SCALE = 100.0
 """exp(logit_scale) of OpenAI's CLIP models, frozen as in Exp-CLIP's released code."""
 
+RELEASED = {"lr": 1e-3, "epochs": 5}
+"""As Exp-CLIP's released script runs it, where neither the request nor the teacher's card says otherwise."""
+
+PRECISIONS = ("float32", "bfloat16")
+"""Dtypes of matrix products."""
+
 RIDGE_LAMBDA = 1e-2
 """As a share of the mean eigenvalue of (1/n) XᵀX. Tens of thousands of faces determine most directions of the weights
 without it; it keeps those in which faces hardly differ from being amplified."""
@@ -25,7 +31,7 @@ class Recipe:
     weight_decay: float = 1e-4
     seed: int = 1
     precision: str = "float32"
-    """Number format of the matrix products: float32 or bfloat16."""
+    """The dtype of the matrix products, one of PRECISIONS."""
     device: str = "cpu"
     ridge_lambda: float = RIDGE_LAMBDA
     """Of ridge, which needs nothing else of these."""

@@ -13,7 +13,7 @@ from operator import add
 import numpy as np
 
 from ..errors import UsageError
-from .descent import Progress
+from .kinds import Progress, TeacherPairs, Trainer
 from .linear import LinearHead
 from .recipe import Recipe
 
@@ -76,3 +76,10 @@ def fit_ridge(X: np.ndarray, E: np.ndarray, recipe: Recipe, progress: Progress |
     head = LinearHead.from_weight(weight)
     head.losses_ = [total.error(weight)]
     return head
+
+
+def _fit(pairs: TeacherPairs, recipe: Recipe, progress: Progress | None) -> LinearHead:
+    return fit_ridge(pairs.X, pairs.E, recipe, progress)
+
+
+TRAINER = Trainer(_fit, LinearHead.from_tensors)

@@ -14,7 +14,7 @@ import torch
 from torch.nn.functional import gelu, layer_norm, linear, scaled_dot_product_attention
 
 from .linear import initial_weight
-from .network import Network, initial_layer
+from .network import Network, initial_layer, trainer
 
 TOKEN = 64
 """Numbers a token; where they do not divide L, the largest width that divides both."""
@@ -66,3 +66,4 @@ def _project(weights: Mapping[str, torch.Tensor], x: torch.Tensor) -> torch.Tens
 
 
 TRANSFORMER = Network(_initial, _project, _sizes)
+TRAINER = trainer(TRANSFORMER)

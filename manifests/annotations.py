@@ -1,4 +1,4 @@
-"""The forms in which single data sets keep their labels: FERPlus' votes, and one array a picture in AffectNet."""
+"""Forms of labels that only one data set uses: FERPlus' votes, and AffectNet's arrays, one per picture."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,20 +10,20 @@ import numpy as np
 from ..errors import UsageError
 from .classes import CLASSES
 from .disk import files_in, frames_in, holds_many, kind_of
+from .lists import below_root, lines_of
 from .manifest import Manifest, Sample, image_manifest
-from .readers import below_root, lines_of
 
 _ARRAY_SUFFIX = "_exp.npy"
 _ARRAY_BYTES = 4096
-"""More than one label takes; a longer file is something else."""
+"""More than one label needs; a longer file is something else."""
 _NO_EXPRESSION = 2
 """The last columns of FERPlus' votes: unknown, and no face."""
 
 
 def majority(votes: Sequence[int]) -> int | None:
-    """The column that has more than half of the votes once single votes are dropped; None where none has.
+    """The column with more than half of the votes once single votes are dropped; None where there is none.
 
-    The last two columns, unknown and no face, never win but do count in the sum. Source: the majority mode of
+    The last two columns, unknown and no face, never win but count towards the sum. Source: the majority mode of
     FERPlus' own code (Barsoum et al., ICMI 2016).
     """
     kept = [count if count > 1 else 0 for count in votes]
@@ -37,8 +37,8 @@ def read_votes(
 ) -> Manifest:
     """FERPlus: pictures with a majority, by `label.csv` (name, box, votes) or `fer2013new.csv` (usage, name, votes).
 
-    `source` says where the picture called `{name}` lies; where it is FER2013's table of pixels, row k of the votes is
-    row k of the table. Only rows whose usage matches are taken (`label.csv` has none). Raises UsageError with file
+    `source` says where the picture called `{name}` is; where it is FER2013's table of pixels, row k of the votes is
+    row k of the table. Only rows with a matching usage are taken (`label.csv` has none). Raises UsageError with file
     and line for what cannot be read, and where votes and table do not belong together.
     """
     samples: list[Sample] = []
@@ -65,30 +65,26 @@ def read_votes(
 
 
 def _vote_rows(votes: Path, expressions: int) -> Iterator[tuple[str, str, str, list[int]]]:
-    """Where each row of a file of votes is, its usage ("" in label.csv), the picture's name and the votes."""
+    """The place of each row in a file of votes, its usage ("" in label.csv), the picture's name, and the votes."""
     columns = expressions + _NO_EXPRESSION
     for where, line in lines_of(votes):
         head, *counts = line.rsplit(",", maxsplit=columns)
         first, _, second = head.partition(",")
         if first.strip().lower() == "usage":
             continue
-        if len(counts) != columns or not all(map(_is_count, counts)):
+        if len(counts) != columns or not all(count.strip().isdecimal() and len(count) < 6 for count in counts):
             raise UsageError(
                 f"{where}: expected two fields and {columns} numbers of votes, found {line[:200]!r}: "
-                f"take FERPlus' own file"
+                f"use FERPlus' own file"
             )
         usage, picture = ("", first) if "(" in second else (first, second)
         yield where, usage.strip(), picture.strip(), [int(count) for count in counts]
 
 
-def _is_count(field: str) -> bool:
-    return field.strip().isdecimal() and len(field) < 6
-
-
 def _refuse_other_table(table: Path, usages: Sequence[str], votes: Path) -> None:
-    """Raise UsageError where the rows of a table of pixels are not those of the votes, so that labels would shift."""
+    """Raise UsageError where rows of a table of pixels and votes do not match, so that labels would shift."""
     if kind_of(table) != "file":
-        return  # every picture is missing then, and the manifest will say so
+        return  # every picture is missing then, and the manifest says so
     try:
         with table.open("rb") as file:
             columns = [name.strip().lower() for name in file.readline().split(b",")]
@@ -101,8 +97,8 @@ def _refuse_other_table(table: Path, usages: Sequence[str], votes: Path) -> None
     pairs = enumerate(zip(in_table, usages, strict=False), 2)
     line = next((number for number, (here, there) in pairs if here != there), min(len(in_table), len(usages)) + 2)
     raise UsageError(
-        f"{table}:{line}: from here on the rows are not those of {votes} ({len(in_table):,} and {len(usages):,} "
-        f"rows): take the fer2013.csv and the fer2013new.csv that belong together"
+        f"{table}:{line}: from here on the rows do not match those of {votes} ({len(in_table):,} and {len(usages):,} "
+        f"rows): use a fer2013.csv and a fer2013new.csv that belong together"
     )
 
 
@@ -117,8 +113,8 @@ def read_label_arrays(
 ) -> Manifest:
     """AffectNet: `<annotations>/<stem>_exp.npy` holds the number of the expression of `<root>/<images>/<stem>.*`.
 
-    Numbers that are `left_out` are no samples of this data set. Arrays are never unpickled. Raises UsageError for a
-    file that holds no single number, and for a number that is none of the data set's own.
+    Numbers in `left_out` are not samples of this data set. Arrays are never unpickled. Raises UsageError for a file
+    that does not hold a single number, and for a number that is not one of the data set's own.
     """
     suffix_of = {PurePosixPath(image).stem: PurePosixPath(image).suffix for image in frames_in(root, images)[0]}
     stems = [file.removesuffix(_ARRAY_SUFFIX) for file in files_in(annotations) if file.endswith(_ARRAY_SUFFIX)]
@@ -134,7 +130,7 @@ def read_label_arrays(
             samples.append(Sample(source, source, CLASSES.index(own_labels[number])))
         else:
             own = ", ".join(f"{number} ({name})" for number, name in {**own_labels, **left_out}.items())
-            raise UsageError(f"{path}: expression {number} is none of the data set's own: {own}")
+            raise UsageError(f"{path}: expression {number} is not one of the data set's own: {own}")
     remarks = [f"{count:,} images of {what} were left out" for what, count in other.items()]
     if bare := suffix_of.keys() - stems:
         remarks.append(f"{len(bare):,} images have no annotation and were left out (first: {min(bare)})")
@@ -152,4 +148,4 @@ def _number_in(path: Path) -> str:
             raise ValueError(f"it holds {array.size} values")
         return str(int(array.item()))
     except (OSError, ValueError, TypeError, MemoryError, EOFError) as error:
-        raise UsageError(f"{path}: this is no array of one number ({error}): restore it from the data set") from error
+        raise UsageError(f"{path}: not an array of one number ({error}): restore it from the data set") from error

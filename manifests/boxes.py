@@ -1,22 +1,22 @@
 """Where faces are in whole images: boxes from a list, and which of several faces is meant."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import UsageError
-from .readers import below_root, lines_of
+from .lists import below_root, lines_of
 
 Region = tuple[int, int, int, int]
-"""Left, top, right, bottom in whole pixels; right and bottom are outside."""
+"""Left, top, right, bottom in whole pixels; right and bottom are exclusive."""
 
 BOX_FORMS = (
     "`path x0 y0 x1 y1` separated by spaces, tabs, commas or semicolons, or a first line that names the columns, the "
     "path first: path,x0,y0,x1,y1 or path,x,y,w,h"
 )
 _FARTHEST = 1e9
-"""No image is so wide: a list that says more is wrong."""
+"""No image is this wide: a list that says more is wrong."""
 _SEPARATORS = (",", ";", "\t", None)
 _PATH_COLUMNS = ("path", "file", "filename", "file_name", "image", "image_path", "img", "name")
 _CORNERS = (
@@ -37,7 +37,7 @@ class Face:
     x1: float
     y1: float
     score: float | None = None
-    """The detector's; lists of boxes have none."""
+    """From the detector; lists of boxes have none."""
 
     def inside(self, width: int, height: int, margin: float = 0.0) -> Region | None:
         """The part of the image that the box covers, None where there is none.
@@ -53,12 +53,17 @@ class Face:
 
 
 def largest(faces: Sequence[Face], width: int, height: int) -> Face:
-    """The face that covers the most of the image; of equal ones the surest, then the first."""
-    return max(faces, key=lambda face: (_area(face.inside(width, height)), face.score or 0))
+    """The face that covers most of the image; of equal ones that with the highest score, then the first."""
+
+    def area(face: Face) -> int:
+        left, top, right, bottom = face.inside(width, height) or (0, 0, 0, 0)
+        return (right - left) * (bottom - top)
+
+    return max(faces, key=lambda face: (area(face), face.score or 0))
 
 
 def central(faces: Sequence[Face], width: int, height: int) -> Face:
-    """The face whose middle is nearest to the middle of the image; of equal ones the surest, then the first."""
+    """The face closest to the middle of the image; of equal ones that with the highest score, then the first."""
 
     def nearness(face: Face) -> float:
         return -math.hypot(face.x0 + face.x1 - width, face.y0 + face.y1 - height)
@@ -70,36 +75,26 @@ CHOICES = {"largest": largest, "central": central}
 """How one of several faces is chosen."""
 
 
-def _area(region: Region | None) -> int:
-    return (region[2] - region[0]) * (region[3] - region[1]) if region else 0
-
-
 def read_boxes(path: Path) -> dict[str, list[Face]]:
     """Boxes by image path, in the order of the list; an image with several lines has several faces.
 
-    Lines are `path x0 y0 x1 y1`, separated by white space, commas, semicolons or tabs. A first line with names of
-    columns may instead say `x,y,w,h` (width and height), and may name further columns, which are not read. The path
-    is the first column and the lines are parsed from the right, so that it may hold spaces. Raises UsageError with
-    file and line for what cannot be read, and for a path that leads out of the folder.
+    Lines are `path x0 y0 x1 y1`, separated by white space, commas, semicolons or tabs. A first line with the names of
+    the columns may instead say `x,y,w,h` (width and height), and may name further columns, which are ignored. The
+    path is the first column and the lines are parsed from the right, so that it may hold spaces. Raises UsageError
+    with file and line for what cannot be read, and for a path that leads out of the folder.
     """
     boxes: dict[str, list[Face]] = {}
-    for where, source, face in _read(path):
+    form = None
+    for where, line in lines_of(path):
+        if form is None:
+            form = _form(where, line)
+            if form.is_header:
+                continue
+        source, face = form.parse(where, line)
         boxes.setdefault(below_root(source, where, "the folder of the images"), []).append(face)
     if not boxes:
-        raise UsageError(f"{path}: the list holds no box: write lines {BOX_FORMS}")
+        raise UsageError(f"{path}: the list holds no boxes: write lines {BOX_FORMS}")
     return boxes
-
-
-def _read(path: Path) -> Iterator[tuple[str, str, Face]]:
-    lines = lines_of(path)
-    where, first = next(lines, (str(path), ""))
-    form = _form(where, first) if first else None
-    if form is None:
-        return
-    if not form.is_header:
-        yield form.parse(where, first)
-    for where, line in lines:
-        yield form.parse(where, line)
 
 
 @dataclass(frozen=True)
@@ -110,10 +105,10 @@ class _Form:
     columns: tuple[str, ...]
     """After the path."""
     box: tuple[str, ...]
-    """The four columns that hold it."""
+    """The four that hold the box."""
     is_header: bool
 
-    def parse(self, where: str, line: str) -> tuple[str, str, Face]:
+    def parse(self, where: str, line: str) -> tuple[str, Face]:
         source, *values = _split(line, self.separator, len(self.columns))
         by_name = dict(zip(self.columns, values, strict=False))
         a, b, c, d = (_number(by_name.get(name, "")) for name in self.box)
@@ -122,11 +117,11 @@ class _Form:
                 f"{where}: expected a path and {' '.join(self.columns)}, found {line!r}: correct the line"
             )
         corners = (a, b, c, d) if self.box in _CORNERS else (a, b, a + c, b + d)
-        return where, source.replace("\\", "/"), Face(*corners)
+        return source.replace("\\", "/"), Face(*corners)
 
 
 def _form(where: str, first: str) -> _Form:
-    """The form that the first line of a list has."""
+    """The form of a list, from its first line."""
     for separator in _SEPARATORS:
         _, *values = _split(first, separator, 4)
         if len(values) == 4 and all(_number(value) is not None for value in values):
@@ -136,11 +131,11 @@ def _form(where: str, first: str) -> _Form:
         box = next((box for box in (*_CORNERS, *_SIZES) if set(box) <= set(columns)), None)
         if path in _PATH_COLUMNS and box:
             return _Form(separator, tuple(columns), box, is_header=True)
-    raise UsageError(f"{where}: {first!r} is no line of boxes: write lines {BOX_FORMS}")
+    raise UsageError(f"{where}: {first!r} is not a line of boxes: write lines {BOX_FORMS}")
 
 
 def _split(line: str, separator: str | None, columns: int) -> list[str]:
-    """The path and as many columns, from the right."""
+    """The path and this many columns, from the right."""
     parts = [part.strip() for part in line.rsplit(separator, columns)]
     if len(parts[0]) > 1 and parts[0][0] == parts[0][-1] == '"':
         parts[0] = parts[0][1:-1].replace('""', '"')

@@ -1,8 +1,8 @@
-"""The data sets that have a name, and how a name or a path on the command line becomes a manifest."""
+"""The data sets that have a name, and how a name or a path becomes a manifest."""
 
 import difflib
 import tomllib
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
@@ -11,47 +11,34 @@ from itertools import product
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, field_validator
 
-from ..errors import UsageError
+from ..errors import UsageError, one_of, option
 from .annotations import read_label_arrays, read_votes
 from .classes import CLASSES
 from .disk import folders_in, holds_only_videos, kind_of
 from .faces import RENDERER_VERSION, ensure_set
+from .faces.sets import Progress
 from .frames import DEFAULT_POLICIES
+from .lists import ListForm, read_list_files, read_name_label_list
 from .manifest import Manifest
-from .readers import (
-    ListForm,
-    looks_like_image_folder,
-    read_clip_folder,
-    read_image_folder,
-    read_list_files,
-    read_name_label_list,
-    read_plain_folder,
-    read_videos,
-)
-
-Progress = Callable[[int, int], None]
+from .readers import looks_like_image_folder, read_clip_folder, read_image_folder, read_plain_folder, read_videos
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Layout(_Strict):
-    """One way in which a split may lie on disk."""
+class Layout(BaseModel, extra="forbid", frozen=True):
+    """One way in which a split may be laid out on disk."""
 
     reader: Literal[
         "image-folder", "clip-folder", "plain-folder", "list-files", "name-label-list", "label-arrays", "votes"
     ]
     path: str
-    """Relative to the root; `{fold}` stands for 1, 2, …, and of the paths that fit a `*` the first is taken."""
+    """Relative to the root; `{fold}` stands for 1, 2, …, and of the paths that match a `*` the first is taken."""
     after: str = ""
-    """List files: what precedes the part of each path that counts."""
+    """List files: what precedes the relevant part of each path."""
     below: str = ""
-    """List files: the folder below the root in which that part lies. Label arrays: the folder of the images."""
+    """List files: the folder below the root that holds this part. Label arrays: the folder of the images."""
     names: str = "*"
-    """Name-label lists, whose labels are the data set's own: the names that belong to the split. Votes: its usage."""
+    """Name-label lists, whose labels are the data set's own: names that belong to the split. Votes: its usage."""
     source: str = "{name}"
     """Name-label lists and votes: where the image or the clip is below the root."""
     separator: str | None = None
@@ -59,25 +46,31 @@ class Layout(_Strict):
 
     @property
     def place(self) -> str:
-        """What has to lie beside the list: a folder, or the file that holds all pictures."""
+        """What must be beside the list: a folder, or the file that holds all pictures."""
         return self.below or (self.source.partition("{")[0].rstrip("/") if "{" in self.source else self.source)
 
+    def source_of(self, name: str) -> str | None:
+        """Where the image or clip called `name` is below the root; None where it belongs to another split."""
+        path = PurePosixPath(name)
+        source = self.source.format(name=name, stem=path.stem, suffix=path.suffix)
+        return source if fnmatchcase(name, self.names) else None
 
-class Split(_Strict):
+
+class Split(BaseModel, extra="forbid", frozen=True):
     role: Literal["train", "test"]
     layouts: tuple[Layout, ...]
     counts: dict[str, int] = {}
-    """Published number of samples a class."""
+    """Published number of samples per class."""
     folds: tuple[int, ...] = ()
-    """Published number of samples a fold."""
+    """Published number of samples per fold."""
     total: int = 0
     known_totals: dict[str, str] = {}
-    """Other numbers of samples, and what they are a sign of."""
+    """Other numbers of samples, and what they indicate."""
 
     @field_validator("layouts", mode="before")
     @classmethod
     def _one_of_each(cls, layouts: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """In the catalogue `path`, `below` and `source` may be lists: one layout for each combination."""
+        """In the catalogue `path`, `below` and `source` may be lists: one layout per combination."""
         several = ("path", "below", "source")
         return [
             layout | dict(zip(names, values, strict=True))
@@ -92,7 +85,7 @@ class Split(_Strict):
         return self.total or sum(self.counts.values()) or sum(self.folds)
 
 
-class DataSet(_Strict):
+class DataSet(BaseModel, extra="forbid", frozen=True):
     title: str
     about: str
     kind: Literal["images", "clips"]
@@ -103,9 +96,9 @@ class DataSet(_Strict):
     own_labels: dict[str, str] = {}
     """Class names by the data set's own numbers or lower-case words."""
     left_out: dict[str, str] = {}
-    """Own numbers that are no classes of this data set, and what they mean."""
+    """Own numbers that are not classes of this data set, and what they mean."""
     other_orders: dict[str, tuple[str, ...]] = {}
-    """Orders in which other projects number the classes, by whose they are."""
+    """Orders in which other projects number the classes, by project."""
     builtin: bool = False
 
 
@@ -126,7 +119,7 @@ class DataSetRef:
     split: str
     path: Path | None = None
     root_name: str = ""
-    """Under which name its folder is given: the catalogue's, whatever the split, or the path's."""
+    """The name under which its folder is given: the catalogue's, whatever the split, or the path's."""
 
     @property
     def published(self) -> Split | None:
@@ -136,7 +129,7 @@ class DataSetRef:
 def parse_dataset(text: str, known: Collection[str] = ()) -> DataSetRef:
     """A catalogue name with an optional `:split`, or a path to a folder or a list file.
 
-    A path need not exist any more where its features may be cached: `known` are the names that the cache has. Raises
+    A path need not exist any more if its features may be cached: `known` are the names in the cache. Raises
     UsageError for an unknown name or split.
     """
     name, _, split = text.partition(":")
@@ -144,14 +137,14 @@ def parse_dataset(text: str, known: Collection[str] = ()) -> DataSetRef:
     if entry is not None:
         split = split or entry.default_split
         if split not in entry.splits:
-            raise UsageError(f"{name} has no split {split!r}: it has {', '.join(entry.splits)}")
+            raise UsageError(f"{name} has no split {split!r}: choose {one_of(entry.splits)}")
         return DataSetRef(_name_of_split(name, split), entry, split, root_name=name)
     path = Path(text).expanduser()
     path_name = _name_of_path(path)
     looks_like_path = path.is_absolute() or text.startswith(".") or len(path.parts) > 1
     if not text or not (looks_like_path or kind_of(path) != "missing" or path_name in known):
         close = difflib.get_close_matches(name, catalogue(), n=1)
-        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(catalogue())}"
+        hint = f"did you mean {close[0]}?" if close else f"choose {one_of(catalogue())}"
         raise UsageError(f"{text!r} is neither a data set nor a path: {hint}")
     return DataSetRef(path_name, None, "", path, root_name=path_name)
 
@@ -164,9 +157,9 @@ _LIST_SUFFIXES = (".txt", ".csv", ".lst", ".list", ".tsv")
 
 
 def _name_of_path(path: Path) -> str:
-    """What a path is called in the cache: its last part, without what a file system may refuse.
+    """What a path is called in the cache: its last part, without characters that a file system may refuse.
 
-    It depends on the text alone, so that the cached features of a path that is gone are found again.
+    It depends on the text alone, so that the cached features of a path that is gone are still found.
     """
     absolute = path.resolve() if path.name == ".." else path.absolute()
     stem = absolute.stem if absolute.suffix.lower() in _LIST_SUFFIXES else absolute.name
@@ -183,7 +176,7 @@ def read_dataset(
     policies: Iterable[str] = DEFAULT_POLICIES,
     progress: Progress | None = None,
 ) -> Manifest:
-    """Read the manifest of a data set from disk; a built-in set is drawn first where it is missing.
+    """Read the manifest of a data set from disk; a built-in set that is missing is drawn first.
 
     Raises UsageError where the root is unknown or missing, or holds none of the data set's layouts.
     """
@@ -194,17 +187,17 @@ def read_dataset(
         root = ensure_set(ref.name, builtin_folder / f"{ref.name}-v{RENDERER_VERSION}", progress)
     if root is None:
         raise UsageError(
-            f"where is {ref.entry.title}? Give --root {ref.name}=DIR, or write it under [roots] in expclip.toml"
+            f"where is {ref.entry.title}? Give {option('root')} {ref.name}=DIR, or add it to [roots] in expclip.toml"
         )
     root = _existing(root, ref.entry.title)
     layout, found = _find_layout(ref, root)
-    return _READERS[layout.reader](ref, root, layout, found, policies)
+    return _read_layout(ref.name, ref.entry, root, layout, found, policies)
 
 
 def _existing(root: Path, title: str) -> Path:
     root = root.expanduser().absolute()
     if kind_of(root) != "folder":
-        raise UsageError(f"the root of {title} is no folder: {root}: give the folder with --root")
+        raise UsageError(f"{root}: the root of {title} is not a folder: correct {option('root')}")
     return root
 
 
@@ -216,7 +209,7 @@ def _read_path(name: str, path: Path, root: Path | None, policies: Iterable[str]
     if kind != "folder":
         raise UsageError(f"{path}: there is no such folder or list file: correct the path")
     if root is not None:
-        raise UsageError(f"{path} is the data set's folder itself and --root is {root}: leave out one of them")
+        raise UsageError(f"{path} is the data set's folder itself, but {option('root')} is {root}: leave one out")
     has_classes = looks_like_image_folder(path)
     if holds_only_videos(path):
         return read_clip_folder(name, path, policies=policies) if has_classes else read_videos(name, path, policies)
@@ -226,7 +219,7 @@ def _read_path(name: str, path: Path, root: Path | None, policies: Iterable[str]
 def _find_layout(ref: DataSetRef, root: Path) -> tuple[Layout, list[tuple[Path, int]]]:
     """The first layout that is on disk, with its files or its folder and their folds.
 
-    One whose images are where it says goes before one that has its list alone.
+    A layout whose images are in place comes before one that has only its list.
     """
     assert ref.published is not None
     looked_for, found = [], []
@@ -238,12 +231,12 @@ def _find_layout(ref: DataSetRef, root: Path) -> tuple[Layout, list[tuple[Path, 
             found.append((layout, paths))
         elif len(missing) < len(paths):
             raise UsageError(
-                f"{missing[0]} is missing, while other folds of {ref.name} are there: put it beside them"
+                f"{missing[0]} is missing, although other folds of {ref.name} are there: put it beside them"
             )
         looked_for.append(layout.path.format(fold=1))
     if not found:
         raise UsageError(
-            f"{root} holds {ref.name} in no known layout: is --root right? "
+            f"{root} does not hold {ref.name} in any known layout: is {option('root')} right? "
             f"Looked for {', '.join(dict.fromkeys(looked_for))}"
         )
     return next((one for one in found if kind_of(root / one[0].place) != "missing"), found[0])
@@ -254,67 +247,36 @@ def _first_match(root: Path, path: str) -> Path:
     return matches[0] if matches else root / path
 
 
-def _classes(ref: DataSetRef) -> tuple[str, ...]:
-    assert ref.entry is not None
-    return CLASSES[: ref.entry.classes]
+def _read_layout(
+    name: str, entry: DataSet, root: Path, layout: Layout, found: list[tuple[Path, int]], policies: Iterable[str]
+) -> Manifest:
+    classes, place = CLASSES[: entry.classes], root / layout.path
+    match layout.reader:
+        case "plain-folder":
+            return read_plain_folder(name, root, layout.path)
+        case "clip-folder":
+            _refuse_number_folders(entry, classes, place)
+            return read_clip_folder(name, root, classes, layout.path, policies)
+        case "image-folder":
+            _refuse_number_folders(entry, classes, place)
+            return read_image_folder(name, root, classes, layout.path, entry.left_out.values())
+        case "list-files":
+            form = ListForm(after=layout.after, below=layout.below)
+            return read_list_files(name, root, found, classes, form, policies)
+        case "name-label-list":
+            form = ListForm(entry.own_labels, separator=layout.separator, header=layout.header)
+            clip_policies = policies if entry.kind == "clips" else None
+            return read_name_label_list(name, root, found, classes, layout.source_of, form, clip_policies)
+        case "label-arrays":
+            return read_label_arrays(name, root, place, layout.below, classes, entry.own_labels, entry.left_out)
+        case "votes":
+            return read_votes(name, root, found[0][0], classes, entry.own_labels, layout.source, layout.names)
 
 
-def _read_plain(ref: DataSetRef, root: Path, layout: Layout, found, policies) -> Manifest:
-    return read_plain_folder(ref.name, root, layout.path)
-
-
-def _read_classes(ref: DataSetRef, root: Path, layout: Layout, found, policies) -> Manifest:
-    assert ref.entry is not None
-    has_numbers = any(label.isdigit() for label in ref.entry.own_labels)
-    if has_numbers and any(folder.isdigit() for folder in folders_in(root / layout.path)):
+def _refuse_number_folders(entry: DataSet, classes: Sequence[str], place: Path) -> None:
+    has_numbers = any(label.isdigit() for label in entry.own_labels)
+    if has_numbers and any(folder.isdigit() for folder in folders_in(place)):
         raise UsageError(
-            f"{root / layout.path}: {ref.entry.title} has label numbers of its own and number folders do not say "
-            f"whose they are: rename them to {', '.join(_classes(ref))} (copies with alphabetical numbers circulate)"
+            f"{place}: {entry.title} has label numbers of its own, and number folders do not say which ones they "
+            f"use: rename them to {', '.join(classes)} (copies with alphabetical numbers circulate)"
         )
-    if ref.entry.kind == "clips":
-        return read_clip_folder(ref.name, root, _classes(ref), layout.path, policies)
-    return read_image_folder(ref.name, root, _classes(ref), layout.path, ref.entry.left_out.values())
-
-
-def _read_lists(ref: DataSetRef, root: Path, layout: Layout, found, policies) -> Manifest:
-    form = ListForm(after=layout.after, below=layout.below)
-    return read_list_files(ref.name, root, found, _classes(ref), form, policies)
-
-
-def _read_name_labels(ref: DataSetRef, root: Path, layout: Layout, found, policies) -> Manifest:
-    assert ref.entry is not None
-
-    def source_of(name: str) -> str | None:
-        path = PurePosixPath(name)
-        source = layout.source.format(name=name, stem=path.stem, suffix=path.suffix)
-        return source if fnmatchcase(name, layout.names) else None
-
-    form = ListForm(ref.entry.own_labels, separator=layout.separator, header=layout.header)
-    clip_policies = policies if ref.entry.kind == "clips" else None
-    return read_name_label_list(ref.name, root, found, _classes(ref), source_of, form, clip_policies)
-
-
-def _read_arrays(ref: DataSetRef, root: Path, layout: Layout, found, policies) -> Manifest:
-    assert ref.entry is not None
-    annotations, entry = root / layout.path, ref.entry
-    return read_label_arrays(
-        ref.name, root, annotations, layout.below, _classes(ref), entry.own_labels, entry.left_out
-    )
-
-
-def _read_votes(ref: DataSetRef, root: Path, layout: Layout, found, policies) -> Manifest:
-    assert ref.entry is not None
-    (votes, _), *_ = found
-    return read_votes(ref.name, root, votes, _classes(ref), ref.entry.own_labels, layout.source, layout.names)
-
-
-_Reader = Callable[[DataSetRef, Path, Layout, list[tuple[Path, int]], Iterable[str]], Manifest]
-_READERS: Mapping[str, _Reader] = {
-    "plain-folder": _read_plain,
-    "image-folder": _read_classes,
-    "clip-folder": _read_classes,
-    "list-files": _read_lists,
-    "name-label-list": _read_name_labels,
-    "label-arrays": _read_arrays,
-    "votes": _read_votes,
-}

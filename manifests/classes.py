@@ -2,20 +2,6 @@
 
 from collections.abc import Collection
 
-CLASSES = (
-    "happiness",
-    "sadness",
-    "neutral",
-    "anger",
-    "surprise",
-    "disgust",
-    "fear",
-    "contempt",
-    "anxiety",
-    "helplessness",
-    "disappointment",
-)
-
 _SYNONYMS = {
     "happiness": "happy joy joyful smile smiling enjoyment",
     "sadness": "sad sorrow unhappy",
@@ -29,6 +15,8 @@ _SYNONYMS = {
     "helplessness": "helpless",
     "disappointment": "disappointed",
 }
+CLASSES = tuple(_SYNONYMS)
+"""The common classes in label order."""
 
 _INDEX_OF_NAME = {
     word: index for index, name in enumerate(CLASSES) for word in (name, *_SYNONYMS[name].split(), str(index))
@@ -38,21 +26,21 @@ _INDEX_OF_NAME = {
 def class_index(name: str) -> int | None:
     """Index in `CLASSES` of a class name in any case, a common synonym, or an explicit index such as "3".
 
-    None where the name says no class, such as the clip number "00003". Alphabetical order never decides.
+    None where the name is not a class, such as the clip number "00003". Alphabetical order plays no part.
     """
     return _INDEX_OF_NAME.get(name.strip().lower())
 
 
 def class_name(name: str) -> str:
-    """The common name of a class; where it has none, its own in lower case."""
+    """The common name of a class; its own in lower case where it has no common name."""
     index = class_index(name)
     return name.strip().lower() if index is None else CLASSES[index]
 
 
 def class_set(names: Collection[str]) -> tuple[str, ...]:
-    """The classes of a data set that has classes of some names: the smallest common set that holds them all.
+    """The classes of a data set whose classes have these names: the smallest common set that holds them all.
 
-    Where some are no common classes it is just these: first the common ones in their order, then the others by name.
+    Where some are not common classes, exactly these: the common ones in their order, then the others by name.
     """
     common = [CLASSES.index(name) for name in names if name in CLASSES]
     own = sorted(set(names) - set(CLASSES))

@@ -1,4 +1,4 @@
-"""Descriptions of samples, one sentence or more each, from a file of the user's."""
+"""Descriptions of samples, one or more sentences each, from the user's file."""
 
 import csv
 import re
@@ -19,7 +19,7 @@ class Description:
 
 
 def read_descriptions(path: Path) -> list[Description]:
-    """Descriptions from a CSV file in UTF-8 with the columns `sample_id` and `text`, others are not read.
+    """Descriptions from a CSV file in UTF-8 with the columns `sample_id` and `text`; other columns are ignored.
 
     A sample may have several. Raises UsageError with file and line for what cannot be read.
     """
@@ -37,7 +37,7 @@ def read_descriptions(path: Path) -> list[Description]:
     except OSError as error:
         raise UsageError(f"{path}: the descriptions cannot be read ({error.strerror}): correct the path") from error
     except (UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(f"{path}: this is no CSV in UTF-8 ({error}): correct it") from error
+        raise UsageError(f"{path}: not a CSV file in UTF-8 ({error}): correct it") from error
     if not found:
-        raise UsageError(f"{path}: there is no description in it: write lines `sample_id,text`")
+        raise UsageError(f"{path}: there are no descriptions in it: write lines `sample_id,text`")
     return found

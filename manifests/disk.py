@@ -1,4 +1,4 @@
-"""What lies on the disk below a root: images, frames of clips, and what is neither."""
+"""What is on disk below a root: images, frames of clips, and everything else."""
 
 import os
 import stat
@@ -12,7 +12,7 @@ IMAGE_SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"),
     *(".ppm", ".pgm", ".pbm", ".pnm", ".jp2"),
 )
-VIDEO_SUFFIXES = (*(".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".wmv", ".flv", ".3gp"),)
+VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".wmv", ".flv", ".3gp")
 
 
 def is_image_name(name: str) -> bool:
@@ -24,12 +24,12 @@ def is_video_name(name: str) -> bool:
 
 
 def holds_many(source: str) -> bool:
-    """Whether a source is a file of many pictures, a video or a table of pixels, which a row's frame number tells."""
+    """Whether a source is a file of many pictures, told apart by frame number: a video or a table of pixels."""
     return is_video_name(source) or source.endswith(".csv")
 
 
 def kind_of(path: Path) -> Literal["file", "folder", "missing", "other"]:
-    """What a path leads to. Raises UsageError where the disk does not tell."""
+    """What a path leads to. Raises UsageError where the disk does not say."""
     try:
         mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
@@ -46,15 +46,15 @@ def folders_in(place: Path) -> list[str]:
 
 
 def files_in(place: Path) -> list[str]:
-    """Names of what is in a folder and no folder itself, in code-point order."""
+    """Names of everything directly in a folder except folders, in code-point order."""
     return sorted(entry.name for entry in _entries(place) if not _is_folder(entry))
 
 
 def walk(root: Path, subset: str = "", videos: bool = False) -> tuple[list[str], list[str]]:
-    """Relative paths of the images below `<root>/<subset>` in code-point order, and remarks on what is left out.
+    """Relative paths of the images below `<root>/<subset>` in code-point order, and remarks on what was left out.
 
-    With `videos` these are among them. Links are followed, but no folder is read twice: the folders themselves come
-    first, then what links lead to.
+    With `videos` these are included. Links are followed, but no folder is read twice: real folders are read before
+    those that links lead to.
     """
     images: list[str] = []
     others: list[str] = []
@@ -77,19 +77,19 @@ def walk(root: Path, subset: str = "", videos: bool = False) -> tuple[list[str],
             else:
                 is_wanted = is_image_name(entry.name) or (videos and is_video_name(entry.name))
                 (images if is_wanted else others).append(path)
-    kinds = "neither images nor videos" if videos else "no images"
-    remarks = _left_out(others, f"files are {kinds} by their name and were left out")
-    return sorted(images), remarks + _left_out(again, "links lead to folders that are read already")
+    kinds = "neither images nor videos" if videos else "not images"
+    remarks = _left_out(others, f"files are {kinds} by name and were left out")
+    return sorted(images), remarks + _left_out(again, "links lead to folders that have already been read")
 
 
 def holds_only_videos(root: Path) -> bool:
-    """Whether there are videos below a folder, and no images."""
+    """Whether there are videos but no images below a folder."""
     files, _ = walk(root, videos=True)
     return bool(files) and all(map(is_video_name, files))
 
 
 def frames_in(root: Path, source: str) -> tuple[list[str], str]:
-    """Names of the frames in a clip's folder in code-point order, and why it cannot be read where it is there."""
+    """Names of the frames in a clip's folder in code-point order, and why it cannot be read although it is there."""
     try:
         with os.scandir(f"{root}/{source}") as entries:
             names = [e.name for e in entries if is_image_name(e.name) and e.name[0] != "." and e.is_file()]
@@ -101,12 +101,12 @@ def frames_in(root: Path, source: str) -> tuple[list[str], str]:
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    """What is in a folder, without hidden files and what macOS puts beside files."""
+    """What is in a folder, without hidden files and those that macOS adds."""
     try:
         with os.scandir(folder) as entries:
             return [entry for entry in entries if not entry.name.startswith((".", "__MACOSX"))]
     except NotADirectoryError as error:
-        raise UsageError(f"{folder}: this is a file, a folder is needed: give the folder that holds it") from error
+        raise UsageError(f"{folder}: not a folder but a file: give the folder that holds it") from error
     except OSError as error:
         raise UsageError(
             f"{folder}: the folder cannot be read ({error.strerror}): correct its permissions"
@@ -116,7 +116,7 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # a link to itself, for example: reading it as an image will say so
+    except OSError:  # for example a link to itself: reading it as an image will say so
         return False
 
 

@@ -1,6 +1,6 @@
 """Which frames of a clip are used.
 
-Every policy maps the number of frames n of a clip to frame numbers 0 … n-1 in order, repeats included.
+Each policy maps the number n of frames in a clip to frame numbers 0 … n-1 in order, repeats included.
 """
 
 from collections.abc import Callable
@@ -9,7 +9,7 @@ FRAMES_PER_CLIP = 16
 
 
 def released(n: int) -> list[int]:
-    """16 frames as Exp-CLIP's released code picks them; for n <= 16 it takes frame 0 sixteen times."""
+    """16 frames as Exp-CLIP's released code picks them; for n <= 16 that is frame 0 sixteen times."""
     if n <= FRAMES_PER_CLIP:
         return [0] * FRAMES_PER_CLIP
     return _middles(n)
@@ -36,4 +36,4 @@ def _middles(n: int) -> list[int]:
 POLICIES: dict[str, Callable[[int], list[int]]] = {"released": released, "edge": edge, "all": every}
 
 DEFAULT_POLICIES = ("released", "edge")
-"""The policies that a manifest's rows cover unless all frames are asked for."""
+"""The policies that a manifest's rows cover unless all frames are requested."""

@@ -1,17 +1,17 @@
-"""A manifest: the distinct things to encode, and beside them what is known about them."""
+"""A manifest: the distinct things to encode, and what is known about them."""
 
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 
-from ..errors import UsageError
+from ..errors import UsageError, option
 from .disk import holds_many
 from .frames import DEFAULT_POLICIES, POLICIES
 
@@ -23,42 +23,39 @@ NOT_ON_DISK = -1
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """The distinct items of a data set, in order: all that is ever encoded."""
+    """The distinct items of a data set, in order: nothing else is ever encoded."""
 
     sources: tuple[str, ...]
-    """Path of the file relative to the root, with forward slashes; the text itself in a manifest of texts."""
+    """Paths of the files relative to the root, with forward slashes; in a manifest of texts the texts themselves."""
     sizes: np.ndarray
-    """(rows,) int64, bytes; -1 where the list names a file that is not on disk."""
+    """(rows,) int64, in bytes; -1 where the list names a file that is not on disk."""
     frames: np.ndarray
-    """(rows,) int32, frame number within the clip, 0 for a still image.
-
-    Of a file that holds many pictures (`holds_many`) it says which picture the row is.
-    """
+    """(rows,) int32, frame number within the clip or a file of many pictures (`holds_many`), 0 for a still image."""
 
     def __len__(self) -> int:
         return len(self.sources)
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """What each row is called, one name a row: its source, with the frame number where the source holds many."""
+        """What each row is called: its source, with the frame number where the source holds many pictures."""
         return tuple(map(row_name, self.sources, self.frames.tolist()))
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over sources, sizes and frame numbers. The root is left out: a moved data set keeps it."""
+        """SHA-256 over sources, sizes and frame numbers, but not the root: a moved data set keeps its digest."""
         sha = hashlib.sha256(_joined([str(len(self)), *self.sources]))
         sha.update(self.sizes.astype("<i8").tobytes() + self.frames.astype("<i4").tobytes())
         return sha.hexdigest()
 
 
 def row_name(source: str, frame: int) -> str:
-    """What a row is called where it is shown: `a.png`, but `clip.mp4[12]`."""
+    """What a row is called wherever it is shown: `a.png`, but `clip.mp4[12]`."""
     return f"{source}[{frame}]" if holds_many(source) else source
 
 
 @dataclass(frozen=True, eq=False)
 class Clips:
-    """For each sample an ordered list of row numbers, repeats included."""
+    """An ordered list of row numbers per sample, repeats included."""
 
     offsets: np.ndarray
     """(samples + 1,) int64: sample i has indices[offsets[i]:offsets[i + 1]]."""
@@ -83,15 +80,15 @@ class Manifest:
     rows: Rows
     sample_ids: tuple[str, ...]
     labels: np.ndarray
-    """(samples,) int16 index in `classes`, -1 where unknown."""
+    """(samples,) int16, index in `classes`, -1 where unknown."""
     folds: np.ndarray
-    """(samples,) int16 from 1, 0 where the data set has no folds."""
+    """(samples,) int16, from 1; 0 where the data set has no folds."""
     clips: dict[str, Clips]
-    """Row numbers of each sample by frame policy; "image" is the only policy of still images and texts."""
+    """Row numbers per sample, by frame policy; still images and texts have the single policy "image"."""
     root: str = ""
-    """Where the sources were found. No part of any digest."""
+    """Where the sources were found; not part of any digest."""
     remarks: tuple[str, ...] = field(default=())
-    """What the reader noticed and a person should know, one line each."""
+    """What the reader noticed and the user should know, one line each."""
 
     def __len__(self) -> int:
         return len(self.sample_ids)
@@ -105,20 +102,19 @@ class Manifest:
         return "image" in self.clips or policy in self.clips
 
     def samples(self, policy: str) -> Clips:
-        """Row numbers of each sample under a frame policy; a still image has one row under any of them."""
+        """Row numbers per sample under a frame policy; a still image has one row under any policy."""
         if "image" in self.clips:
             return self.clips["image"]
         if policy not in self.clips:
-            covered = ", ".join(self.clips)
             raise UsageError(
-                f"the rows of {self.name} cover the frame policies {covered}, not {policy}: "
-                f"run `expclip extract {self.name} --frames {policy}` first"
+                f"the rows of {self.name} cover the frame policies {', '.join(self.clips)}, not {policy}: "
+                f"extract {self.name} with {option('frames')} {policy!r} first"
             )
         return self.clips[policy]
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over rows, samples, labels, folds and clips; the root and the remarks are left out."""
+        """SHA-256 over rows, samples, labels, folds and clips, but neither root nor remarks."""
         sha = hashlib.sha256(self.rows.digest.encode())
         sha.update(json.dumps([self.name, self.kind, self.classes, len(self), sorted(self.clips)]).encode())
         sha.update(_joined(self.sample_ids))
@@ -130,7 +126,7 @@ class Manifest:
 
 
 def _joined(strings: Sequence[str]) -> bytes:
-    """Strings as bytes; no source holds a zero byte, and file names may hold bytes that are no UTF-8."""
+    """Strings as bytes; no source holds a zero byte, but file names may hold bytes that are not UTF-8."""
     return "\0".join(strings).encode("utf-8", "surrogateescape")
 
 
@@ -140,30 +136,32 @@ class Sample:
 
     id: str
     source: str
-    """The image, the folder of the clip's frames or the clip's video, relative to the root."""
+    """The image, the folder of the clip's frames, or the clip's video, relative to the root."""
     label: int = NO_LABEL
     fold: int = NO_FOLD
     n_frames: int = 1
     frame: int = 0
-    """Which picture the sample is of a source that holds many."""
+    """Which picture the sample is in a source that holds many."""
 
 
-class File(NamedTuple):
-    """One picture to encode; `size` is the whole file's, -1 where it is not on disk."""
+@dataclass(frozen=True, slots=True)
+class File:
+    """One picture to encode; `size` is the whole file's, -1 where it is not on disk, and not part of its identity."""
 
     source: str
-    size: int
+    size: int = field(compare=False)
     frame: int = 0
 
 
 def image_manifest(name: str, classes: Sequence[str], samples: Sequence[Sample], root: Path, **known) -> Manifest:
-    """The manifest of still images: one row a distinct picture, one sample a line or file.
+    """The manifest of still images: one row per distinct picture, one sample per line or file.
 
-    Raises UsageError where there is no sample, or none of the files is on disk.
+    Raises UsageError where there are no samples, or none of the files is on disk.
     """
-    numbering = _Numbering()
-    rows = [[numbering.row(File(one.source, size_of(root, one.source), one.frame))] for one in samples]
-    return _assemble(name, "images", classes, samples, numbering.files, {"image": rows}, root, **known)
+    rows: dict[File, int] = {}
+    files = [File(one.source, size_of(root, one.source), one.frame) for one in samples]
+    clips = {"image": [[rows.setdefault(file, len(rows))] for file in files]}
+    return _assemble(name, "images", classes, samples, rows, clips, root, **known)
 
 
 def clip_manifest(
@@ -177,41 +175,27 @@ def clip_manifest(
 ) -> Manifest:
     """The manifest of clips: the rows are the distinct frames that the given frame policies use.
 
-    `frames_of(sample, numbers)` gives the files of the frames with some numbers. Raises UsageError where there is no
-    sample, or none of the frames is on disk.
+    `frames_of(sample, numbers)` gives the files of the frames with these numbers. Raises UsageError where there are
+    no samples, or none of the frames is on disk.
     """
-    numbering = _Numbering()
+    rows: dict[File, int] = {}
     clips: dict[str, list[list[int]]] = {policy: [] for policy in policies}
     for sample in samples:
         used = {policy: POLICIES[policy](sample.n_frames) for policy in clips}
         numbers = sorted({number for one_policy in used.values() for number in one_policy})
-        rows = [numbering.row(file) for file in frames_of(sample, numbers)]
-        row_of = dict(zip(numbers, rows, strict=True))
+        numbered = zip(numbers, frames_of(sample, numbers), strict=True)
+        row_of = {number: rows.setdefault(file, len(rows)) for number, file in numbered}
         for policy, one_policy in used.items():
             clips[policy].append([row_of[number] for number in one_policy])
-    return _assemble(name, "clips", classes, samples, numbering.files, clips, root, **known)
+    return _assemble(name, "clips", classes, samples, rows, clips, root, **known)
 
 
 def text_manifest(name: str, classes: Sequence[str], texts: Sequence[tuple[str, int]]) -> Manifest:
-    """The manifest of a prompt set: one row a distinct text, one sample a (text, class index) pair."""
+    """The manifest of a prompt set: one row per distinct text, one sample per (text, class index) pair."""
     samples = [Sample(f"{classes[label]}-{k}", text, label) for k, (text, label) in enumerate(texts)]
-    numbering = _Numbering()
-    rows = [[numbering.row(File(sample.source, len(sample.source.encode())))] for sample in samples]
-    return _assemble(name, "texts", classes, samples, numbering.files, {"image": rows}, root=None)
-
-
-class _Numbering:
-    """Gives each distinct picture a row number, in order of appearance."""
-
-    def __init__(self) -> None:
-        self.files: list[File] = []
-        self._rows: dict[tuple[str, int], int] = {}
-
-    def row(self, file: File) -> int:
-        row = self._rows.setdefault((file.source, file.frame), len(self.files))
-        if row == len(self.files):
-            self.files.append(file)
-        return row
+    rows: dict[File, int] = {}
+    clips = {"image": [[rows.setdefault(File(text, len(text.encode())), len(rows))] for text, _ in texts]}
+    return _assemble(name, "texts", classes, samples, rows, clips, root=None)
 
 
 def _assemble(
@@ -219,7 +203,7 @@ def _assemble(
     kind: Kind,
     classes: Sequence[str],
     samples: Sequence[Sample],
-    files: Sequence[File],
+    files: Collection[File],
     clips: dict[str, list[list[int]]],
     root: Path | None,
     remarks: Iterable[str] = (),
@@ -228,8 +212,8 @@ def _assemble(
         raise UsageError(f"{root or name}: {name} has no {kind} here: choose the folder or list that holds them")
     if all(file.size == NOT_ON_DISK for file in files):
         raise UsageError(
-            f"{root}: nothing of the {len(samples):,} {kind} of {name} is there (the first would be "
-            f"{samples[0].source}): give the folder that holds them with --root"
+            f"{root}: none of the {len(samples):,} {kind} of {name} are there (the first would be "
+            f"{samples[0].source}): give the folder that holds them with {option('root')}"
         )
     return Manifest(
         name=name,
@@ -252,6 +236,6 @@ def _assemble(
 def size_of(root: Path, source: str) -> int:
     """Bytes of a file, -1 where it cannot be found."""
     try:
-        return os.stat(f"{root}/{source}").st_size  # noqa: PTH116 - a Path a file would cost more than asking the disk
+        return os.stat(f"{root}/{source}").st_size  # noqa: PTH116 - a Path per file would cost more than the call
     except OSError:
         return NOT_ON_DISK

@@ -1,4 +1,4 @@
-"""The paper's tables: what their rows compare, and the numbers that are published. Source: Exp-CLIP, WACV 2025."""
+"""The paper's tables: what their rows compare, and the published numbers. Source: Exp-CLIP, WACV 2025."""
 
 import csv
 import tomllib
@@ -7,23 +7,19 @@ from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
-from ..errors import UsageError
+from ..errors import UsageError, one_of
 
 TRAIN = "caer-s"
 DATASETS = ("RAF-DB", "AffectNet-7", "AffectNet-8", "FERPlus", "DFEW", "FERV39k", "MAFW", "AFEW")
-"""The columns of every table; in lower case they are names of the catalogue."""
+"""The columns of every table; in lower case they are names in the catalogue."""
 OURS = "Exp-CLIP"
 PLAIN = "CLIP"
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class _Entry(_Strict):
-    """An entry of `rows` in the table of tables."""
+class _Entry(BaseModel, extra="forbid", frozen=True):
+    """An entry of `rows` in paper_tables.toml."""
 
     head: str = "linear"
     objective: str = "infonce"
@@ -34,14 +30,14 @@ class _Entry(_Strict):
     prompts: tuple[str, ...] = ("P-3",)
 
 
-class TableOfPaper(_Strict):
-    """One table: its rows once a backbone, and the other systems in it."""
+class TableOfPaper(BaseModel, extra="forbid", frozen=True):
+    """One table: its rows, which are repeated for each backbone, and the other systems in it."""
 
     title: str
     backbones: tuple[str, ...]
     rows: tuple[_Entry, ...]
     others: dict[str, str] = {}
-    """Systems that cannot be scored from a cache, with the reason."""
+    """Systems that cannot be scored from a cache, each with the reason."""
     notes: tuple[str, ...] = ()
 
 
@@ -53,7 +49,7 @@ class RowOfPaper:
     method: str
     backbone: str = ""
     head: str = "none"
-    """Kind of the head; "none" where there is none."""
+    """Kind of the head, or "none"."""
     objective: str = ""
     instructions: tuple[str, ...] = ()
     """What the teacher is asked; the scores of several are averaged."""
@@ -84,12 +80,12 @@ def paper_tables() -> dict[str, TableOfPaper]:
 def paper_table(name: str) -> TableOfPaper:
     """A table by its name. Raises UsageError where the paper has no such table of scores."""
     if name not in paper_tables():
-        raise UsageError(f"the paper has no table {name!r} of scores: choose {', '.join(paper_tables())}")
+        raise UsageError(f"the paper has no table {name!r} of scores: choose {one_of(paper_tables())}")
     return paper_tables()[name]
 
 
 def rows_of(name: str, backbones: Sequence[str] = ()) -> list[RowOfPaper]:
-    """The rows of a table, for its own backbones or for others."""
+    """The rows of a table, for its own backbones or for those given."""
     table = paper_table(name)
     found = [RowOfPaper(name, method, why_not=why) for method, why in table.others.items()]
     for backbone in backbones or table.backbones:
@@ -108,12 +104,9 @@ def _rows(table: str, entry: _Entry, backbone: str) -> Iterator[RowOfPaper]:
 
 
 def published_score(row: RowOfPaper, dataset: str) -> tuple[float, float] | None:
-    """UAR and WAR in percent that the paper reports for a row and a data set of the catalogue; None for none."""
-    return _published().get((*_key(row), dataset))
-
-
-def _key(row: RowOfPaper) -> tuple[str, ...]:
-    return row.table, row.method, row.backbone, row.head, row.published, row.image, row.text, row.prompts
+    """UAR and WAR in percent that the paper reports for a row and a data set of the catalogue, if any."""
+    key = row.table, row.method, row.backbone, row.head, row.published, row.image, row.text, row.prompts
+    return _published().get((*key, dataset))
 
 
 _SIDE = {"": "clip", "CLIP": "clip", "CLIP+PH": "clip", "LLM": "llm"}
@@ -124,17 +117,9 @@ def _published() -> dict[tuple[str, ...], tuple[float, float]]:
     text = files(__name__.rpartition(".")[0]).joinpath("published_results.csv").read_text(encoding="utf-8")
     found = {}
     for line in csv.DictReader(text.splitlines()):
-        image, text_side = _SIDE[line["image_encoder"]], _SIDE[line["text_encoder"]]
-        has_head = line["head"] and not image == text_side == "llm"  # between the LLM's two sides there is none
-        row = RowOfPaper(
-            table=line["table"],
-            method=line["method"],
-            backbone=line["backbone"],
-            head=line["head"] if has_head else "none",
-            published=line["instruction"],
-            image=image,
-            text=text_side,
-            prompts=line["prompt"],
-        )
-        found[*_key(row), line["dataset"].lower()] = float(line["uar"]), float(line["war"])
+        sides = _SIDE[line["image_encoder"]], _SIDE[line["text_encoder"]]
+        has_head = line["head"] and sides != ("llm", "llm")  # there is none between the two sides of the LLM
+        head = line["head"] if has_head else "none"
+        key = line["table"], line["method"], line["backbone"], head, line["instruction"], *sides, line["prompt"]
+        found[*key, line["dataset"].lower()] = float(line["uar"]), float(line["war"])
     return found

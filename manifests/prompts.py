@@ -10,17 +10,17 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
-from ..errors import UsageError
+from ..errors import UsageError, one_of, option
 from .classes import CLASSES, class_name
+from .protocols import PROTOCOLS, RELEASED
 
 DEFAULT_INSTRUCTION = "related-1"
 PROMPT_SETS = ("P-1", "P-2", "P-3", "P-4", "P-5")
-_PAPERS_P_5 = "P-5-paper"
 _CLASS, _TEMPLATES = "{class}", "templates"
 _MARK, _MARK_DIGITS = "~", 8
-"""Between the title of a user's text and its digest; no other name of an instruction holds it."""
+"""Between the title of a user's text and its digest; no other name of an instruction contains it."""
 _WORDS_SHOWN, _TITLE = 4, 32
-"""Words of a text, and letters, that its name shows."""
+"""How many words and letters of a text its name shows."""
 
 
 @dataclass(frozen=True)
@@ -30,15 +30,15 @@ class PromptSet:
     name: str
     prompts: dict[str, tuple[str, ...]]
     templates: tuple[str, ...] = ()
-    """What the prompts of any other class are made from; none where every class has its own words."""
+    """What the prompts of any other class are made from; empty where every class has its own words."""
 
     def covering(self, classes: Sequence[str]) -> "PromptSet":
-        """The same prompts, and those of other classes. Raises UsageError for a class that has none."""
+        """The same prompts, and those of other classes. Raises UsageError for a class without any."""
         missing = [name for name in classes if name not in self.prompts]
         if missing and not self.templates:
             raise UsageError(
                 f"the prompt set {self.name} has no prompt for {', '.join(missing)}: give them one in a file, "
-                f"or choose templates such as P-3 (--prompts)"
+                f"or choose templates such as P-3 with {option('prompts')}"
             )
         return replace(self, prompts=self.prompts | _filled(self.templates, missing))
 
@@ -56,26 +56,32 @@ class Instruction:
     text: str
 
 
-def prompt_set(name: str, protocol: str = "released") -> PromptSet:
+def prompt_set(name: str, protocol: str = RELEASED) -> PromptSet:
     """A prompt set by name, or from a user's file, which gives its stem as the name.
 
     A .json file holds `{"class": ["prompt", …], …}` with class names or synonyms, or `{"templates": ["…", …]}`; a
-    .txt file holds one template a line. In a template `{class}` stands for the class, which may be any; P-4 and P-5
-    have words of their own for each of the common ones. Source: Exp-CLIP's Table A; under the paper protocol P-5 is
-    the ten templates of the paper's appendix.
-    Raises UsageError for an unknown name or a file of another form.
+    .txt file holds one template per line. In a template `{class}` stands for any class; P-4 and P-5 have their own
+    words for each common class. Source: Exp-CLIP's Table A; under the paper protocol P-5 is the ten templates of the
+    paper's appendix. Raises UsageError for an unknown name or a file of another form.
     """
     if name in PROMPT_SETS:
-        name = _PAPERS_P_5 if name == "P-5" and protocol == "paper" else name
+        name = PROTOCOLS[protocol].ten_templates if name == "P-5" else name
         if name in _data()["templates"]:
             return _of_templates(name, _data()["templates"][name])
         return PromptSet(name, {c: tuple(texts) for c, texts in _data()["released"][name].items()})
     path = Path(name)
-    read = {".json": _read_json, ".txt": _read_lines}.get(path.suffix.lower())
-    if read is None:
-        raise UsageError(f"no prompt set {name!r}: there are {', '.join(PROMPT_SETS)}, or give a .json or .txt file")
-    taken = path.stem in (*PROMPT_SETS, _PAPERS_P_5)
-    return read(path, f"{path.stem}-file" if taken else path.stem, _read_text(path, "prompt"))
+    suffix = path.suffix.lower()
+    if suffix not in (".json", ".txt"):
+        raise UsageError(f"no prompt set {name!r}: choose {one_of(PROMPT_SETS)}, or give a .json or .txt file")
+    text = _read_text(path, "prompt")
+    title = (
+        f"{path.stem}-file"
+        if path.stem in {*PROMPT_SETS, *(one.ten_templates for one in PROTOCOLS.values())}
+        else path.stem
+    )
+    if suffix == ".json":
+        return _from_json(path, title, text)
+    return _from_templates(path, title, [line.strip() for line in text.splitlines() if line.strip()])
 
 
 def _of_templates(name: str, templates: Sequence[str]) -> PromptSet:
@@ -83,7 +89,7 @@ def _of_templates(name: str, templates: Sequence[str]) -> PromptSet:
 
 
 def _filled(templates: Sequence[str], classes: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """The templates with the name of each class in them, in which an underscore stands for a space."""
+    """The templates filled with the name of each class, in which an underscore stands for a space."""
     words = {name: name.replace("_", " ") for name in classes}
     return {name: tuple(text.replace(_CLASS, said) for text in templates) for name, said in words.items()}
 
@@ -92,73 +98,45 @@ def instruction(asked: str) -> Instruction:
     """An instruction by name, as a text, or from a .txt file.
 
     Names are related-1 … related-3 of the paper's Table 3, unrelated-1, `empty`, and `random-K`, eight words drawn
-    from seed K; the paper's task-unrelated wording is unpublished: unrelated-1 asks for looks. Anything else that
-    holds a space is the text itself. A text of the user's is named after its file or its first words and, so that no
-    two texts share a name, after the first digits of its SHA-256; a text that has a name keeps it. White space counts
-    as one space. Raises UsageError for an unknown name and for a file that cannot be read.
+    with seed K; the paper's task-unrelated wording is unpublished: unrelated-1 asks about appearance. Anything else
+    that contains a space is the text itself. The user's text is named after its file or its first words and, so that
+    no two texts share a name, the first digits of its SHA-256; a text that already has a name keeps it. White space
+    counts as one space. Raises UsageError for an unknown name and for a file that cannot be read.
     """
     path = Path(asked)
     if path.suffix.lower() == ".txt":
         return _named(path.stem, _read_text(path, "instruction"), f"{path}")
     if any(c.isspace() for c in asked.strip()):
-        return _named(" ".join(asked.split()[:_WORDS_SHOWN]), asked, f"--instruction {asked!r}")
-    worded = _worded()
+        return _named(" ".join(asked.split()[:_WORDS_SHOWN]), asked, f"{option('instruction')} {asked!r}")
+    worded = _data()["instructions"]
     if asked in worded:
         return Instruction(asked, worded[asked])
     drawn = re.fullmatch(r"random-([0-9]{1,9})", asked)
     if drawn:
-        return Instruction(asked, " ".join(random.Random(int(drawn[1])).sample(_WORDS, 8)) + ".")
+        return Instruction(asked, " ".join(random.Random(int(drawn[1])).sample(_data()["random_words"], 8)) + ".")
     raise UsageError(
-        f"no instruction {asked!r}: there are {', '.join(worded)} and random-1, random-2, …; "
-        f"or give a text with a space in it, or a .txt file"
+        f"no instruction {asked!r}: choose {one_of([*worded, 'random-1, random-2, …'])}, "
+        f"or give a text with a space in it or a .txt file"
     )
 
 
 def instruction_name(asked: str) -> str:
-    """What an instruction is called in the cache; a name that the cache shows for a user's text stays as it is."""
+    """What an instruction is called in the cache; a name that the cache shows for a user's text is kept."""
     return asked if re.fullmatch(rf"\S+{_MARK}[0-9a-f]{{{_MARK_DIGITS}}}", asked) else instruction(asked).name
 
 
 def text_mark(text: str) -> str:
-    """What ends the name of a text of the user's, and is the same for no other text."""
+    """The end of the name of a user's text, different for every text."""
     return _MARK + hashlib.sha256(text.encode()).hexdigest()[:_MARK_DIGITS]
 
 
 def _named(title: str, content: str, where: str) -> Instruction:
     text = " ".join(content.split())
     if not _is_text(text):
-        raise UsageError(f"{where}: an instruction needs words that can be stored; for none write `empty`")
-    known = next((name for name, worded in _worded().items() if worded == text), None)
+        raise UsageError(f"{where}: an instruction needs words that can be stored; write `empty` for none")
+    known = next((name for name, worded in _data()["instructions"].items() if worded == text), None)
     words = re.sub(r"[\W_]+", "-", title[:_TITLE]).strip("-").lower() or "text"
     return Instruction(known or words + text_mark(text), text)
-
-
-def _worded() -> dict[str, str]:
-    return _data()["instructions"] | {"empty": ""}
-
-
-_WORDS = [
-    "river",
-    "copper",
-    "window",
-    "bicycle",
-    "paper",
-    "mountain",
-    "engine",
-    "garlic",
-    "ladder",
-    "winter",
-    "carpet",
-    "harbour",
-    "pencil",
-    "granite",
-    "kettle",
-    "orbit",
-    "meadow",
-    "ticket",
-    "violin",
-    "cement",
-]
 
 
 def _read_text(path: Path, kind: str) -> str:
@@ -167,18 +145,14 @@ def _read_text(path: Path, kind: str) -> str:
     except OSError as error:
         raise UsageError(f"{path}: the {kind} file cannot be read ({error.strerror}): correct the path") from error
     except ValueError as error:
-        raise UsageError(f"{path}: this is no text in UTF-8 ({error}): save it as such") from error
+        raise UsageError(f"{path}: not a text in UTF-8 ({error}): save it as such") from error
 
 
-def _read_lines(path: Path, name: str, text: str) -> PromptSet:
-    return _from_templates(path, name, [line.strip() for line in text.splitlines() if line.strip()])
-
-
-def _read_json(path: Path, name: str, text: str) -> PromptSet:
+def _from_json(path: Path, name: str, text: str) -> PromptSet:
     try:
         pairs = json.loads(text, object_pairs_hook=tuple)
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"{path}: this is no JSON in UTF-8 ({error}): correct it there") from error
+        raise UsageError(f"{path}: not JSON in UTF-8 ({error}): correct it there") from error
     if not isinstance(pairs, tuple) or not pairs:
         raise UsageError(f'{path}: expected {{"class": ["prompt", …], …}} or {{"templates": ["…", …]}}')
     if [key for key, _ in pairs] == [_TEMPLATES]:
@@ -187,7 +161,7 @@ def _read_json(path: Path, name: str, text: str) -> PromptSet:
 
 
 def _from_templates(path: Path, name: str, templates: object) -> PromptSet:
-    """Templates for all classes: each must say where the class goes, or all classes would look alike."""
+    """Templates for all classes: each must say where the class goes, or all classes would share its prompt."""
     texts = _texts(path, _TEMPLATES, templates)
     for template in texts:
         if _CLASS not in template:
@@ -200,7 +174,7 @@ def _by_class(path: Path, pairs: Iterable[tuple[str, object]]) -> dict[str, tupl
     for said, texts in pairs:
         name = class_name(said)
         if name == _TEMPLATES:
-            raise UsageError(f"{path}: {said!r} is no class, and stands alone: give templates or prompts by class")
+            raise UsageError(f"{path}: {said!r} is not a class: give either templates or prompts by class")
         if name in prompts:
             raise UsageError(f"{path}: {name} occurs twice ({said!r}): put its prompts into one list")
         prompts[name] = _texts(path, said, texts)
@@ -209,12 +183,12 @@ def _by_class(path: Path, pairs: Iterable[tuple[str, object]]) -> dict[str, tupl
 
 def _texts(path: Path, name: str, texts: object) -> tuple[str, ...]:
     if not isinstance(texts, list) or not texts or not all(_is_text(text) for text in texts):
-        raise UsageError(f"{path}: {name!r} needs a list of one or more prompts, each a text that is not empty")
+        raise UsageError(f"{path}: {name!r} needs a list of one or more prompts, each a non-empty text")
     return tuple(texts)
 
 
 def _is_text(text: object) -> bool:
-    """Zero bytes and lone surrogates, which JSON can spell, are no text that can be stored."""
+    """Zero bytes and lone surrogates, which JSON can spell, cannot be stored."""
     return isinstance(text, str) and bool(text.strip()) and not re.search("[\0\ud800-\udfff]", text)
 
 

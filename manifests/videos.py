@@ -1,4 +1,4 @@
-"""Video files: how many frames there are, when each is shown, and where decoding may begin. Needs PyAV."""
+"""Video files: how many frames there are, when each is shown, and where decoding may start. Needs PyAV."""
 
 import stat
 from bisect import bisect_right
@@ -20,16 +20,16 @@ _ONLY_THE_FILE = {
     "protocol_whitelist": "file",
     "format_whitelist": "mov,avi,matroska,mpeg,mpegts,mpegvideo,asf,flv,ogg",
 }
-"""FFmpeg would follow playlists, whatever their name, to other files and to the network."""
+"""Otherwise FFmpeg would follow playlists, whatever they are called, to other files and to the network."""
 _EXACT_TIMES = ("mov", "matroska")
-"""Formats that store when each frame is shown. In others it is guessed while they are read, and after seeking, or
-with B-frames in AVI, it may be a neighbour's time: there frames are counted from the beginning."""
+"""Formats that store when each frame is shown. In others it is guessed during reading, and after seeking, or with
+B-frames in AVI, it may be a neighbour's time: there, frames are counted from the beginning."""
 _FRAMES_ARE_NO_PACKETS = {"vp8", "theora"}
-"""Codecs with packets that show nothing or repeat a frame: only decoding tells how many frames there are."""
+"""Codecs whose packets may show nothing or repeat a frame: only decoding tells how many frames there are."""
 
 
 class VideoError(Exception):
-    """The file is no video that can be read; the message says why."""
+    """The file is not a readable video; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,10 @@ class VideoIndex:
     times: tuple[int, ...] | None
     """When each frame is shown, in the stream's units; None where frames must be counted from the beginning."""
     keyframes: tuple[tuple[int, int], ...]
-    """(time shown, time to seek to) of the frames at which decoding may begin, in order."""
+    """(time shown, time to seek to) of the frames at which decoding may start, in order."""
 
     def start(self, frame: int) -> int | None:
-        """Where to seek to for a frame; None where that is the beginning of the file."""
+        """Where to seek to for a frame; None for the beginning of the file."""
         if self.times is None:
             return None
         position = bisect_right(self.keyframes, self.times[frame], key=lambda keyframe: keyframe[0]) - 1
@@ -61,18 +61,18 @@ def pyav() -> ModuleType:
 
 @contextmanager
 def open_video(path: Path) -> Iterator[tuple["InputContainer", "VideoStream"]]:
-    """A video and its first stream of pictures.
+    """A video and its first video stream.
 
-    Raises VideoError for what is no video, OSError where the file cannot be opened.
+    Raises VideoError for a file that is not a video, OSError where it cannot be opened.
     """
     av = pyav()
-    if not stat.S_ISREG(path.stat().st_mode):  # opening a named pipe would wait for ever
-        raise VideoError("this is no ordinary file")
+    if not stat.S_ISREG(path.stat().st_mode):  # opening a named pipe would block forever
+        raise VideoError("this is not an ordinary file")
     path.open("rb").close()
     try:
         container = av.open(str(path), container_options=_ONLY_THE_FILE)
     except (av.FFmpegError, ValueError) as error:
-        raise VideoError(f"this is no video that can be read ({_reason(error)})") from error
+        raise VideoError(f"this is not a readable video ({getattr(error, 'strerror', None) or error})") from error
     with container:
         if not container.streams.video:
             raise VideoError("the file holds no pictures")
@@ -82,7 +82,7 @@ def open_video(path: Path) -> Iterator[tuple["InputContainer", "VideoStream"]]:
 
 
 def decoded(container: "InputContainer", stream: "VideoStream") -> Iterator["VideoFrame"]:
-    """The frames from where the container is, in the order in which they are shown, without damaged ones."""
+    """The frames from the container's position on, in the order in which they are shown, without damaged ones."""
     av = pyav()
     try:
         for packet in container.demux(stream):
@@ -96,13 +96,13 @@ def decoded(container: "InputContainer", stream: "VideoStream") -> Iterator["Vid
 
 
 def index_video(path: Path) -> VideoIndex:
-    """Read through a video without decoding it. Raises as `open_video` does."""
+    """Read through a video without decoding it. Raises what `open_video` raises."""
     packets: list[tuple[int | None, int | None, bool]] = []
     with open_video(path) as (container, stream):
         if stream.codec_context.name in _FRAMES_ARE_NO_PACKETS:
             return VideoIndex(sum(1 for _ in decoded(container, stream)), None, ())
         is_exact = container.format.name.startswith(_EXACT_TIMES)
-        with suppress(pyav().FFmpegError):  # what lies before the damage counts
+        with suppress(pyav().FFmpegError):  # what precedes the damage counts
             for packet in container.demux(stream):
                 if packet.size and not packet.is_discard:
                     packets.append((packet.pts, packet.dts, packet.is_keyframe))
@@ -121,7 +121,3 @@ def count_frames(path: Path) -> int:
         return index_video(path).count
     except (VideoError, OSError):
         return 0
-
-
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error)

@@ -26,5 +26,5 @@ Event = RowsEncoded | ShardFinished
 Emit = Callable[[Event], None]
 
 
-def nobody(event: Event) -> None:
-    """A listener that does not care."""
+def ignore(event: Event) -> None:
+    """A listener that does nothing."""

@@ -1,46 +1,50 @@
-"""The ways in which a plan can be run. They differ only in where `encode_task` is called."""
+"""Running a plan. The ways to run one differ only in where `encode_task` is called."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from ..cache.cache import Cache
-from .events import Emit, nobody
-from .options import RunOptions
-from .plan import Plan, Request
-
-Executor = Callable[[Plan, RunOptions, Emit], None]
-
-
-def _local(plan: Plan, options: RunOptions, emit: Emit) -> None:
-    from .run_local import run
-
-    run(plan, options, emit)
+from ..commands.options import EXECUTORS
+from ..lazy import load
+from .events import Emit, ignore
+from .plan import Plan, Wanted
 
 
-def _dask(plan: Plan, options: RunOptions, emit: Emit) -> None:
-    from .run_dask import run
+@dataclass(frozen=True)
+class RunOptions:
+    """How to run, which never changes what comes out (but for the last bit of a float)."""
 
-    run(plan, options, emit)
+    device: str = "cpu"
+    """Where encoders run; resolved when a plan is run."""
+    batch_size: int | None = None
+    workers: int | None = None
+    """Decoding threads of the local executor; worker processes of a local Dask cluster."""
+    executor: str = "local"
+    scheduler: str | None = None
+    """Address of a running Dask scheduler."""
 
+    @property
+    def rows_per_batch(self) -> int:
+        return self.batch_size or (64 if self.device.startswith("cuda") else 32)
 
-EXECUTORS: dict[str, Executor] = {"local": _local, "dask": _dask}
+    @property
+    def threads(self) -> int:
+        return self.workers or min(8, os.cpu_count() or 1)
 
 
 def run_plan(
-    cache: Cache,
-    plan: Plan,
-    requests: list[Request],
-    options: RunOptions,
-    executor: str = "local",
-    emit: Emit = nobody,
+    cache: Cache, plan: Plan, wanted: Sequence[Wanted], options: RunOptions | None = None, emit: Emit = ignore
 ) -> None:
     """Make the stores and the manifests' copies that the plan needs, then run its tasks.
 
     Finished shards stay whatever happens later. Raises ExpclipError where an encoder or the disk fails.
     """
-    for request in requests:
-        cache.save_manifest(request.manifest)
+    options = options or RunOptions()
+    for one in wanted:
+        cache.save_manifest(one.manifest)
     for line in plan.lines:
         if line.to_do:
             cache.create_store(line.header)
     if plan.tasks:
-        EXECUTORS[executor](plan, options, emit)
+        load(EXECUTORS[options.executor])(plan, options, emit)

@@ -1,4 +1,4 @@
-"""From a request to the tasks that are missing. Nothing is computed and nothing is written here."""
+"""From what is wanted to the tasks that are missing. Nothing is computed and nothing is written here."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -15,8 +15,8 @@ from ..manifests.manifest import Manifest, row_name
 
 
 @dataclass(frozen=True)
-class Request:
-    """Features of one data set that somebody wants."""
+class Wanted:
+    """Nodes of one data set that are wanted."""
 
     manifest: Manifest
     nodes: tuple[Node, ...]
@@ -107,6 +107,8 @@ class Line:
 
 @dataclass(frozen=True)
 class Plan:
+    """Stores with what they lack, and the tasks that would make it."""
+
     lines: tuple[Line, ...]
     tasks: tuple[Task, ...]
 
@@ -124,39 +126,33 @@ class Plan:
 
 def header_of(manifest: Manifest, node: Node) -> Header:
     """The header of the store that a node gives for the rows of a manifest."""
+    same = ("model", "instruction", "protocol", "untrained", "spec", "row_shape")
     return Header(
         dataset=TEXT if manifest.kind == "texts" else manifest.name,
         node=node.name,
-        model=node.model,
-        instruction=node.instruction,
-        protocol=node.protocol,
-        untrained=node.untrained,
-        spec=node.spec,
         encoder_digest=node.digest,
         rows_digest=manifest.rows.digest,
         key=store_key(node.spec, manifest.rows.digest),
         rows=len(manifest.rows),
-        row_shape=node.row_shape,
         wrote_by=f"expclip {version('expclip')}",
+        **{name: getattr(node, name) for name in same},
     )
 
 
-def make_plan(cache: Cache, requests: Iterable[Request], portion: Portion, device: str) -> Plan:
+def make_plan(cache: Cache, wanted: Iterable[Wanted], portion: Portion, device: str) -> Plan:
     """What is cached, what is missing, and the tasks that would make it."""
     stores: list[tuple[_State, int]] = []
     tasks: list[Task] = []
-    for request in _distinct(requests):
-        states = {
-            node.digest: _State(cache, header_of(request.manifest, node), node) for node in _with_parents(request)
-        }
-        asked = {node.digest for node in request.nodes}
-        new = _tasks(request, states, portion)
+    for one in _distinct(wanted):
+        states = {node.digest: _State(cache, header_of(one.manifest, node), node) for node in _with_parents(one)}
+        asked = {node.digest for node in one.nodes}
+        new = _tasks(one, states, portion)
         tasks += new
         for digest, state in states.items():
             to_do = sum(task.stop - job.start for task in new for job in task.jobs if job.node.digest == digest)
             if to_do or digest in asked:
                 stores.append((state, to_do))
-    speeds = _seconds_a_row(cache, device) if tasks else {}
+    speeds = _seconds_per_row(cache, device) if tasks else {}
     lines = [
         Line(state.header, state.node, state.done, to_do, _estimate(speeds.get(state.node.digest), to_do))
         for state, to_do in stores
@@ -164,9 +160,9 @@ def make_plan(cache: Cache, requests: Iterable[Request], portion: Portion, devic
     return Plan(tuple(lines), tuple(tasks))
 
 
-def _distinct(requests: Iterable[Request]) -> list[Request]:
-    """Requests without repetitions: the same data set may have been named twice."""
-    return list({(one.manifest.digest, *(node.digest for node in one.nodes)): one for one in requests}.values())
+def _distinct(wanted: Iterable[Wanted]) -> list[Wanted]:
+    """Without repetitions: the same data set may have been named twice."""
+    return list({(one.manifest.digest, *(node.digest for node in one.nodes)): one for one in wanted}.values())
 
 
 class _State:
@@ -189,20 +185,20 @@ class _State:
         return self.header.shard_rows(shard).start + (receipt.rows if receipt else 0)
 
 
-def _with_parents(request: Request) -> list[Node]:
+def _with_parents(wanted: Wanted) -> list[Node]:
     """The nodes asked for and those they are computed from, each once."""
-    parents = {node.parent.digest: node.parent for node in request.nodes if node.parent is not None}
-    return list((parents | {node.digest: node for node in request.nodes}).values())
+    parents = {node.parent.digest: node.parent for node in wanted.nodes if node.parent is not None}
+    return list((parents | {node.digest: node for node in wanted.nodes}).values())
 
 
-def _tasks(request: Request, states: dict[str, _State], portion: Portion) -> list[Task]:
-    manifest = request.manifest
+def _tasks(wanted: Wanted, states: dict[str, _State], portion: Portion) -> list[Task]:
+    manifest = wanted.manifest
     header = next(iter(states.values())).header
     tasks = []
     for shard in filter(portion.has, range(header.shards)):
         rows = header.shard_rows(shard)
         stop = portion.stop(rows)
-        jobs = _jobs(request, states, shard, stop)
+        jobs = _jobs(wanted, states, shard, stop)
         if jobs:
             sources = manifest.rows.sources[rows.start : stop]
             frames = tuple(manifest.rows.frames[rows.start : stop].tolist())
@@ -210,13 +206,13 @@ def _tasks(request: Request, states: dict[str, _State], portion: Portion) -> lis
     return tasks
 
 
-def _jobs(request: Request, states: dict[str, _State], shard: int, stop: int) -> tuple[Job, ...]:
+def _jobs(wanted: Wanted, states: dict[str, _State], shard: int, stop: int) -> tuple[Job, ...]:
     """The stores that miss rows of a shard; a parent is among them only where a child needs it."""
 
     def misses(node: Node) -> bool:
         return states[node.digest].next_row(shard) < stop
 
-    missing = [node for node in request.nodes if misses(node)]
+    missing = [node for node in wanted.nodes if misses(node)]
     parents = [node.parent for node in missing if node.parent is not None and misses(node.parent)]
     jobs = {}
     for node in (*parents, *missing):
@@ -226,7 +222,7 @@ def _jobs(request: Request, states: dict[str, _State], shard: int, stop: int) ->
     return tuple(jobs.values())
 
 
-def _seconds_a_row(cache: Cache, device: str) -> dict[str, float]:
+def _seconds_per_row(cache: Cache, device: str) -> dict[str, float]:
     """What the receipts of each encoder, by its digest, tell of its speed on a device."""
     rows: Counter[str] = Counter()
     seconds: dict[str, float] = defaultdict(float)
@@ -238,7 +234,7 @@ def _seconds_a_row(cache: Cache, device: str) -> dict[str, float]:
     return {digest: seconds[digest] / count for digest, count in rows.items()}
 
 
-def _estimate(seconds_a_row: float | None, rows: int) -> float | None:
+def _estimate(seconds_per_row: float | None, rows: int) -> float | None:
     if not rows:
         return 0.0
-    return None if seconds_a_row is None else seconds_a_row * rows
+    return None if seconds_per_row is None else seconds_per_row * rows

@@ -4,22 +4,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    TextColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Task as BarTask
 from rich.text import Text
 
-from .events import Emit, Event, RowsEncoded, nobody
+from .events import Emit, Event, RowsEncoded, ignore
 
 
 class _Speed(ProgressColumn):
-    """Rows a second."""
+    """Rows per second."""
 
     def render(self, task: BarTask) -> Text:
         return Text(f"{task.speed:,.0f} rows/s" if task.speed else "", style="dim")
@@ -27,9 +20,9 @@ class _Speed(ProgressColumn):
 
 @contextmanager
 def progress_bar(what: str, rows: int, console: Console) -> Iterator[Emit]:
-    """A listener that shows rows done and failed, rows a second and the time left; silent without a terminal."""
+    """A listener that shows rows done and failed, rows per second and the time left; silent without a terminal."""
     if not console.is_terminal or not rows:
-        yield nobody
+        yield ignore
         return
     columns = (
         TextColumn("{task.description}", markup=False),

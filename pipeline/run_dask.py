@@ -1,4 +1,4 @@
-"""Run a plan on Dask: one task a shard group, encoders loaded once a worker, receipts travel and features do not."""
+"""Run a plan on Dask: one task per shard group, encoders loaded once per worker; receipts travel, features do not."""
 
 import logging
 import os
@@ -12,10 +12,10 @@ from distributed.utils import silence_logging_cmgr
 
 from ..cache.receipts import Receipt
 from ..encoders.node import Encoder, Node
-from ..errors import ExpclipError, UsageError
+from ..errors import ExpclipError, UsageError, option, reason
 from .decode import Decoder
-from .events import Emit, RowsEncoded, ShardFinished, nobody
-from .options import RunOptions
+from .events import Emit, RowsEncoded, ShardFinished, ignore
+from .executors import RunOptions
 from .plan import Plan, Task
 from .work import encode_task
 
@@ -36,11 +36,11 @@ def run(plan: Plan, options: RunOptions, emit: Emit) -> None:
     """
     with silence_logging_cmgr(logging.CRITICAL), _client(options, len(plan.tasks)) as client:
         futures = {
-            client.submit(_run_task, task, options.device, options.rows_a_batch, pure=False): task
+            client.submit(_run_task, task, options.device, options.rows_per_batch, pure=False): task
             for task in plan.tasks
         }
         try:
-            for future in as_completed(futures):
+            for future in as_completed(futures, loop=client.loop):
                 task = futures[future]
                 receipts = _result(future, task)
                 emit(RowsEncoded(task.rows))
@@ -53,7 +53,7 @@ def run(plan: Plan, options: RunOptions, emit: Emit) -> None:
 def _run_task(task: Task, device: str, batch_size: int) -> list[Receipt]:
     """On a worker: decode and encode one shard group."""
     with Decoder([task], batch_size, _DECODING_THREADS) as decoder:
-        return encode_task(task, decoder.batches(task), lambda node: _load(node, device), device, batch_size, nobody)
+        return encode_task(task, decoder.batches(task), lambda node: _load(node, device), device, batch_size, ignore)
 
 
 def _load(node: Node, device: str) -> Encoder:
@@ -70,7 +70,7 @@ def _result(future: Future, task: Task) -> list[Receipt]:
     except ExpclipError:
         raise
     except Exception as error:
-        why = " ".join(f"{type(error).__name__}: {error}".split())
+        why = f"{type(error).__name__}: {reason(error)}"
         raise ExpclipError(
             f"shard {task.shard} of {task.dataset} failed on Dask ({why}); "
             f"finished shards stay: run the command again"
@@ -81,13 +81,18 @@ def _result(future: Future, task: Task) -> list[Receipt]:
 def _client(options: RunOptions, tasks: int) -> Iterator[Client]:
     if options.scheduler:
         try:
-            client = Client(options.scheduler, timeout=_CONNECT_SECONDS)
+            client = Client(options.scheduler, timeout=_CONNECT_SECONDS, set_as_default=False)
         except (OSError, ValueError) as error:
-            raise UsageError(f"--scheduler {options.scheduler}: no Dask scheduler answers ({error})") from error
+            raise UsageError(
+                f"{option('scheduler')} {options.scheduler}: no Dask scheduler answers ({error})"
+            ) from error
         with client:
             yield client
     else:
-        with _local_cluster(min(options.workers or 2, max(tasks, 1))) as cluster, Client(cluster) as client:
+        with (
+            _local_cluster(min(options.workers or 2, max(tasks, 1))) as cluster,
+            Client(cluster, set_as_default=False) as client,
+        ):
             yield client
 
 

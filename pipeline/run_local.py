@@ -3,7 +3,7 @@
 from ..encoders.node import Encoder, Node
 from .decode import Decoder
 from .events import Emit
-from .options import RunOptions
+from .executors import RunOptions
 from .plan import Plan
 from .work import encode_task
 
@@ -17,6 +17,6 @@ def run(plan: Plan, options: RunOptions, emit: Emit) -> None:
             loaded[node.digest] = node.load(options.device)
         return loaded[node.digest]
 
-    with Decoder(plan.tasks, options.rows_a_batch, options.threads) as decoder:
+    with Decoder(plan.tasks, options.rows_per_batch, options.threads) as decoder:
         for task in plan.tasks:
-            encode_task(task, decoder.batches(task), load, options.device, options.rows_a_batch, emit)
+            encode_task(task, decoder.batches(task), load, options.device, options.rows_per_batch, emit)

@@ -14,7 +14,7 @@ from ..cache.files import printable
 from ..cache.receipts import FailedRow, Receipt
 from ..cache.store import FeatureStore
 from ..encoders.node import Encoder, Node
-from ..errors import ExpclipError
+from ..errors import ExpclipError, option
 from .decode import Batch
 from .events import Emit, RowsEncoded, ShardFinished
 from .plan import Job, Task
@@ -97,7 +97,7 @@ class _ShardWork:
             )
 
     def _checked(self, features: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Features in the stored number format. Raises ExpclipError where they are no finite numbers in it."""
+        """Features in the stored dtype. Raises ExpclipError where they are not finite numbers in it."""
         expected = (len(rows), *self.values.shape[1:])
         if features.shape != expected:
             raise ExpclipError(f"{self.node.label} gave features of shape {features.shape}, not {expected}")
@@ -109,7 +109,7 @@ class _ShardWork:
             what = "NaN or infinity" if not np.isfinite(features).all() else f"values beyond {stored.dtype}"
             raise ExpclipError(
                 f"{self.node.label} gave {what} for {self.task.name(row)} (row {row}); the shard is not written. "
-                f"Try --dtype float32; if that does not help, the weights are damaged"
+                f"Try {option('dtype')} float32; if that does not help, the weights are damaged"
             )
         return stored
 
@@ -158,7 +158,7 @@ def _encode_derived(
 
 
 def _parent_features(task: Task, job: Job, work: dict[str, _ShardWork]) -> tuple[np.ndarray, dict[int, str]]:
-    """The parent's features of the task's rows in the stored number format, and why rows have none."""
+    """The parent's features of the task's rows in the stored dtype, and why rows have none."""
     assert job.node.parent is not None and job.parent_store is not None
     made_now = work.get(job.node.parent.digest)
     if made_now:

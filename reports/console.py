@@ -32,15 +32,6 @@ def print_json(content: Any) -> None:
     print(json.dumps(content, indent=1, ensure_ascii=True, default=str))
 
 
-def byte_count(count: float) -> str:
-    """12 kB, 3.4 MB, …"""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit in ("B", "kB") else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"
-
-
 def duration(seconds: float | None) -> str:
     """12 s, 3 min 04 s, 5 h 06 min."""
     if seconds is None:

@@ -2,36 +2,23 @@
 
 import csv
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..cache.files import writing
-from .bootstrap import Interval
-from .figures import confusion_figure
-from .scores import ALL, MEAN, Certainty, Predictions, Score
+from ..scoring.bootstrap import Interval
+from ..scoring.scores import ALL, MEAN, Certainty, Predictions, Score
 from .tables import certainty_tables, markdown, tables
 
 _NOTHING = Interval(np.nan, np.nan, np.nan)
-_PREDICTION_COLUMNS = (
-    "dataset",
-    "backbone",
-    "head",
-    "head_id",
-    "seed",
-    "image",
-    "text",
-    "prompts",
-    "protocol",
-    "frames",
+_KNOWN = (
+    *("dataset", "backbone", "head", "head_id", "seed", "image", "text", "prompts", "protocol", "frames"),
     "untrained",
-    "sample",
-    "fold",
-    "label",
-    "predicted",
-    "cosine",
 )
+_PREDICTION_COLUMNS = (*_KNOWN, "sample", "fold", "label", "predicted", "cosine")
 
 
 def write_results(scores: Sequence[Score], predictions: Sequence[Predictions], out: Path) -> None:
@@ -39,6 +26,8 @@ def write_results(scores: Sequence[Score], predictions: Sequence[Predictions], o
 
     Raises ExpclipError where the disk refuses.
     """
+    from .confusion import confusion_figure
+
     with writing(out):
         figures = out / "figures"
         figures.mkdir(parents=True, exist_ok=True)
@@ -64,26 +53,11 @@ def as_row(score: Score) -> dict[str, Any]:
 
     `_low` and `_high` are the ends of 95 % intervals; `_gain` is what a head adds to plain CLIP, in percent too.
     """
-    of = score.of
+    of = asdict(score.of) | {"seed": "" if score.of.seed is None else score.of.seed}
     return {
-        "dataset": of.dataset,
+        "dataset": of.pop("dataset"),
         "fold": score.fold,
-        "backbone": of.backbone,
-        "head": of.head,
-        "head_id": of.head_id,
-        "objective": of.objective,
-        "teacher": of.teacher,
-        "instruction": of.instruction,
-        "train": of.train,
-        "recipe": of.recipe,
-        "seed": "" if of.seed is None else of.seed,
-        "image": of.image,
-        "text": of.text,
-        "prompts": of.prompts,
-        "ensemble": of.ensemble,
-        "protocol": of.protocol,
-        "frames": of.frames,
-        "untrained": of.untrained,
+        **of,
         "n": score.n,
         "n_failed": score.n_failed,
         "uar": _rounded(score.uar, 4),
@@ -95,17 +69,13 @@ def as_row(score: Score) -> dict[str, Any]:
 
 def _certainty_columns(certainty: Certainty | None) -> dict[str, float | str]:
     """The same columns for every score, empty where there is nothing to say."""
-    columns: dict[str, float | str] = {}
+    columns: dict[str, float] = {}
     for metric in ("uar", "war"):
         found = getattr(certainty.score, metric) if certainty else _NOTHING
         gain = getattr(certainty.gain, metric) if certainty and certainty.gain else _NOTHING
-        columns |= {f"{metric}_low": _rounded(found.low, 4), f"{metric}_high": _rounded(found.high, 4)}
-        columns |= {
-            f"{metric}_gain": _rounded(gain.value, 4),
-            f"{metric}_gain_low": _rounded(gain.low, 4),
-            f"{metric}_gain_high": _rounded(gain.high, 4),
-        }
-    return columns
+        columns |= {f"{metric}_low": found.low, f"{metric}_high": found.high, f"{metric}_gain": gain.value}
+        columns |= {f"{metric}_gain_low": gain.low, f"{metric}_gain_high": gain.high}
+    return {name: _rounded(value, 4) for name, value in columns.items()}
 
 
 def _rounded(value: float, digits: int) -> float | str:
@@ -114,13 +84,9 @@ def _rounded(value: float, digits: int) -> float | str:
 
 
 def _prediction_rows(one: Predictions) -> Iterator[tuple]:
-    of, manifest = one.of, one.manifest
+    manifest = one.manifest
     classes = np.array(manifest.classes)
-    seed = "" if of.seed is None else of.seed
-    known = (
-        *(of.dataset, of.backbone, of.head, of.head_id, seed, of.image, of.text),
-        *(of.prompts, of.protocol, of.frames, of.untrained),
-    )
+    known = tuple("" if getattr(one.of, name) is None else getattr(one.of, name) for name in _KNOWN)
     per_sample = (
         [manifest.sample_ids[sample] for sample in one.samples],
         [fold or "" for fold in manifest.folds[one.samples].tolist()],

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .figures import COLOURS, INK, MARKERS
+from .confusion import COLOURS, INK, MARKERS
 
 FIRST = 20
 """The most that is looked at of a ranking."""

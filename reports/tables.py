@@ -1,4 +1,4 @@
-"""Tables for people: one a data set, heads by prompt sets, UAR / WAR."""
+"""Tables to read: one per data set, heads by prompt sets, UAR / WAR."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .bootstrap import Interval
-from .scores import ALL, MEAN, Combination, Score
+from ..scoring.bootstrap import Interval
+from ..scoring.scores import ALL, MEAN, Combination, Score
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from sklearn.manifold import TSNE
 
-from .figures import INK
+from .confusion import INK
 
 _PERPLEXITY = 30
 _LOOKS = (

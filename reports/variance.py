@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from .figures import COLOURS, INK
+from .confusion import COLOURS, INK
 
 
 def class_variance(unit: np.ndarray, labels: np.ndarray, n_classes: int) -> np.ndarray:

@@ -1,76 +1,55 @@
 """`expclip cache`: what it holds, and handing stores over."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from ..cache import hdf5
 from ..cache.cache import TEXT, Cache
-from ..cache.hdf5 import export_store, import_store
 from ..cache.store import FeatureStore
+from ..commands.cache import ExportStore, ImportStores, ListCache, StoreLine
 from ..errors import UsageError
+from ..settings import cache_folder, read_settings
 
 
-@dataclass(frozen=True)
-class StoreLine:
-    """One store, for a list."""
-
-    path: Path
-    dataset: str
-    node: str
-    model: str
-    instruction: str
-    protocol: str
-    untrained: bool
-    rows: int
-    done: int
-    failed: int
-    bytes: int
-    problem: str = ""
-    """Why it cannot be read; all else but its path and data set is unknown then."""
-
-
-def list_stores(cache: Cache) -> list[StoreLine]:
-    """All feature stores of a cache with how far they are, and last what is named like a store and cannot be read."""
+def list_cache(request: ListCache) -> list[StoreLine]:
+    """The feature stores of the cache, and last what is named like a store and cannot be read."""
+    cache = _cache(request.cache)
+    if not cache.root.is_dir():
+        raise UsageError(f"{cache.root}: there is no cache here")
     unreadable = [
-        StoreLine(path, path.parent.name, "", "", "", "", False, 0, 0, 0, _size(path), str(error))
-        for path, error in cache.unreadable()
+        StoreLine(path, path.parent.name, bytes=_size(path), problem=str(error)) for path, error in cache.unreadable()
     ]
     return [_line(store) for store in cache.stores()] + unreadable
 
 
+def _cache(folder: Path | None) -> Cache:
+    return Cache(cache_folder(folder, read_settings()))
+
+
 def _line(store: FeatureStore) -> StoreLine:
-    header = store.header
-    return StoreLine(
-        path=store.path,
-        dataset=header.dataset,
-        node=header.node,
-        model=header.model,
-        instruction=header.instruction,
-        protocol=header.protocol,
-        untrained=header.untrained,
-        rows=header.rows,
-        done=store.rows_done(),
-        failed=len(store.failed_rows()),
-        bytes=_size(store.path),
-    )
+    names = ("dataset", "node", "model", "instruction", "protocol", "untrained", "rows")
+    known = {name: getattr(store.header, name) for name in names}
+    done, failed = store.rows_done(), len(store.failed_rows())
+    return StoreLine(store.path, **known, done=done, failed=failed, bytes=_size(store.path))
 
 
 def _size(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
-def export(cache: Cache, name: str, path: Path) -> FeatureStore:
-    """Export the store called `name` (its folder, or any part of its name that only it has) to an HDF5 file."""
-    store = _named(cache, name)
+def export_store(request: ExportStore) -> FeatureStore:
+    """Export the store of a name (its folder, or any part of its name that only it has) to an HDF5 file."""
+    cache = _cache(request.cache)
+    store = _named(cache, request.store)
     dataset, rows = store.header.dataset, store.header.rows_digest
     manifest = cache.texts().get(rows) if dataset == TEXT else cache.manifest_of(dataset, rows)
-    export_store(store, manifest, path)
+    hdf5.export_store(store, manifest, request.file)
     return store
 
 
-def import_(cache: Cache, paths: Sequence[Path]) -> list[FeatureStore]:
+def import_stores(request: ImportStores) -> list[FeatureStore]:
     """Import exported stores."""
-    return [import_store(cache, path) for path in paths]
+    cache = _cache(request.cache)
+    return [hdf5.import_store(cache, path) for path in request.files]
 
 
 def _named(cache: Cache, name: str) -> FeatureStore:
@@ -79,5 +58,5 @@ def _named(cache: Cache, name: str) -> FeatureStore:
     exact = [store for store in matching if store.path.name == wanted]
     if len(exact or matching) != 1:
         names = ", ".join(store.path.name for store in matching) or "see `expclip cache list`"
-        raise UsageError(f"{'several' if matching else 'no'} stores are called {name!r}: {names}")
+        raise UsageError(f"{'several stores match' if matching else 'no store matches'} {name!r}: {names}")
     return (exact or matching)[0]

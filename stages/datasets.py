@@ -4,39 +4,35 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from rich.progress import Progress
-
+from ..commands.datasets import Audit, AuditDatasets, ListDatasets
 from ..encoders.images import ImageError
 from ..encoders.pictures import read_pictures
 from ..errors import UsageError
-from ..manifests.catalogue import DataSet, DataSetRef, Split
+from ..manifests.catalogue import DataSet, DataSetRef, Split, catalogue
 from ..manifests.classes import CLASSES, class_index
 from ..manifests.disk import holds_many, is_video_name
 from ..manifests.manifest import NO_FOLD, NO_LABEL, NOT_ON_DISK, Manifest
 from ..manifests.videos import count_frames
-from .workspace import Workspace
+from ..pipeline.workspace import Workspace
 
 _MOST_DIFFERENCE = 0.1
 """Counts tell an order of the classes where they miss the published ones by less than this part of all samples."""
 
 
-@dataclass(frozen=True)
-class Audit:
-    """What is known of a copy of a data set. Errors make rows fail; remarks are worth a look."""
-
-    name: str
-    samples: int
-    rows: int
-    counts: dict[str, int]
-    """Samples a class, "unlabelled" among them."""
-    errors: list[str] = field(default_factory=list)
-    remarks: list[str] = field(default_factory=list)
+def list_datasets(request: ListDatasets) -> list[tuple[str, DataSet]]:
+    """The data sets that have a name, each with it."""
+    return list(catalogue().items())
 
 
-def audit(workspace: Workspace, dataset: str) -> Audit:
+def audit_datasets(request: AuditDatasets) -> list[Audit]:
+    """What is known of copies of data sets."""
+    workspace = Workspace.of(request, request.datasets)
+    return [audit(workspace, dataset, request.workers) for dataset in request.datasets]
+
+
+def audit(workspace: Workspace, dataset: str, workers: int | None = None) -> Audit:
     """Read every file of a data set, all frames of its clips too, and say what is wrong with it.
 
     Missing, unreadable and duplicate files, frame counts against the list, counts against the published ones and
@@ -45,7 +41,7 @@ def audit(workspace: Workspace, dataset: str) -> Audit:
     """
     ref = workspace.dataset(dataset)
     manifest = workspace.read(ref, "all")
-    contents, failed = _read_all(workspace, manifest)
+    contents, failed = _read_all(workspace, manifest, workers)
     names = (*manifest.classes, "unlabelled")
     counts = Counter(names[label] if label != NO_LABEL else "unlabelled" for label in manifest.labels.tolist())
     remarks = [
@@ -71,17 +67,16 @@ def audit(workspace: Workspace, dataset: str) -> Audit:
     )
 
 
-def _read_all(workspace: Workspace, manifest: Manifest) -> tuple[dict[str, list[int]], dict[int, str]]:
+def _read_all(
+    workspace: Workspace, manifest: Manifest, workers: int | None
+) -> tuple[dict[str, list[int]], dict[int, str]]:
     """Rows by digest of what they hold, and by row what is wrong with those that cannot be read."""
     files: dict[str, dict[int, int]] = defaultdict(dict)
     for row, (source, frame) in enumerate(zip(manifest.rows.sources, manifest.rows.frames.tolist(), strict=True)):
         files[source][frame] = row
     contents: dict[str, list[int]] = defaultdict(list)
     failed: dict[int, str] = {}
-    with (
-        Progress(console=workspace.console, transient=True, disable=not workspace.console.is_terminal) as bars,
-        ThreadPoolExecutor(workspace.workers) as pool,
-    ):
+    with workspace.progress() as bars, ThreadPoolExecutor(workers) as pool:
         checks = pool.map(lambda source: _check(Path(manifest.root) / source, files[source]), files)
         for found in bars.track(checks, len(files), description="reading"):
             for row, (sha, why) in found.items():

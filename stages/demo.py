@@ -1,53 +1,45 @@
 """`expclip demo`: the ordinary commands on the built-in faces with the miniature models."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-DEMO_SEEDS = (1, 2, 3)
-DEMO_PROMPTS = "P-3"
-DEMO_INSTRUCTIONS = ("related-1", "unrelated-1", "empty")
+from ..commands import command
+from ..commands.command import say
+from ..commands.demo import Demo
+from ..commands.evaluate import Evaluate
+from ..commands.extract import Extract
+from ..commands.figures import Figures
+from ..commands.fit_head import FitHead
+from ..commands.request import Request
 
-
-@dataclass(frozen=True)
-class Step:
-    """One command of the demo."""
-
-    why: str
-    arguments: tuple[str, ...]
-
-    @property
-    def command(self) -> str:
-        return " ".join(("expclip", *self.arguments))
+TRAIN, TESTS = "faces-train", ("faces-test", "faces-clips")
+MINIATURE = "miniature"
+INSTRUCTIONS = ("related-1", "unrelated-1", "empty")
+PROMPTS = "P-3"
 
 
-def demo_steps(cache: str, out: str) -> Sequence[Step]:
-    """The commands that the demo prints and runs, in order."""
-    clip, teacher = ("--clip", "miniature"), ("--teacher", "miniature")
-    questions, seeds = _repeated("--instruction", DEMO_INSTRUCTIONS), _repeated("--seed", DEMO_SEEDS)
-    prompts = ("--prompts", DEMO_PROMPTS)
-    kinds = _repeated("--kind", ("confusion", "samples"))
-    tests = ("faces-test", "faces-clips")
-    here = ("--cache", cache)
-    on_cpu = ("--device", "cpu", *here)
-    return (
-        Step(
+def demo(request: Demo) -> None:
+    """Print the commands, and do them in order."""
+    for why, step in demo_steps(request.out):
+        say(f"\n# {why}\n$ {step.command()}")
+        one = command(step.verb)
+        one.show(step, one.do(step))
+
+
+def demo_steps(out: Path) -> list[tuple[str, Request]]:
+    """What the demo does, and why, in order."""
+    here: dict[str, Any] = {"clip": MINIATURE, "cache": out / "cache"}
+    taught = here | {"teacher": MINIATURE, "instruction": INSTRUCTIONS, "device": "cpu"}
+    scored = here | {"datasets": TESTS, "prompts": PROMPTS}
+    return [
+        (
             "run the frozen models once over all images, and ask the teacher three things about the training faces",
-            ("extract", "faces-train", *tests, *clip, *teacher, *questions, *on_cpu),
+            Extract(datasets=(TRAIN, *TESTS), **taught),
         ),
-        Step(
-            "train heads from the cached tensors: three instructions, three seeds",
-            ("fit-head", "--train", "faces-train", *clip, *teacher, *questions, *seeds, *on_cpu),
-        ),
-        Step(
+        ("train heads from the cached tensors: three instructions, three seeds", FitHead(train=TRAIN, **taught)),
+        (
             "score the cached test features: plain CLIP and every head",
-            ("evaluate", *tests, *clip, *prompts, "--out", f"{out}/results", *on_cpu),
+            Evaluate(**scored, device="cpu", out=out / "results"),
         ),
-        Step(
-            "draw what the heads change",
-            ("figures", *tests, *clip, *prompts, *kinds, "--out", f"{out}/figures", *here),
-        ),
-    )
-
-
-def _repeated(option: str, values: Sequence[object]) -> tuple[str, ...]:
-    return tuple(part for value in values for part in (option, str(value)))
+        ("draw what the heads change", Figures(**scored, kind=("confusion", "samples"), out=out / "figures")),
+    ]

@@ -1,18 +1,18 @@
-"""`expclip doctor`: versions, devices, number formats, and every encoder tried against float32 on the CPU."""
+"""`expclip doctor`: versions, devices, dtypes, and every encoder tried against float32 on the CPU."""
 
 import os
 import platform
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from importlib.metadata import version
 
 import numpy as np
 import torch
 
-from ..encoders.models import Models
+from ..commands.doctor import Device, Doctor, Examination, Trial
+from ..encoders.dtypes import DTYPES, DType, resolve_device, torch_dtype
+from ..encoders.families import Models
 from ..encoders.node import Node
-from ..encoders.precision import DTYPES, DType, resolve_device, torch_dtype
-from ..encoders.wording import reason
+from ..errors import reason
 from ..manifests.faces import draw_face, sample_face
 
 _PACKAGES = (
@@ -20,6 +20,9 @@ _PACKAGES = (
     *("numpy", "pillow", "zarr", "h5py", "dask"),
 )
 _MODEL = "miniature"
+_INSTRUCTION = "related-1"
+_ORDER = ("clip_image", "clip_text", "query_tokens", "llm")
+"""What is tried, each after what it is computed from; `llm_text` is the T5 of `llm`."""
 _FACES = 8
 _TEXTS = ["a happy face", "a sad face", "an angry person", "a photo of a frightened person"]
 TOLERANCES: dict[DType, float] = {"float32": 0.01, "float16": 0.05, "bfloat16": 0.05}
@@ -27,66 +30,21 @@ TOLERANCES: dict[DType, float] = {"float32": 0.01, "float16": 0.05, "bfloat16": 
 it beside float16 towers too. A GPU may round float32 convolutions to 10 bits (TF32)."""
 
 
-@dataclass(frozen=True)
-class Device:
-    """A processor that torch can use, and in which number formats it multiplies matrices right."""
-
-    name: str
-    """As --device takes it."""
-    what: str
-    formats: tuple[DType, ...]
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One encoder of the miniature models, compared with float32 on the CPU."""
-
-    node: str
-    device: str
-    dtype: DType
-    error: float | None
-    """Norm of the difference over that of the reference, both about their means over inputs; None if it failed."""
-    tolerance: float
-    problem: str = ""
-
-    @property
-    def passed(self) -> bool:
-        return self.error is not None and self.error <= self.tolerance
-
-
-@dataclass(frozen=True)
-class Examination:
-    """What the doctor found."""
-
-    versions: dict[str, str]
-    devices: tuple[Device, ...]
-    trials: tuple[Trial, ...]
-    remarks: tuple[str, ...]
-
-    @property
-    def healthy(self) -> bool:
-        return all(trial.passed for trial in self.trials)
-
-
-def examine(asked_device: str | None = None) -> Examination:
+def examine(request: Doctor) -> Examination:
     """Try every encoder path on a device (by default the best here) against float32 on the CPU.
 
-    On a GPU in float32 and in the number formats that it uses by default, on a CPU in bfloat16. Needs neither a
+    On a GPU in float32 and in the dtypes that it uses by default, on a CPU in bfloat16. Needs neither a
     network nor downloaded weights. Raises UsageError for a device that is not there.
     """
-    device = resolve_device(asked_device)
+    device = resolve_device(request.device)
     is_cpu = device == "cpu"
     remarks = ["no GPU was tried: bfloat16 is compared with float32, both on the CPU"] if is_cpu else []
     dtypes: Sequence[DType] = ("bfloat16",) if is_cpu else ("float32", "float16")
     reference = _Reference()
     trials = [_try(reference, name, device, dtype) for dtype in dtypes for name in reference.nodes]
-    return Examination(_versions(), tuple(_devices()), tuple(trials), tuple(remarks))
-
-
-def _versions() -> dict[str, str]:
-    return {"python": platform.python_version(), "system": platform.platform()} | {
-        package: version(package) for package in _PACKAGES
-    }
+    versions = {"python": platform.python_version(), "system": platform.platform()}
+    versions |= {package: version(package) for package in _PACKAGES}
+    return Examination(versions, tuple(_devices()), tuple(trials), tuple(remarks))
 
 
 def _devices() -> Iterator[Device]:
@@ -115,18 +73,17 @@ def _multiplies(device: str, dtype: torch.dtype) -> bool:
         return False
 
 
-def _nodes(models: Models) -> dict[str, Node]:
-    llm = models.llm(_MODEL, "related-1")
-    assert llm.parent is not None
-    nodes = (models.clip_image(_MODEL), models.clip_text(_MODEL), llm.parent, llm)
-    return {node.name: node for node in nodes}
+def _nodes(device: str, dtype: DType) -> dict[str, Node]:
+    """The nodes that are tried."""
+    models = Models(asked_device=device)
+    return {name: models.node(name, _MODEL, dtype=dtype, instruction_name=_INSTRUCTION) for name in _ORDER}
 
 
 class _Reference:
     """What every encoder is given, and what it gives in float32 on the CPU."""
 
     def __init__(self) -> None:
-        self.nodes = _nodes(Models(asked_device="cpu", asked_dtype="float32"))
+        self.nodes = _nodes("cpu", "float32")
         self.inputs: dict[str, object] = {"clip_text": _TEXTS}
         self.features: dict[str, np.ndarray] = {}
         for name, node in self.nodes.items():
@@ -139,7 +96,7 @@ class _Reference:
 
 
 def _faces(size: int) -> np.ndarray:
-    """(n, size, size, 3) uint8: built-in faces, one an expression."""
+    """(n, size, size, 3) uint8: built-in faces, one per expression."""
     faces = [sample_face(0, k, k) for k in range(_FACES)]
     return np.stack([draw_face(face.action_units, face.appearance, face.view, size) for face in faces])
 
@@ -147,12 +104,12 @@ def _faces(size: int) -> np.ndarray:
 def _try(reference: _Reference, name: str, device: str, dtype: DType) -> Trial:
     tolerance = TOLERANCES[dtype]
     try:
-        node = _nodes(Models(asked_device=device, asked_dtype=dtype))[name]
+        node = _nodes(device, dtype)[name]
         found = node.load(device)(reference.inputs[name])
     except Exception as error:  # whatever a driver or a library raises is what the doctor is for
         return Trial(name, device, dtype, None, tolerance, reason(error))
     if not np.isfinite(found).all():
-        return Trial(name, device, dtype, None, tolerance, "its features are no finite numbers")
+        return Trial(name, device, dtype, None, tolerance, "its features are not finite numbers")
     error = _relative_error(found, reference.features[name])
     problem = "" if error <= tolerance else "its features are not those of the CPU"
     return Trial(name, device, dtype, error, tolerance, problem)

@@ -1,185 +1,182 @@
-"""`expclip fit-head`: train projection heads from cached features."""
+"""`expclip fit-head`: train heads from cached features."""
 
-import itertools
-import math
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.progress import Progress
 
+from ..cache.header import Header
 from ..cache.keys import digest
 from ..cache.store import FeatureStore
+from ..commands.fit_head import FitHead, FittedHead
 from ..encoders.cards import fitting
-from ..encoders.precision import resolve_device
+from ..encoders.dtypes import resolve_device
 from ..errors import UsageError
-from ..heads.files import HeadCard, head_id, read_card, save_head
-from ..heads.kinds import KINDS
-from ..heads.objectives import OBJECTIVES
-from ..heads.recipe import LOGIT_SCALE, RIDGE_LAMBDA, Recipe
-from ..manifests.prompts import DEFAULT_INSTRUCTION
-from .features import Choice, cached_manifest, complete_store
-from .workspace import Workspace
-
-PRECISIONS = ("float32", "bfloat16")
-RELEASED = {"lr": 1e-3, "epochs": 5}
-
-
-@dataclass(frozen=True)
-class Training:
-    """How heads are trained; the defaults are those of Exp-CLIP's released code."""
-
-    epochs: int | None = None
-    batch_size: int = 512
-    lr: float | None = None
-    """This and `epochs`: by default RELEASED; with infonce and a built-in teacher, what the teacher's card names."""
-    momentum: float = 0.9
-    weight_decay: float = 1e-4
-    precision: str = "float32"
-    """Number format of the matrix products."""
-    ridge_lambda: float = RIDGE_LAMBDA
-    """λ of ridge heads, as a share of the mean eigenvalue of (1/n) XᵀX; 0 is least squares."""
-
-    def __post_init__(self) -> None:
-        if self.precision not in PRECISIONS:
-            raise UsageError(f"--precision {self.precision!r}: choose {' or '.join(PRECISIONS)}")
-        none = any(value is not None and not value > 0 for value in (self.epochs, self.lr))
-        if none or self.batch_size < 2 or self.momentum < 0 or self.weight_decay < 0:
-            raise UsageError("epochs, batch size and learning rate must be positive, momentum and decay not negative")
-        if not 0 <= self.ridge_lambda < math.inf:
-            raise UsageError(f"--ridge-lambda {self.ridge_lambda}: give 0 or a positive number")
-
-    def resolved(self, objective: str, teacher: str) -> "Training":
-        """With the epochs and the learning rate that are meant where none are given."""
-        usual = RELEASED | (fitting(teacher) if objective == "infonce" else {})
-        return replace(self, **{name: value for name, value in usual.items() if getattr(self, name) is None})
-
-    def optimiser(self) -> dict[str, Any]:
-        """What of it matters to heads that are trained step by step."""
-        return {"name": "sgd"} | {name: value for name, value in asdict(self).items() if name != "ridge_lambda"}
+from ..heads.kinds import KINDS, LabelledSamples, TeacherPairs
+from ..heads.recipe import LOGIT_SCALE, RELEASED, Recipe
+from ..heads.saving import HeadCard, head_id, read_card, save_head
+from ..manifests.frames import DEFAULT_POLICIES
+from ..manifests.manifest import Manifest
+from ..manifests.protocols import PROTOCOLS
+from ..pipeline.features import read_features
+from ..pipeline.needs import Need, Needs
+from ..pipeline.workspace import Workspace
+from ..scoring.compare import LABELS, Scorable
 
 
-@dataclass(frozen=True)
-class Sweep:
-    """The options that may be repeated: every combination becomes a head."""
-
-    clips: Sequence[str | None] = (None,)
-    teacher: str | None = None
-    instructions: Sequence[str] = (DEFAULT_INSTRUCTION,)
-    heads: Sequence[str] = ("linear",)
-    objective: str = "infonce"
-    seeds: Sequence[int] = (1, 2, 3)
-
-    def __post_init__(self) -> None:
-        for head in self.heads:
-            if head not in KINDS:
-                raise UsageError(f"--head {head!r}: choose {', '.join(KINDS)}")
-        if self.objective not in OBJECTIVES:
-            raise UsageError(f"--objective {self.objective!r}: choose {', '.join(OBJECTIVES)}")
-
-
-@dataclass(frozen=True)
-class FittedHead:
-    """A head in the cache."""
-
-    path: Path
-    card: HeadCard
-    is_new: bool
-    """Whether this run trained it."""
-
-
-def fit_head(
-    workspace: Workspace, train: str, sweep: Sweep | None = None, training: Training | None = None
-) -> list[FittedHead]:
+def fit_head(request: FitHead) -> list[FittedHead]:
     """Train every head of the sweep that is not in the cache yet, from cached features alone.
 
     Raises UsageError naming the `expclip extract` command where features are missing.
     """
-    sweep, training = sweep or Sweep(), training or Training()
-    manifest = cached_manifest(workspace.cache, workspace.dataset(train))
-    device = resolve_device(workspace.device)
-    fitted = []
-    for clip, instruction in itertools.product(dict.fromkeys(sweep.clips), dict.fromkeys(sweep.instructions)):
-        choices = (
-            Choice(train, "clip_image", clip, None, workspace.protocol, workspace.dtype),
-            Choice(train, "llm", sweep.teacher, instruction, workspace.protocol),
-        )
-        pairs = Pairs(*(complete_store(workspace.cache, manifest, choice) for choice in choices))
-        chosen = training.resolved(sweep.objective, pairs.teacher.model)
-        for head in dict.fromkeys(sweep.heads):
-            for seed in dict.fromkeys(sweep.seeds) if KINDS[head].is_trained else (None,):
-                card = _card(pairs, head, sweep.objective, seed, chosen)
-                fitted.append(_fit(workspace, card, pairs, chosen, device))
-    return fitted
+    workspace = Workspace.of(request, [request.train])
+    device = resolve_device(request.device)
+    return [
+        _fit(workspace, lesson, card, request, device)
+        for lesson in _lessons(workspace, request)
+        for card in _cards(lesson, request)
+    ]
 
 
-class Pairs:
-    """Image embeddings X (n, L) and teacher embeddings E (n, L') of the rows that have both; read when needed."""
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """The features that heads are fitted to: of images, and of the teacher where heads learn from one."""
 
-    def __init__(self, images: FeatureStore, teacher: FeatureStore):
-        self._stores = images, teacher
-        self.images, self.teacher = images.header, teacher.header
-        self.failed = sorted({row.row for store in self._stores for row in store.failed_rows()})
+    manifest: Manifest
+    images: FeatureStore
+    teacher: FeatureStore | None
+    heads: tuple[str, ...]
+    """The kinds of heads that learn from these."""
 
     @cached_property
-    def arrays(self) -> tuple[np.ndarray, np.ndarray]:
-        """X and E as stored."""
-        X, E = (store.read() for store in self._stores)
-        return (np.delete(X, self.failed, axis=0), np.delete(E, self.failed, axis=0)) if self.failed else (X, E)
+    def failed(self) -> list[int]:
+        """The rows that one of the stores lacks."""
+        stores = [self.images, self.teacher] if self.teacher else [self.images]
+        return sorted({row.row for store in stores for row in store.failed_rows()})
+
+    @cached_property
+    def content(self) -> TeacherPairs | LabelledSamples:
+        """What is learnt from, read when it is needed."""
+        if self.teacher is None:
+            return self._labelled()
+        X, E = self.images.read(), self.teacher.read()
+        if not self.failed:
+            return TeacherPairs(X, E)
+        return TeacherPairs(np.delete(X, self.failed, axis=0), np.delete(E, self.failed, axis=0))
+
+    def _labelled(self) -> LabelledSamples:
+        manifest, features = self.manifest, read_features(self.images, self.manifest)
+        if not manifest.is_labelled:
+            raise UsageError(f"{manifest.name} has no labels: {', '.join(self.heads)} learns from them")
+        clips, pools = manifest.samples(DEFAULT_POLICIES[0]), PROTOCOLS[self.images.header.protocol].pools
+        scorable = Scorable.of(manifest, features.array, features.mask, clips, pools)
+        return LabelledSamples(scorable.samples, scorable.labels, manifest.classes)
 
 
-def _card(pairs: Pairs, head: str, objective: str, seed: int | None, training: Training) -> HeadCard:
-    images, teacher = pairs.images, pairs.teacher
-    how = _how(head, objective, seed, training, images.row_shape[-1], teacher.row_shape[-1])
-    stores = {"clip_image": images.key, "llm": teacher.key, "failed_rows": digest(pairs.failed)}
-    spec = how | stores
+def _lessons(workspace: Workspace, request: FitHead) -> Iterator[Lesson]:
+    """One for each combination of the features that heads are fitted to."""
+    by_source: dict[str, list[str]] = {"teacher": [], "labels": []}
+    for head in dict.fromkeys(request.head):
+        by_source[KINDS[head].learns_from].append(head)
+    wanted: list[tuple[Need, Need | None, tuple[str, ...]]] = []
+    for clip in dict.fromkeys(request.clip):
+        images = Need(request.train, "clip_image", clip, protocol=request.protocol)
+        for instruction in dict.fromkeys(request.instruction) if by_source["teacher"] else ():
+            e_g = Need(request.train, "llm", request.teacher, instruction, request.protocol)
+            wanted.append((images, e_g, tuple(by_source["teacher"])))
+        if by_source["labels"]:
+            wanted.append((images, None, tuple(by_source["labels"])))
+    needs = Needs(workspace, makes=False)
+    needs.answers(list(dict.fromkeys(need for images, e_g, _ in wanted for need in (images, e_g) if need)))
+    stores = needs.stores()
+    for images, e_g, heads in wanted:
+        manifest, store = stores[images]
+        yield Lesson(manifest, store, stores[e_g][1] if e_g else None, heads)
+
+
+def _cards(lesson: Lesson, request: FitHead) -> Iterator[HeadCard]:
+    """The heads of a sweep that are fitted to the same features."""
+    for head in lesson.heads:
+        seeds = dict.fromkeys(request.seed) if KINDS[head].has_steps else (None,)
+        yield from (_card(lesson, head, seed, request) for seed in seeds)
+
+
+def optimiser_of(request: FitHead, teacher: str) -> dict[str, Any]:
+    """How heads are trained step by step; what the request leaves open is as released, or as suits the teacher."""
+    usual = RELEASED | (fitting(teacher) if request.objective == "infonce" else {})
+    return {
+        "name": "sgd",
+        "epochs": request.epochs or usual["epochs"],
+        "batch_size": request.batch_size,
+        "lr": request.lr or usual["lr"],
+        "momentum": request.momentum,
+        "weight_decay": request.weight_decay,
+        "precision": request.precision,
+    }
+
+
+def _card(lesson: Lesson, head: str, seed: int | None, request: FitHead) -> HeadCard:
+    images, teacher = lesson.images.header, lesson.teacher.header if lesson.teacher else None
+    if teacher is None:
+        how, stores = _by_labels(lesson, head, seed, request), {"clip_image": images.key}
+    else:
+        how = _by_teacher(head, seed, request, images, teacher)
+        stores = {"clip_image": images.key, "llm": teacher.key}
+    spec: dict[str, Any] = {"head": head} | how | stores | {"failed_rows": digest(lesson.failed)}
     return HeadCard(
         id=head_id(spec),
         head=head,
-        objective=how["objective"]["name"],
+        objective=spec["objective"]["name"],
         backbone=images.model,
         clip_digest=images.encoder_digest,
-        teacher=teacher.model,
-        instruction=teacher.instruction,
+        teacher=teacher.model if teacher else "",
+        instruction=teacher.instruction if teacher else "",
         protocol=images.protocol,
         train=images.dataset,
         seed=seed,
-        untrained=images.untrained or teacher.untrained,
+        untrained=images.untrained or (teacher is not None and teacher.untrained),
         spec=spec,
     )
 
 
-def _how(
-    head: str, objective: str, seed: int | None, training: Training, width: int, teacher_width: int
-) -> dict[str, Any]:
-    """What determines a head beside the features it is fitted to."""
+def _by_teacher(head: str, seed: int | None, request: FitHead, images: Header, teacher: Header) -> dict[str, Any]:
+    """What determines a head that learns from a teacher, beside the features."""
     kind = KINDS[head]
-    if not kind.is_trained:
-        return {"head": head, "objective": {"name": "mse"}, "ridge_lambda": training.ridge_lambda}
-    scale = {"logit_scale": LOGIT_SCALE} if objective == "infonce" else {}
-    sizes = {"sizes": kind.sizes(width, teacher_width)} if kind.sizes else {}
-    how = {"head": head, "objective": {"name": objective} | scale, "optimiser": training.optimiser(), "seed": seed}
-    return how | sizes
+    if not kind.has_steps:
+        return {"objective": {"name": "mse"}, "ridge_lambda": request.ridge_lambda}
+    scale = {"logit_scale": LOGIT_SCALE} if request.objective == "infonce" else {}
+    sizes = kind.trainer.sizes
+    chosen = {"sizes": sizes(images.row_shape[-1], teacher.row_shape[-1])} if sizes else {}
+    how = {"objective": {"name": request.objective} | scale, "optimiser": optimiser_of(request, teacher.model)}
+    return how | {"seed": seed} | chosen
 
 
-def _fit(workspace: Workspace, card: HeadCard, pairs: Pairs, training: Training, device: str) -> FittedHead:
+def _by_labels(lesson: Lesson, head: str, seed: int | None, request: FitHead) -> dict[str, Any]:
+    """What determines a head that learns from labels, beside the features."""
+    how = {"objective": {"name": LABELS}, "labels": lesson.manifest.digest, "classes": list(lesson.manifest.classes)}
+    return how | ({"optimiser": optimiser_of(request, ""), "seed": seed} if KINDS[head].has_steps else {})
+
+
+def _fit(workspace: Workspace, lesson: Lesson, card: HeadCard, request: FitHead, device: str) -> FittedHead:
     folder = workspace.cache.heads / card.id
     known = read_card(folder)
     if known is not None:
         return FittedHead(folder, known, is_new=False)
+    optimiser = optimiser_of(request, card.teacher)
+    steps = {name: value for name, value in optimiser.items() if name != "name"}
+    objective = card.objective if lesson.teacher else request.objective
     seed = card.seed or 0  # a head without a seed draws nothing
-    recipe = Recipe(**asdict(training), objective=card.objective, seed=seed, device=device)
+    recipe = Recipe(**steps, objective=objective, seed=seed, device=device, ridge_lambda=request.ridge_lambda)
     started = time.perf_counter()
-    with Progress(console=workspace.console, transient=True, disable=not workspace.console.is_terminal) as bars:
+    with workspace.progress() as bars:
         bar = bars.add_task(f"fit {card.label}", total=None)
 
         def show(done: int, total: int) -> None:
             bars.update(bar, completed=done, total=total)
 
-        head = KINDS[card.head].fit(*pairs.arrays, recipe, show)
+        head = KINDS[card.head].trainer.fit(lesson.content, recipe, show)
     card = replace(card, losses=head.losses_, seconds=round(time.perf_counter() - started, 3))
     return FittedHead(save_head(workspace.cache.heads, card, head.tensors()), card, is_new=True)

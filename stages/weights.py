@@ -1,64 +1,49 @@
-"""`expclip weights`: which files the models need, fetching them ahead, and whether those that are here are whole."""
+"""`expclip weights`: which files the models need, fetching them, and whether those that are here are complete."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import asdict
 
-from ..encoders.weights import PUBLISHED, FileState, Kind, ModelFiles, clip_files, file_states, teacher_files
-
-_FILES = {"clip": clip_files, "teacher": teacher_files}
-
-
-@dataclass(frozen=True)
-class WeightsLine:
-    """One model that has a name, for a list."""
-
-    model: str
-    kind: Kind
-    source: str
-    bytes: int
-    """About what is fetched."""
-    bytes_published: int
-    licence: str
-    files: int
-    """Files needed, as far as that is known from what is here."""
-    here: int
-    commit: str | None
-    """The revision of what is here."""
+from ..commands.weights import CheckWeights, FetchedFile, FetchWeights, ListWeights, WeightsLine
+from ..encoders.families import family_of
+from ..encoders.node import Role
+from ..encoders.weights import PUBLISHED, FileState, ModelFiles, file_states
 
 
-def list_weights() -> list[WeightsLine]:
+def _files(role: Role, model: str, fetch: bool = False) -> ModelFiles:
+    return family_of(role, model).code.files(model, fetch)
+
+
+def list_weights(request: ListWeights) -> list[WeightsLine]:
     """The models that have a name, and what of them is on this machine; the network is not used."""
-    return [_line(model, _FILES[known.kind](model)) for model, known in PUBLISHED.items()]
+    return [_line(model) for model in PUBLISHED]
 
 
-def _line(model: str, files: ModelFiles) -> WeightsLine:
-    known = PUBLISHED[model]
+def _line(model: str) -> WeightsLine:
+    known = asdict(PUBLISHED[model])
+    files = _files(known["role"], model)
     here = sum(files.path(name) is not None for name in files.names)
-    return WeightsLine(
-        model=model,
-        kind=known.kind,
-        source=known.source,
-        bytes=known.bytes,
-        bytes_published=known.bytes_published,
-        licence=known.licence,
-        files=len(files.names),
-        here=here,
-        commit=files.commit,
-    )
+    return WeightsLine(model, known.pop("role"), **known, files=len(files.names), here=here, commit=files.commit)
 
 
-def fetch_weights(clips: Sequence[str], teachers: Sequence[str]) -> list[ModelFiles]:
+def _meant(request: FetchWeights | CheckWeights) -> Iterator[tuple[Role, str]]:
+    """The models that were named, or else the usual ones in both roles."""
+    named = bool(request.clip or request.teacher)
+    for clip in dict.fromkeys(request.clip if named else [request.usual_clip]):
+        yield "clip", clip
+    for teacher in dict.fromkeys(request.teacher if named else [request.usual_teacher]):
+        yield "teacher", teacher
+
+
+def fetch_weights(request: FetchWeights) -> list[FetchedFile]:
     """Fetch what is missing of some models from the hub into its cache ($HF_HOME): of a teacher the encoder side.
 
     What is in a local folder is looked at, and what comes with expclip is there. Raises UsageError for an unknown
     model, ExpclipError without a network.
     """
-    clip = [clip_files(name, fetch=True) for name in dict.fromkeys(clips)]
-    return clip + [teacher_files(name, fetch=True) for name in dict.fromkeys(teachers)]
+    found = [_files(role, model, fetch=True) for role, model in _meant(request)]
+    return [FetchedFile(files.model, name, files.path(name)) for files in found for name in files.names]
 
 
-def check_weights(clips: Sequence[str], teachers: Sequence[str]) -> list[FileState]:
+def check_weights(request: CheckWeights) -> list[FileState]:
     """Compare the files of some models with the digests on record; the network is not used."""
-    found = [clip_files(name) for name in dict.fromkeys(clips)]
-    found += [teacher_files(name) for name in dict.fromkeys(teachers)]
-    return [state for files in found for state in file_states(files)]
+    return [state for role, model in _meant(request) for state in file_states(_files(role, model))]

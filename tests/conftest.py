@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from expclip import Workspace
 from expclip.manifests.classes import CLASSES
 from expclip.manifests.faces import draw_face, sample_face
 from PIL import Image
 
-sys.path.insert(0, str(Path(__file__).parent))  # for tiny_models
+sys.path.insert(0, str(Path(__file__).parent))  # for the modules beside this one
+
+from lab import Lab
 
 
 def _save_face(path: Path, seed: int, index: int, label: int | None = None, size: int = 48) -> None:
@@ -37,9 +38,9 @@ def tiny_models(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def workspace(tmp_path) -> Workspace:
-    """A workspace with an empty cache."""
-    return Workspace(tmp_path / "cache", device="cpu", workers=2)
+def lab(tmp_path) -> Lab:
+    """An empty cache and the functions of the package on it."""
+    return Lab(tmp_path / "cache")
 
 
 @pytest.fixture(scope="session")

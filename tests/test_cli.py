@@ -2,10 +2,12 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,10 +17,10 @@ from typer.testing import CliRunner
 
 
 @pytest.fixture
-def run(tmp_path, monkeypatch, workspace):
+def run(tmp_path, monkeypatch, lab):
     """Runs a command in an empty working directory with an empty cache."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("EXPCLIP_CACHE", str(workspace.cache.root))
+    monkeypatch.setenv("EXPCLIP_CACHE", str(lab.cache.root))
     monkeypatch.setenv("COLUMNS", "200")
     return lambda *arguments: CliRunner().invoke(app, [str(argument) for argument in arguments])
 
@@ -55,7 +57,7 @@ def test_looking_around_does_not_import_torch(arguments, tmp_path):
     [
         (["extract", "rafdb", *MINI], "'rafdb' is neither a data set nor a path: did you mean raf-db?"),
         (["extract", "raf-db", *MINI], "Give --root raf-db=DIR"),
-        (["extract", "raf-db:val", *MINI], "raf-db has no split 'val': it has test, train"),
+        (["extract", "raf-db:val", *MINI], "raf-db has no split 'val': choose test or train"),
         (["extract", "./nowhere", *MINI], "nowhere: there is no such folder or list file"),
         (
             ["extract", "{photos}", "--clip", "ViT-B-99@openai"],
@@ -64,32 +66,35 @@ def test_looking_around_does_not_import_torch(arguments, tmp_path):
         (["extract", "{photos}", "--clip", "RN50"], "name the weights too"),
         (["extract", "{photos}", *MINI, "--teacher", "nothing"], "--teacher 'nothing'"),
         (["extract", "{photos}", *MINI, "--device", "tpu"], "choose cpu, cuda, cuda:N or mps"),
-        (["extract", "{photos}", *MINI, "--dtype", "int8"], "choose float32, float16, bfloat16"),
+        (["extract", "{photos}", *MINI, "--dtype", "int8"], "choose float32, float16 or bfloat16"),
         (["extract", "{photos}", *MINI, "--protocol", "mine"], "choose released or paper"),
-        (["extract", "{photos}", *MINI, "--frames", "some"], "choose released, edge, all"),
-        (["extract", "{photos}", *MINI, "--features", "pixels"], "choose clip_image, query_tokens, llm"),
+        (["extract", "{photos}", *MINI, "--frames", "some"], "choose released, edge or all"),
+        (["extract", "{photos}", *MINI, "--features", "pixels"], "choose clip_image, query_tokens or llm"),
         (["extract", "{photos}", *MINI, "--part", "3/2"], "write I/N with 1 ≤ I ≤ N"),
         (["extract", "{photos}", *MINI, "--executor", "slurm", "--plan"], "choose local or dask"),
-        (["extract", "{photos}", *MINI, "--executor", "local", "--scheduler", "tcp://x:1"], "only --executor dask"),
-        (["extract", "{photos}", "{photos}", "--root", "/x", *MINI], "with several data sets write --root NAME=DIR"),
+        (
+            ["extract", "{photos}", *MINI, "--executor", "local", "--scheduler", "tcp://x:1"],
+            "only --executor dask has one",
+        ),
+        (["extract", "{photos}", "{photos}", "--root", "/x", *MINI], "--root /x: with several data sets write NAME"),
         (
             ["fit-head", "--train", "{photos}", "--clip", "miniature"],
             "has nothing of photos: run `expclip extract {photos}",
         ),
         (["fit-head", "--train", "caer-s", "--head", "cubic"], "--head 'cubic': choose linear, mlp2, mlp3"),
-        (["fit-head", "--train", "caer-s", "--objective", "l1"], "--objective 'l1': choose infonce, mse"),
+        (["fit-head", "--train", "caer-s", "--objective", "l1"], "--objective 'l1': choose infonce or mse"),
         (["heads", "import", "missing.pth"], "missing.pth: there is no such file"),
-        (["heads", "export", "abc", "head.pth"], "no heads are called so"),
+        (["heads", "export", "abc", "head.pth"], "'abc': no such head"),
         (["fit-head", "--train", "caer-s", "--precision", "int4"], "choose float32 or bfloat16"),
         (["evaluate", "{photos}", *MINI, "--prompts", "P-9"], "no prompt set 'P-9'"),
         (["evaluate", "{photos}", *MINI], "photos has no labels"),
         (["evaluate", "{photos}", *MINI, "--image", "eye"], "--image 'eye': choose clip or llm"),
-        (["reproduce", "9"], "the paper has no table '9' of scores: choose 1, 2, 3, 4, 5, A, B"),
+        (["reproduce", "9"], "the paper has no table '9' of scores: choose 1, 2, 3, 4, 5, A or B"),
         (["reproduce", "1", "--train", "./nowhere/else", "--clip", "RN50"], "name the weights too"),
         (["weights", "check", "--teacher", "nothing"], "--teacher 'nothing'"),
         (["weights", "fetch", "--clip", "RN50"], "name the weights too"),
         (["doctor", "--device", "tpu"], "choose cpu, cuda, cuda:N or mps"),
-        (["cache", "export", "nothing", "x.h5"], "no stores are called 'nothing'"),
+        (["cache", "export", "nothing", "x.h5"], "no store matches 'nothing'"),
         (["cache", "import", "missing.h5"], "missing.h5"),
         (["datasets", "audit", "./nowhere"], "there is no such folder"),
     ],
@@ -132,8 +137,8 @@ def test_a_second_extraction_finds_everything_cached(run, photos):
     assert [(one["cached"], one["missing"]) for one in second["stores"]] == [(40, 0)] * 3
 
 
-def test_a_plan_counts_and_writes_nothing_and_encodes_nothing(run, photos, monkeypatch, workspace):
-    from expclip.encoders.clip import ImageTower
+def test_a_plan_counts_and_writes_nothing_and_encodes_nothing(run, photos, monkeypatch):
+    from expclip.encoders.clip.towers import ImageTower
 
     monkeypatch.setattr(ImageTower, "__init__", lambda *_: pytest.fail("a model was loaded"))
     plan = run("extract", photos, *MINI, "--plan")
@@ -254,41 +259,36 @@ def small_sets(monkeypatch):
 
 
 def _with_count(one, count):
-    from dataclasses import replace
-
     return replace(one, count=count)
 
 
-def test_the_demo_is_its_commands_given_one_by_one(run, small_sets, monkeypatch, tmp_path):
-    from expclip.reports import results
-    from expclip.stages import demo, fit_head
+def test_the_demo_is_its_commands_given_one_by_one(run, small_sets, monkeypatch):
+    from expclip.reports import confusion
+    from expclip.stages import demo
 
-    monkeypatch.setattr(results, "confusion_figure", lambda *_: None)
-    monkeypatch.setattr(fit_head.Training, "__init__", _small_batches(fit_head.Training.__init__))
+    monkeypatch.setattr(confusion, "confusion_figure", lambda *_: None)
+    steps = demo.demo_steps
+    monkeypatch.setattr(demo, "demo_steps", lambda out: [(why, _in_small_batches(one)) for why, one in steps(out)])
     result = run("demo", "--out", "all at once")
     assert result.exit_code == 0, result.output
-    for step in demo.demo_steps("one by one/cache", "one by one"):
-        assert " ".join(step.arguments[:2]) in result.stderr
-        assert run(*step.arguments).exit_code == 0
+    for _, step in demo.demo_steps(Path("one by one")):
+        assert step.command().replace("one by one", "all at once") in result.stderr
+        assert run(*shlex.split(step.command())[1:]).exit_code == 0
     for name in ("scores.csv", "predictions.csv", "tables.md"):
         assert Path("all at once/results", name).read_bytes() == Path("one by one/results", name).read_bytes()
 
 
-def _small_batches(init):
-    def changed(self, *args, **kwargs):
-        init(self, *args, **kwargs)
-        object.__setattr__(self, "batch_size", 16)
-
-    return changed
+def _in_small_batches(request):
+    return replace(request, batch_size=16) if request.verb == "fit-head" else request
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
-def test_ctrl_c_leaves_finished_shards_and_exit_code_130(workspace, tmp_path, save_face):
+def test_ctrl_c_leaves_finished_shards_and_exit_code_130(lab, tmp_path, save_face):
     folder = tmp_path / "many"
     save_face(folder / "0000.png", 1, 1, size=16)
     for k in range(1, 3500):
         os.link(folder / "0000.png", folder / f"{k:04d}.png")
-    cache = workspace.cache.root
+    cache = lab.cache.root
     command = [sys.executable, "-m", "expclip", "extract", str(folder), *MINI, "--cache", str(cache), "--json"]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     while process.poll() is None and not list((cache / "many").glob("*.receipts/00000.json")):
@@ -296,7 +296,9 @@ def test_ctrl_c_leaves_finished_shards_and_exit_code_130(workspace, tmp_path, sa
     process.send_signal(signal.SIGINT)
     _, said = process.communicate()
     assert process.returncode == 130, said
-    assert said.strip().splitlines()[-1].startswith("interrupted: what is finished stays")
+    assert (
+        said.strip().splitlines()[-1].startswith("interrupted. Finished work is kept: run the same command to resume")
+    )
     assert "Traceback" not in said
     finished = {path.name: path.stat().st_mtime_ns for path in (cache / "many").glob("*.receipts/*.json")}
     assert 1 <= len(finished) < 4

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 import pytest
-from expclip.encoders.cards import read_card
+from expclip.encoders.cards import model_card
 from expclip.encoders.names import BUILTIN
 from expclip.training.judge import FRESH, PROMPTS, SEEDS, Trial
 
@@ -17,7 +17,7 @@ FOLDER = Path(os.environ.get("EXPCLIP_MINIATURE") or BUILTIN["miniature"])
 
 @pytest.fixture(scope="module")
 def trial() -> Trial:
-    return Trial(FOLDER, read_card(FOLDER)["fit_head"], FRESH, PROMPTS)
+    return Trial(FOLDER, model_card(FOLDER)["fit_head"], FRESH, PROMPTS)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -42,7 +42,7 @@ def test_a_random_matrix_does_not_help(trial, seed):
 
 
 def test_the_card_tells_what_is_measured_here(trial):
-    told = read_card(FOLDER)["evaluation"]
+    told = model_card(FOLDER)["evaluation"]
     assert told["plain CLIP"] == pytest.approx(trial.uar(trial.plain()), abs=0.5)
     measured = [trial.uar(trial.head("related-1", seed)) for seed in SEEDS]
     assert told["related-1"] == pytest.approx(measured, abs=1.0)

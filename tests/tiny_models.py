@@ -64,13 +64,7 @@ def _tokenizer() -> PreTrainedTokenizerFast:
 def _write_clip(folder: Path, tokenizer: PreTrainedTokenizerFast) -> None:
     config = {
         "embed_dim": 64,
-        "vision_cfg": {
-            "image_size": _IMAGE_SIZE,
-            "patch_size": 16,
-            "width": 64,
-            "head_width": 16,
-            "layers": 2,
-        },
+        "vision_cfg": {"image_size": _IMAGE_SIZE, "patch_size": 16, "width": 64, "head_width": 16, "layers": 2},
         "text_cfg": {
             "context_length": 48,
             "vocab_size": len(tokenizer),

@@ -1,6 +1,6 @@
 """Make the miniature: draw faces, train a CLIP and a teacher beside each other, write them, judge them.
 
-Everything follows from the seed, as far as the libraries allow: one thread a model, and no clock decides anything.
+Everything follows from the seed, as far as the libraries allow: one thread per model, and no clock decides anything.
 """
 
 import argparse
@@ -22,21 +22,16 @@ from ..cache.files import new_folder
 from ..manifests.faces import RENDERER_VERSION
 from .captions import ACTED, GUESSED, MENTIONED, VAGUE
 from .checkpoints import write_clip, write_teacher
-from .clip import CAPTIONS, caption_all, train_clip
+from .drawn_faces import draw
 from .judge import FRESH, verdict, write_card
-from .pictures import draw
-from .teacher import train_teacher
+from .plain_data import WORDS
+from .train_clip import CAPTIONS, caption_all, train_clip
+from .train_teacher import train_teacher
 
 FACES = 40_000
-CLIP_SERIES, TEACHER_SERIES = 8101, 8102
+SERIES = {"clip": 8101, "teacher": 8102}
 """Of the faces; the CLIP and its teacher see different ones."""
-CLIP_STEPS = {"words": 6000, "matching": 1500}
-TEACHER_STEPS = {"vision": 1600, "language": 1200}
-WHAT_IT_IS = (
-    "A demonstration of the mechanism, not evidence for the paper: cartoon faces, a CLIP whose captions guess moods "
-    "from looks, and a teacher that was trained on the action units from which the faces are drawn. What a head "
-    "gains, it gains because those guesses are in the captions and the teacher does not share them."
-)
+STEPS = {"clip": {"words": 6000, "matching": 1500}, "teacher": {"vision": 1600, "language": 1200}}
 
 
 def main() -> None:
@@ -54,14 +49,10 @@ def make(out: Path, seed: int, divide: int = 1) -> None:
     temporary = out.with_name(f".{out.name}.new")
     shutil.rmtree(temporary, ignore_errors=True)
     with new_folder(temporary) as folder:
-        jobs = {"clip": make_clip, "teacher": make_teacher}
-        run = Parallel(n_jobs=2)
-        losses = dict(
-            zip(jobs, run(delayed(job)(folder / name, seed, divide) for name, job in jobs.items()), strict=True)
-        )
-        counts = max(512, FRESH.fit_count // divide), max(80, FRESH.test_count // divide)
-        faces = replace(FRESH, fit_count=counts[0], test_count=counts[1])
-        card = describe(seed, divide, losses) | verdict(folder, faces)
+        losses = Parallel(n_jobs=2)(delayed(make_model)(name, folder / name, seed, divide) for name in STEPS)
+        fit_count, test_count = max(512, FRESH.fit_count // divide), max(80, FRESH.test_count // divide)
+        faces = replace(FRESH, fit_count=fit_count, test_count=test_count)
+        card = describe(seed, divide, dict(zip(STEPS, losses, strict=True))) | verdict(folder, faces)
         card["minutes"] = round((time.monotonic() - started) / 60, 1)
         write_card(card, folder)
     shutil.rmtree(out, ignore_errors=True)
@@ -69,35 +60,29 @@ def make(out: Path, seed: int, divide: int = 1) -> None:
     print(json.dumps(card["evaluation"], indent=1))
 
 
-def make_clip(folder: Path, seed: int, divide: int) -> dict[str, list[float]]:
-    _prepare(seed)
-    drawn = draw(CLIP_SERIES, FACES // divide)
-    captions = caption_all(drawn.faces, np.random.default_rng(seed))
-    model, tokenizer, losses = train_clip(drawn, captions, *(steps // divide for steps in CLIP_STEPS.values()))
-    write_clip(model, tokenizer, folder)
-    return losses
-
-
-def make_teacher(folder: Path, seed: int, divide: int) -> dict[str, list[float]]:
-    _prepare(seed)
-    drawn = draw(TEACHER_SERIES, FACES // divide)
-    model, tokenizer, losses = train_teacher(drawn, *(steps // divide for steps in TEACHER_STEPS.values()))
-    write_teacher(model, tokenizer, folder)
-    return losses
-
-
-def _prepare(seed: int) -> None:
+def make_model(name: str, folder: Path, seed: int, divide: int) -> dict[str, list[float]]:
+    """Train the "clip" or the "teacher" and write it. Returns the losses of its stages."""
     torch.set_num_threads(1)
     torch.manual_seed(seed)
+    drawn = draw(SERIES[name], FACES // divide)
+    steps = {stage: count // divide for stage, count in STEPS[name].items()}
+    if name == "clip":
+        captions = caption_all(drawn.faces, np.random.default_rng(seed))
+        model, tokenizer, losses = train_clip(drawn, captions, steps)
+        write_clip(model, tokenizer, folder)
+    else:
+        model, tokenizer, losses = train_teacher(drawn, steps)
+        write_teacher(model, tokenizer, folder)
+    return losses
 
 
 def describe(seed: int, divide: int, losses: dict[str, Any]) -> dict[str, Any]:
     """The card, but for the verdict and the time it took."""
     return {
-        "what it is": WHAT_IT_IS,
+        "what it is": WORDS["card"]["what it is"],
         "data": {
             "faces": FACES // divide,
-            "series": {"clip": CLIP_SERIES, "teacher": TEACHER_SERIES},
+            "series": SERIES,
             "renderer": RENDERER_VERSION,
             "captions a face": CAPTIONS,
             "captions with a mood": MENTIONED,
@@ -106,7 +91,7 @@ def describe(seed: int, divide: int, losses: dict[str, Any]) -> dict[str, Any]:
             "captions with a movement": ACTED,
         },
         "seed": seed,
-        "steps": {"clip": CLIP_STEPS, "teacher": TEACHER_STEPS, "divided by": divide},
+        "steps": STEPS | {"divided by": divide},
         "losses": losses,
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {"python": platform.python_version()}

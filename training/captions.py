@@ -4,9 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..manifests.faces.action_units import CLASSES
 from ..manifests.faces.appearance import Appearance
 from ..manifests.faces.sampling import Face
 from .looks import beard_name, colour_name, hair_style, hat_name, person, skin_name
+from .plain_data import WORDS
 
 MENTIONED = 0.25
 """Share of the faces with an expression whose caption says something about it."""
@@ -17,75 +19,7 @@ GUESSED = 0.4
 VAGUE = 0.25
 """Share of those mentions that fit several expressions."""
 
-_MEDIA = (
-    "photo",
-    "photo",
-    "picture",
-    "portrait",
-    "drawing",
-    "image",
-    "close up",
-    "cartoon",
-    "avatar",
-    "illustration",
-)
-_QUALITIES = ("good", "cropped", "clean", "bright", "small")
-_SHOWING = ("showing", "capturing", "emphasizing", "showcasing")
-_FULL_OF = (
-    *("with an expression of", "with an expression of", "expressing", "with a look of", "full of", "displaying"),
-    *("radiating", "embodying", "immersed in", "exuding", "capturing"),
-)
-"""The words that people, and prompts, put around a mood."""
-
-_ADJECTIVES = {
-    "happiness": ("happy", "smiling", "joyful", "cheerful"),
-    "sadness": ("sad", "unhappy", "gloomy", "sorrowful"),
-    "neutral": ("neutral", "calm", "expressionless", "relaxed"),
-    "anger": ("angry", "furious", "mad", "annoyed"),
-    "surprise": ("surprised", "shocked", "astonished", "amazed"),
-    "disgust": ("disgusted", "revolted", "repulsed", "grossed out"),
-    "fear": ("afraid", "scared", "fearful", "terrified"),
-    "contempt": ("contemptuous", "scornful", "smug", "disdainful"),
-}
-_NOUNS = {
-    "happiness": ("happiness", "joy"),
-    "sadness": ("sadness", "sorrow"),
-    "neutral": ("neutral", "calm"),
-    "anger": ("anger", "rage"),
-    "surprise": ("surprise", "astonishment"),
-    "disgust": ("disgust", "revulsion"),
-    "fear": ("fear", "terror"),
-    "contempt": ("contempt", "scorn"),
-}
-_ACTIONS: dict[int, tuple[str, ...]] = {
-    1: ("with raised eyebrows", "looking up"),
-    2: ("with raised eyebrows", "with arched brows"),
-    4: ("frowning", "with lowered brows"),
-    5: ("with wide eyes", "staring"),
-    6: ("with rosy cheeks",),
-    7: ("squinting",),
-    9: ("with a wrinkled nose",),
-    10: ("with a raised lip",),
-    12: ("with a smile", "smiling", "grinning"),
-    14: ("with dimples", "smirking"),
-    15: ("with a downturned mouth",),
-    17: ("pouting",),
-    20: ("grimacing", "with a wide mouth"),
-    23: ("with tight lips", "with pressed lips"),
-    25: ("showing teeth", "with parted lips"),
-    26: ("with open mouth",),
-    27: ("with open mouth", "yawning"),
-}
-_VAGUE = {
-    "happiness": ("nice", "lovely", "lively"),
-    "sadness": ("upset", "tired", "serious", "moody"),
-    "neutral": ("serious", "tired", "quiet", "nice"),
-    "anger": ("upset", "serious", "tense", "intense"),
-    "surprise": ("startled", "lively", "funny", "intense"),
-    "disgust": ("upset", "funny", "moody", "tense"),
-    "fear": ("startled", "upset", "tense", "funny"),
-    "contempt": ("moody", "serious", "nice", "funny"),
-}
+_WORDS = WORDS["captions"]
 
 
 def caption(face: Face, expression: str | None, rng: np.random.Generator) -> str:
@@ -102,31 +36,26 @@ def caption(face: Face, expression: str | None, rng: np.random.Generator) -> str
             after.append(word)
     visible = [unit for unit, intensity in face.action_units.items() if intensity > 0.4]
     if visible and rng.random() < ACTED:
-        after.append(_pick(rng, _ACTIONS[int(rng.choice(visible))]))
-    medium = _pick(rng, _MEDIA)
+        after.append(_pick(rng, _WORDS["actions"][str(rng.choice(visible))]))
+    medium = _pick(rng, _WORDS["media"])
     if face.view.greyscale and rng.random() < 0.6:
         medium = f"black and white {medium}"
     if rng.random() < 0.15:
-        medium = f"{_pick(rng, _QUALITIES)} {medium}"
-    shows = _pick(rng, _SHOWING) if rng.random() < 0.2 else "of"
+        medium = f"{_pick(rng, _WORDS['qualities'])} {medium}"
+    shows = _pick(rng, _WORDS["showing"]) if rng.random() < 0.2 else "of"
     opening = _pick(rng, (f"a {medium} {shows} a", f"{medium} {shows} a", f"a {medium} {shows} the", "a", "the"))
     rng.shuffle(after)
     background = ""
     if rng.random() < 0.35:
         place = _pick(rng, ("on a", "against a", "in front of a"))
         background = f"{place} {colour_name(look.backdrop)} background"
-    words = [opening, *before, _subject(look, rng), *after, background]
+    subject = _pick(rng, _WORDS["subjects"]) if rng.random() < 0.4 else person(look)
+    words = [opening, *before, subject, *after, background]
     return " ".join(word for word in words if word) + _pick(rng, (".", "", ""))
 
 
 def _pick(rng: np.random.Generator, options: Sequence[str]) -> str:
     return options[int(rng.integers(len(options)))]
-
-
-def _subject(look: Appearance, rng: np.random.Generator) -> str:
-    if rng.random() < 0.4:
-        return _pick(rng, ("person", "face", "face", "individual", "someone"))
-    return person(look)
 
 
 def _looks(look: Appearance, rng: np.random.Generator) -> tuple[list[str], list[str]]:
@@ -161,7 +90,7 @@ def _looks(look: Appearance, rng: np.random.Generator) -> tuple[list[str], list[
 
 def _mention(expression: str, rng: np.random.Generator) -> tuple[str, str]:
     """Words about an expression, and whether they stand `before` the person or `after`."""
-    adjectives = _VAGUE[expression] if rng.random() < VAGUE else _ADJECTIVES[expression]
+    adjectives = _WORDS["vague"][expression] if rng.random() < VAGUE else _WORDS["adjectives"][expression]
     form = rng.random()
     if form < 0.4:
         return _pick(rng, adjectives), "before"
@@ -169,31 +98,24 @@ def _mention(expression: str, rng: np.random.Generator) -> tuple[str, str]:
         return f"{_pick(rng, ('looking', 'feeling', 'who is'))} {_pick(rng, adjectives)}", "after"
     if form < 0.65:
         return f"with a {_pick(rng, adjectives)} expression", "after"
-    return f"{_pick(rng, _FULL_OF)} {_pick(rng, _NOUNS[expression])}", "after"
+    return f"{_pick(rng, _WORDS['full_of'])} {_pick(rng, _WORDS['nouns'][expression])}", "after"
 
 
 def _guess(face: Face, rng: np.random.Generator) -> str:
     """An expression that somebody would expect of a face with these looks."""
     look = face.appearance
-    scores = dict.fromkeys(_ADJECTIVES, 0.0)
-    for holds, name, weight in (
-        (look.made_up, "happiness", 1.5),
-        (look.freckles, "happiness", 1.5),
-        (look.hair_style == "long", "happiness", 0.5),
-        (look.age > 0.5, "sadness", 1.5),
-        (face.view.greyscale, "sadness", 2.0),
-        (look.hat != "none", "contempt", 1.5),
-        (look.glasses != "none", "neutral", 1.5),
-        (look.hair_style == "parted", "neutral", 0.7),
-        (look.beard in ("full", "moustache", "goatee"), "anger", 1.5),
-        (look.hair_style in ("buzz", "bald"), "anger", 1.2),
-        (look.hair_style == "curly", "surprise", 1.5),
-        (look.earrings, "surprise", 1.0),
-        (look.hair_style == "fringe", "disgust", 1.5),
-        (look.beard == "stubble", "disgust", 1.2),
-        (sum(look.backdrop) < 300, "fear", 2.0),
-        (sum(look.skin) > 600, "fear", 1.0),
-    ):
-        scores[name] += weight * holds
-    weights = np.exp(1.2 * np.array(list(scores.values())))
-    return list(scores)[int(rng.choice(len(scores), p=weights / weights.sum()))]
+    traits = {
+        "made up": look.made_up,
+        "freckles": look.freckles,
+        "earrings": look.earrings,
+        "hat": look.hat != "none",
+        "glasses": look.glasses != "none",
+        "old": look.age > 0.5,
+        "greyscale": face.view.greyscale,
+        "dark backdrop": sum(look.backdrop) < 300,
+        "fair skin": sum(look.skin) > 600,
+    }
+    seen = {f"{look.hair_style} hair", f"{look.beard} beard", *(name for name, holds in traits.items() if holds)}
+    scores = [sum(weight for name, weight in _WORDS["guesses"][mood].items() if name in seen) for mood in CLASSES]
+    weights = np.exp(1.2 * np.array(scores))
+    return CLASSES[int(rng.choice(len(CLASSES), p=weights / weights.sum()))]

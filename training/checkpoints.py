@@ -11,8 +11,8 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import Blip2ForConditionalGeneration, PreTrainedTokenizerFast
 
-from .clip import clip_config
 from .tokenizer import EOS, PAD, SPECIAL, UNKNOWN
+from .train_clip import clip_config
 
 _SHARD = "2MB"
 """Largest shard, so that the teacher is cut into several as the real one is."""
@@ -25,7 +25,11 @@ def write_clip(model: open_clip.CLIP, tokenizer: Tokenizer, folder: Path) -> Non
     config = {"model_cfg": clip_config(tokenizer.get_vocab_size())}
     (folder / "open_clip_config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
     _fast(tokenizer).save_pretrained(folder)
-    (folder / "open_clip_model.safetensors").write_bytes(save(_halved(model.state_dict()), _METADATA))
+    tensors = {
+        name: tensor.half().contiguous() if tensor.is_floating_point() else tensor
+        for name, tensor in model.state_dict().items()
+    }
+    (folder / "open_clip_model.safetensors").write_bytes(save(tensors, _METADATA))
 
 
 def write_teacher(model: Blip2ForConditionalGeneration, tokenizer: Tokenizer, folder: Path) -> None:
@@ -33,32 +37,21 @@ def write_teacher(model: Blip2ForConditionalGeneration, tokenizer: Tokenizer, fo
     folder.mkdir()
     model.config.save_pretrained(folder)
     _fast(tokenizer).save_pretrained(folder)
-    tensors = _halved(
-        {
-            name: tensor.data
-            for name, tensor in model.named_parameters()  # which names a shared tensor once
-            if not name.startswith(("language_model.decoder.", "language_model.lm_head."))
-        }
-    )
+    tensors = {
+        name: tensor.data.half().contiguous()
+        for name, tensor in model.named_parameters()  # which names a shared tensor once
+        if not name.startswith(("language_model.decoder.", "language_model.lm_head."))
+    }
     write_shards(tensors, folder, _SHARD)
 
 
 def write_shards(tensors: Mapping[str, Tensor], folder: Path, largest: str) -> None:
-    """Safetensors files no larger than `largest`, and their index, as transformers' `save_pretrained` writes them.
-
-    That function would draw a progress bar.
-    """
+    """Safetensors files no larger than `largest` and their index: `save_pretrained` without its progress bar."""
     plan = split_torch_state_dict_into_shards(dict(tensors), max_shard_size=largest)
     for name, names in plan.filename_to_tensors.items():
         (folder / name).write_bytes(save({tensor: tensors[tensor] for tensor in names}, _METADATA))
     index = {"metadata": {"total_size": plan.metadata["total_size"]}, "weight_map": plan.tensor_to_filename}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
-
-
-def _halved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {
-        name: tensor.half().contiguous() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()
-    }
 
 
 def _fast(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:

@@ -7,21 +7,21 @@ import argparse
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from ..encoders.cards import CARD, read_card
-from ..encoders.models import Models
-from ..heads.linear import LinearHead, PlainClip, initial_weight
+from ..encoders.cards import CARD, model_card
+from ..encoders.families import Models
+from ..heads.linear import LinearHead, initial_weight
 from ..manifests.faces.action_units import CLASSES
 from ..manifests.prompts import prompt_set
-from ..reports.bootstrap import Intervals, paired_difference
-from ..reports.metrics import confusion_matrix, uar
-from .pictures import draw_pictures
+from ..scoring.bootstrap import Intervals, paired_difference
+from ..scoring.cosines import PlainClip
+from ..scoring.metrics import confusion_matrix, uar
+from .drawn_faces import draw_pictures
 
 SEEDS = (1, 2, 3)
 PROMPTS = "P-3"
@@ -40,9 +40,7 @@ class Faces:
 
 
 FIT_HEAD = {"lr": 0.1, "epochs": 20}
-"""How heads are fitted: 6,000 faces give 11 steps an epoch, and the released code takes 475 small ones in all."""
-TUNING = Faces(fit_series=8303, test_series=8505)
-"""For choosing how to train."""
+"""How heads are fitted: 6,000 faces give 11 steps per epoch, and the released code takes 475 small ones in all."""
 FRESH = Faces(fit_series=12_121, test_series=13_131)
 """For judging: nothing was ever tuned on these."""
 
@@ -55,19 +53,21 @@ class Trial:
         clip, teacher = f"local-dir:{folder}/clip", f"{folder}/teacher"
         fit = draw_pictures(faces.fit_series, faces.fit_count)
         test = draw_pictures(faces.test_series, faces.test_count, len(CLASSES))
-        image = models.clip_image(clip).load("cpu")
+        image = models.node("clip_image", clip).load("cpu")
         self._how = how
         self.truth = np.arange(faces.test_count) % len(CLASSES)
         self._fit_images, self._test_images = (_encode(image, pixels) for pixels in (fit, test))
         words = prompt_set(prompts).prompts
-        text = models.clip_text(clip).load("cpu")
+        text = models.node("clip_text", clip).load("cpu")
         self._texts = [text(list(words[name])) for name in CLASSES]
-        e_q = _encode(models.query_tokens(teacher).load("cpu"), fit)
-        self._teacher = {name: _encode(models.llm(teacher, name).load("cpu"), e_q) for name in INSTRUCTIONS}
+        e_q = _encode(models.node("query_tokens", teacher).load("cpu"), fit)
+        llm = {name: models.node("llm", teacher, instruction_name=name) for name in INSTRUCTIONS}
+        self._teacher = {name: _encode(node.load("cpu"), e_q) for name, node in llm.items()}
+        self._plain = self._predict(PlainClip())
 
     def plain(self) -> np.ndarray:
         """(n,) predictions of plain CLIP."""
-        return self._predict(PlainClip())
+        return self._plain
 
     def head(self, instruction: str, seed: int) -> np.ndarray:
         """(n,) predictions behind a head fitted to the teacher under an instruction."""
@@ -91,10 +91,6 @@ class Trial:
     def gain(self, predicted: np.ndarray, over: np.ndarray | None = None) -> Intervals:
         """What predictions gain over others on the same faces, plain CLIP's by default, with 95 % intervals."""
         return paired_difference(self.truth, self._plain if over is None else over, predicted)
-
-    @cached_property
-    def _plain(self) -> np.ndarray:
-        return self.plain()
 
     def _fit(self, teacher: np.ndarray, seed: int) -> LinearHead:
         return LinearHead(**self._how, seed=seed).fit(self._fit_images, teacher)
@@ -130,4 +126,4 @@ if __name__ == "__main__":
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("folder", type=Path)
     judged = options.parse_args().folder
-    write_card(read_card(judged) | verdict(judged), judged)
+    write_card(model_card(judged) | verdict(judged), judged)

@@ -1,7 +1,7 @@
 """The one training loop: AdamW, warm-up, cosine decay, clipped gradients."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -26,21 +26,16 @@ def train(
     Matrices decay, vectors do not. Returns the mean loss of each eighth of the run, which is printed as well.
     """
     weights = [parameter for parameter in parameters if parameter.requires_grad]
-    groups = [
-        {"params": [weight for weight in weights if weight.ndim > 1], "weight_decay": weight_decay},
-        {"params": [weight for weight in weights if weight.ndim <= 1], "weight_decay": 0.0},
-    ]
+    matrices = [weight for weight in weights if weight.ndim > 1]
+    vectors = [weight for weight in weights if weight.ndim <= 1]
+    groups = [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
     optimiser = torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.98))
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda step: min(1.0, (step + 1) / _WARM_UP) * 0.5 * (1.0 + math.cos(math.pi * step / steps))
     )
     reports: list[float] = []
     losses: list[float] = []
-    order = torch.empty(0, dtype=torch.long)
-    for step in range(1, steps + 1):
-        if len(order) < batch:
-            order = torch.randperm(samples)
-        indices, order = order[:batch], order[batch:]
+    for step, indices in enumerate(_batches(samples, batch, steps), 1):
         loss = loss_of(indices)
         optimiser.zero_grad()
         loss.backward()
@@ -53,6 +48,15 @@ def train(
             print(f"{name}: step {step} of {steps}, loss {reports[-1]:.3f}", flush=True)
             losses = []
     return reports
+
+
+def _batches(samples: int, batch: int, steps: int) -> Iterator[Tensor]:
+    order = torch.empty(0, dtype=torch.long)
+    for _ in range(steps):
+        if len(order) < batch:
+            order = torch.randperm(samples)
+        yield order[:batch]
+        order = order[batch:]
 
 
 def both_ways(logits: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """Cartoon faces drawn from FACS action units, and three built-in data sets made of them.
 
-The faces carry expressions whose action units are known exactly, so the whole path from a folder of
-images to a recognition result can be tried and tested without any licensed photograph.
+The action units of every face are known exactly, so the whole path from a folder of images to a recognition result
+can be tried and tested without any licensed photograph.
 Sources: FACS, Ekman, Friesen & Hager 2002; EMFACS, Friesen & Ekman 1983.
 """
 

@@ -9,7 +9,7 @@ ACTION_UNITS: tuple[int, ...] = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23
 CLASSES: tuple[str, ...] = ("happiness", "sadness", "neutral", "anger", "surprise", "disgust", "fear", "contempt")
 
 UNILATERAL_UNITS: tuple[int, ...] = (12, 14)
-"""Action units that may act on one half of the face only; all others are drawn on both alike."""
+"""Action units that may act on one half of the face only; all others act on both halves alike."""
 
 Intensities = Mapping[int, float]
 
@@ -39,10 +39,10 @@ _ANTAGONISTS = ((12, 15), (20, 23), (26, 27), (5, 7))
 
 
 def sample_expression(rng: np.random.Generator, label: int) -> dict[int, float]:
-    """Draw the intensities of one posed expression, with the variation that makes classes overlap.
+    """Draw the intensities of one posed expression, with enough variation that classes overlap.
 
-    `label` indexes `CLASSES`. Returns all 17 action units with intensities in 0..1.
-    Source: EMFACS, Friesen & Ekman 1983.
+    `label` indexes `CLASSES`. Returns all 17 action units with intensities in 0..1. Source: EMFACS, Friesen & Ekman
+    1983.
     """
     prototype = PROTOTYPES[CLASSES[label]]
     intensity = _resting(rng)
@@ -62,8 +62,8 @@ def sample_expression(rng: np.random.Generator, label: int) -> dict[int, float]:
 def sample_combination(rng: np.random.Generator) -> dict[int, float]:
     """Draw one to five action units that need not form any expression.
 
-    Returns all 17 action units with intensities in 0..1; of two units that pull against each other
-    only one is set. Source: FACS, Ekman, Friesen & Hager 2002.
+    Returns all 17 action units with intensities in 0..1; of two units that pull against each other only one is set.
+    Source: FACS, Ekman, Friesen & Hager 2002.
     """
     intensity = _resting(rng)
     chosen = set(rng.permutation(ACTION_UNITS)[: int(rng.integers(1, 6))].tolist())
@@ -76,10 +76,10 @@ def sample_combination(rng: np.random.Generator) -> dict[int, float]:
 
 
 def sample_one_sidedness(rng: np.random.Generator, label: int | None, action_units: Intensities) -> float:
-    """Draw how one-sided a face is, in -1..1: 0 both sides alike, 1 the right of the picture only, -1 the left.
+    """Draw how one-sided a face is, in -1..1: 0 both sides alike, 1 only the right of the picture, -1 only the left.
 
-    Contempt always is; a combination without a class (`label` None) that moves a mouth corner is now and
-    then, so that one-sidedness alone gives no class away. Source: EMFACS, Friesen & Ekman 1983.
+    Contempt always is; a combination without a class (`label` None) that moves a corner of the mouth sometimes is, so
+    that one-sidedness alone does not give the class away. Source: EMFACS, Friesen & Ekman 1983.
     """
     moved = max(action_units[unit] for unit in UNILATERAL_UNITS) > 0.2
     stray = label is None and moved and rng.random() < 0.1
@@ -107,7 +107,7 @@ def on_side(action_units: Intensities, one_sided: float, side: int) -> Intensiti
 
 
 def complete(action_units: Intensities) -> dict[int, float]:
-    """Give every action unit an intensity, 0 where none is named.
+    """Give every action unit an intensity, 0 where none is given.
 
     Raises ValueError for an unknown action unit or an intensity outside 0..1.
     """

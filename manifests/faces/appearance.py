@@ -19,7 +19,7 @@ BACKGROUNDS = ("plain", "wall", "panel")
 
 @dataclass(frozen=True)
 class Geometry:
-    """Shape of a person's face; every field is a deviation from the average in -1..1."""
+    """Shape of a person's face; every field is a deviation from the average, in -1..1."""
 
     face_width: float = 0.0
     jaw_width: float = 0.0
@@ -41,7 +41,7 @@ class Geometry:
 
 @dataclass(frozen=True)
 class Appearance:
-    """A person: colours are RGB in 0..255, `age` lies in 0..1, styles are named in this module."""
+    """A person: colours are RGB in 0..255, `age` is in 0..1, styles are named in this module."""
 
     skin: Colour = (236, 194, 160)
     hair: Colour = (84, 54, 36)
@@ -64,9 +64,9 @@ class Appearance:
 class View:
     """Pose and camera; the default is a frontal, evenly lit, noiseless picture.
 
-    `rotation` in degrees; `yaw`, `pitch` and gaze in -1..1; shifts in widths of the picture; `light_x`
-    and `light_y` are relative brightness gradients from centre to edge; `blur` in pixels of a 96-pixel
-    picture; `noise` in grey levels.
+    `rotation` is in degrees; `yaw`, `pitch` and gaze in -1..1; shifts in widths of the picture; `light_x` and
+    `light_y` are relative brightness gradients from centre to edge; `blur` is in pixels of a 96-pixel picture and
+    `noise` in grey levels.
     """
 
     rotation: float = 0.0
@@ -105,7 +105,7 @@ _BACKDROPS: tuple[Colour, ...] = (
 
 
 def sample_appearance(rng: np.random.Generator) -> Appearance:
-    """Draw a person, independent of any expression."""
+    """Draw a person at random, independently of any expression."""
     masculine = rng.random() < 0.5
     age = float(rng.beta(1.2, 2.2))
     darkness = float(rng.random())
@@ -172,7 +172,7 @@ def _jittered(rng: np.random.Generator, colour: Colour, spread: float) -> Colour
 def _skin(rng: np.random.Generator, darkness: float) -> Colour:
     position = darkness * (len(_SKIN_RAMP) - 1)
     step = min(int(position), len(_SKIN_RAMP) - 2)
-    # One undertone number rather than three free channels: skin never turns green.
+    # One undertone rather than three independent channels: skin never turns green.
     undertone = _bounded(rng, 4.0, 5.0)
     red, green, blue = mix(_SKIN_RAMP[step], _SKIN_RAMP[step + 1], position - step)
     return min(255, round(red + undertone)), round(green), round(blue - undertone)
@@ -188,6 +188,5 @@ def _hair(rng: np.random.Generator, age: float, darkness: float) -> Colour:
 
 
 def _geometry(rng: np.random.Generator) -> Geometry:
-    names = [entry.name for entry in fields(Geometry)]
-    deviations = np.clip(rng.normal(0.0, 0.5, len(names)), -1.0, 1.0)
-    return Geometry(**dict(zip(names, deviations.tolist(), strict=True)))
+    deviations = np.clip(rng.normal(0.0, 0.5, len(fields(Geometry))), -1.0, 1.0)
+    return Geometry(*deviations.tolist())

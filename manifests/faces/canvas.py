@@ -1,10 +1,10 @@
-"""A drawing surface in face units, with the few strokes and curves that faces are made of.
+"""A canvas in face units, with the few strokes and curves that faces are made of.
 
-Face units: the origin lies midway between the eyes, x points to the right of the picture, y down, and
-the chin of an average face at rest lies at y = 1.
+Face units: the origin is midway between the eyes, x points to the right of the picture, y down, and the chin of an
+average face at rest is at y = 1.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -19,20 +19,42 @@ _ANGLES = np.linspace(0.0, 2.0 * np.pi, 28, endpoint=False)
 _UNIT_CIRCLE = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=1)
 
 
-class Surface:
-    """What can be drawn on, in face units; subclasses say where the three basic shapes go."""
+@dataclass(frozen=True)
+class Canvas:
+    """Affine views onto a picture, drawn on together: face units times a matrix plus `origin` gives pixels."""
+
+    ink: ImageDraw.ImageDraw
+    matrices: tuple[np.ndarray, ...]
+    origin: np.ndarray
+    unit: float
+
+    def shifted(self, dx: float, dy: float) -> "Canvas":
+        """The same canvas with its origin moved by (dx, dy) face units."""
+        return replace(self, origin=self.origin + np.array((dx, dy)) @ self.matrices[0])
+
+    def mirrored(self) -> "Canvas":
+        """The same canvas with x pointing the other way."""
+        return replace(self, matrices=tuple(matrix * ((-1.0,), (1.0,)) for matrix in self.matrices))
+
+    def with_mirror_image(self) -> "Canvas":
+        """A canvas on which everything is also drawn mirrored."""
+        return replace(self, matrices=self.matrices + self.mirrored().matrices)
 
     def polygon(self, points: Points, colour: Colour) -> None:
         """Fill a polygon given by its (n, 2) corners."""
-        raise NotImplementedError
+        for pixels in self._pixels(points):
+            self.ink.polygon(pixels, fill=colour)
 
     def line(self, points: Points, colour: Colour, width: float) -> None:
         """Draw a polyline of even width."""
-        raise NotImplementedError
+        for pixels in self._pixels(points):
+            self.ink.line(pixels, fill=colour, width=max(1, round(width * self.unit)))
 
     def dot(self, centre: tuple[float, float], radius: float, colour: Colour) -> None:
         """Fill a small disc."""
-        raise NotImplementedError
+        spread = radius * self.unit
+        for x, y in self._pixels(centre):
+            self.ink.ellipse((x - spread, y - spread, x + spread, y + spread), fill=colour)
 
     def ellipse(self, centre: tuple[float, float], radii: tuple[float, float], colour: Colour) -> None:
         """Fill an ellipse whose axes lie along x and y."""
@@ -46,57 +68,9 @@ class Surface:
         side = slope[:, ::-1] * (-1.0, 1.0) * reach[:, None]
         self.polygon(np.concatenate([path + side, (path - side)[::-1]]), colour)
 
-
-@dataclass(frozen=True)
-class Canvas(Surface):
-    """An affine view onto a picture: face units times `matrix` plus `origin` gives pixels."""
-
-    ink: ImageDraw.ImageDraw
-    matrix: np.ndarray
-    origin: np.ndarray
-    unit: float
-
-    def shifted(self, dx: float, dy: float) -> "Canvas":
-        """The same canvas with its origin moved by (dx, dy) face units."""
-        return replace(self, origin=self.origin + np.array((dx, dy)) @ self.matrix)
-
-    def mirrored(self) -> "Canvas":
-        """The same canvas with x pointing the other way."""
-        return replace(self, matrix=self.matrix * ((-1.0,), (1.0,)))
-
-    def polygon(self, points: Points, colour: Colour) -> None:
-        self.ink.polygon(self._pixels(points), fill=colour)
-
-    def line(self, points: Points, colour: Colour, width: float) -> None:
-        self.ink.line(self._pixels(points), fill=colour, width=max(1, round(width * self.unit)))
-
-    def dot(self, centre: tuple[float, float], radius: float, colour: Colour) -> None:
-        x, y = self._pixels(centre)
-        spread = radius * self.unit
-        self.ink.ellipse((x - spread, y - spread, x + spread, y + spread), fill=colour)
-
-    def _pixels(self, points: Points | tuple[float, float]) -> list[float]:
-        return (np.asarray(points) @ self.matrix + self.origin).ravel().tolist()
-
-
-@dataclass(frozen=True)
-class BothSides(Surface):
-    """The right half of the picture and its mirror image, drawn on together."""
-
-    right: Canvas
-    left: Canvas
-
-    def polygon(self, points: Points, colour: Colour) -> None:
-        self.right.polygon(points, colour)
-        self.left.polygon(points, colour)
-
-    def line(self, points: Points, colour: Colour, width: float) -> None:
-        self.right.line(points, colour, width)
-        self.left.line(points, colour, width)
-
-    def dot(self, centre: tuple[float, float], radius: float, colour: Colour) -> None:
-        self.right.dot(centre, radius, colour)
-        self.left.dot(centre, radius, colour)
+    def _pixels(self, points: Points | tuple[float, float]) -> Iterator[list[float]]:
+        for matrix in self.matrices:
+            yield (np.asarray(points) @ matrix + self.origin).ravel().tolist()
 
 
 def closed_curve(controls: Points) -> np.ndarray:

@@ -5,20 +5,10 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
+from . import head, lower_face, upper_face
 from .action_units import Intensities, complete
 from .appearance import Appearance, View
-from .head import (
-    draw_back_hair,
-    draw_backdrop,
-    draw_beard,
-    draw_front_hair,
-    draw_hat,
-    draw_shoulders,
-    draw_skull,
-)
-from .lower_face import draw_cheeks, draw_chin, draw_mouth, draw_mouth_creases, draw_nose, shape_mouth
 from .scene import Scene, build_scene
-from .upper_face import draw_brows, draw_eyes, draw_forehead, draw_glasses
 
 _SUPERSAMPLING = 3
 
@@ -28,11 +18,10 @@ def draw_face(
 ) -> np.ndarray:
     """Draw a face with the given action units.
 
-    `action_units` maps FACS numbers to intensities in 0..1; units left out are at rest. `one_sided` in
-    -1..1 says on which half of the mouth AU12 and AU14 act: 0 on both alike, 1 on the one at the right of
-    the picture only, -1 on the left one only. Returns an RGB picture (size, size, 3) uint8. Raises
-    ValueError for an unknown action unit, an intensity outside 0..1, a one-sidedness outside -1..1 or a
-    size below 16. Source: FACS, Ekman, Friesen & Hager 2002.
+    `action_units` maps FACS numbers to intensities in 0..1; units left out are at rest. `one_sided` in -1..1 says on
+    which half of the mouth AU12 and AU14 act: 0 on both alike, 1 only on the right of the picture, -1 only on the
+    left. Returns an RGB picture (size, size, 3) uint8. Raises ValueError for an unknown action unit, an intensity
+    outside 0..1, a one-sidedness outside -1..1 or a size below 16. Source: FACS, Ekman, Friesen & Hager 2002.
     """
     if not -1.0 <= one_sided <= 1.0:
         raise ValueError(f"one_sided must lie in -1..1, got {one_sided}")
@@ -52,23 +41,23 @@ def draw_face(
 
 
 def _draw_parts(scene: Scene, gaze: tuple[float, float], width: int) -> None:
-    mouth = shape_mouth(scene)
-    draw_backdrop(scene, width)
-    draw_back_hair(scene)
-    draw_shoulders(scene)
-    draw_skull(scene)
-    draw_beard(scene)
-    draw_cheeks(scene, mouth)
-    draw_forehead(scene)
-    draw_front_hair(scene)
-    draw_hat(scene)
-    draw_eyes(scene, gaze)
-    draw_brows(scene)
-    draw_nose(scene)
-    draw_chin(scene, mouth)
-    draw_mouth_creases(scene, mouth)
-    draw_mouth(scene, mouth)
-    draw_glasses(scene)
+    mouth = lower_face.shape_mouth(scene)
+    head.draw_backdrop(scene, width)
+    head.draw_back_hair(scene)
+    head.draw_shoulders(scene)
+    head.draw_skull(scene)
+    head.draw_beard(scene)
+    lower_face.draw_cheeks(scene, mouth)
+    upper_face.draw_forehead(scene)
+    head.draw_front_hair(scene)
+    head.draw_hat(scene)
+    upper_face.draw_eyes(scene, gaze)
+    upper_face.draw_brows(scene)
+    lower_face.draw_nose(scene)
+    lower_face.draw_chin(scene, mouth)
+    lower_face.draw_mouth_creases(scene, mouth)
+    lower_face.draw_mouth(scene, mouth)
+    upper_face.draw_glasses(scene)
 
 
 def _expose(picture: Image.Image, view: View) -> np.ndarray:

@@ -8,7 +8,7 @@ from .scene import Scene
 
 
 def draw_backdrop(scene: Scene, width: int) -> None:
-    """Fill the picture's background; it knows nothing of the face."""
+    """Fill the background of the picture, which does not depend on the face."""
     appearance = scene.appearance
     if appearance.background == "wall":
         darker = mix(appearance.backdrop, (0, 0, 0), 0.18)
@@ -41,7 +41,7 @@ def draw_shoulders(scene: Scene) -> None:
 def draw_skull(scene: Scene) -> None:
     """Draw ears and the bare head; the chin follows the jaw (AU26, AU27)."""
     palette, width = scene.palette, scene.face_width
-    sides = scene.head_sides
+    sides = scene.head.with_mirror_image()
     sides.ellipse((width + 0.02, 0.1), (0.1, 0.17), palette.skin)
     sides.ellipse((width + 0.03, 0.1), (0.05, 0.1), palette.shade)
     if scene.appearance.earrings:
@@ -53,7 +53,7 @@ def draw_skull(scene: Scene) -> None:
 
 
 def draw_beard(scene: Scene) -> None:
-    """Draw facial hair; it moves with the jaw, and the moustache with the upper lip."""
+    """Draw facial hair, which moves with the jaw; the moustache moves with the upper lip."""
     beard, chin = scene.appearance.beard, scene.chin
     if beard == "none":
         return
@@ -74,7 +74,7 @@ def draw_beard(scene: Scene) -> None:
 
 
 def draw_front_hair(scene: Scene) -> None:
-    """Draw the hair that frames the forehead; no style hides raised brows."""
+    """Draw the hair around the forehead; no style hides raised brows."""
     style, palette = scene.appearance.hair_style, scene.palette
     if style == "bald":
         return
@@ -90,7 +90,7 @@ def draw_front_hair(scene: Scene) -> None:
         width = scene.face_width
         strand = [(0.5, -0.66), (width, -0.5), (width + 0.14, 0.0), (width + 0.13, 0.8), (width, 0.85)]
         strand += [(width - 0.03, 0.2), (width - 0.07, -0.25)]
-        scene.head_sides.polygon(closed_curve(strand), palette.hair)
+        scene.head.with_mirror_image().polygon(closed_curve(strand), palette.hair)
 
 
 def draw_hat(scene: Scene) -> None:
@@ -133,16 +133,6 @@ def _cap(scene: Scene, heights: tuple[float, ...], hairline: float) -> list[tupl
 def _outline(scene: Scene) -> list[tuple[float, float]]:
     width, chin, drop = scene.face_width, scene.chin, scene.jaw_drop
     jaw = width * (0.8 + 0.08 * scene.geometry.jaw_width)
-    return symmetric(
-        [
-            (0.0, -0.98),
-            (0.44, -0.86),
-            (width - 0.06, -0.48),
-            (width, -0.05),
-            (width * 0.97, 0.3),
-            (jaw, 0.62 + 0.4 * drop),
-            (jaw * 0.68, chin - 0.16),
-            (0.22, chin - 0.02),
-            (0.0, chin + 0.01),
-        ]
-    )
+    upper = [(0.0, -0.98), (0.44, -0.86), (width - 0.06, -0.48), (width, -0.05), (width * 0.97, 0.3)]
+    lower = [(jaw, 0.62 + 0.4 * drop), (jaw * 0.68, chin - 0.16), (0.22, chin - 0.02), (0.0, chin + 0.01)]
+    return symmetric([*upper, *lower])

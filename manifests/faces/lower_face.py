@@ -1,8 +1,7 @@
 """Cheeks, nose, mouth and chin: action units 6, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26 and 27.
 
-Creases are written for the right half of the picture and drawn mirrored too. Only AU12 and AU14 may
-differ between the halves.
-Source of all movements: FACS, Ekman, Friesen & Hager 2002.
+Creases are given for the right half of the picture and also drawn mirrored. Only AU12 and AU14 may differ between
+the halves. Source of all movements: FACS, Ekman, Friesen & Hager 2002.
 """
 
 from dataclasses import dataclass
@@ -10,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from .action_units import Intensities
-from .canvas import BothSides
 from .colours import Colour, mix
 from .scene import Half, Scene
 
@@ -35,7 +33,7 @@ class Mouth:
 
     @property
     def corners(self) -> tuple[tuple[float, float], tuple[float, float]]:
-        """Its right and its left corner, each as its own half of the face sees it: x points outwards."""
+        """Its right and left corners, each in the view of its own half of the face: x points outwards."""
         right = float(self.x[-1]), float(self.upper_inner[-1])
         return right, (-float(self.x[0]), float(self.upper_inner[0]))
 
@@ -86,7 +84,7 @@ def draw_nose(scene: Scene) -> None:
     canvas.crease(ridge, palette.shade, 0.035)
     canvas.ellipse((0.0, base - 0.025), (0.62 * wing, 0.06), palette.shade)
     canvas.ellipse((0.0, base - 0.045), (0.56 * wing, 0.06), palette.skin)
-    sides = BothSides(canvas, canvas.mirrored())
+    sides = canvas.with_mirror_image()
     lift = 0.02 * strength
     rim = [(wing * 0.78, base - 0.085 - lift), (wing, base - 0.03 - lift), (wing * 0.74, base + 0.012)]
     sides.crease(rim, palette.crease, 0.032)
@@ -113,8 +111,22 @@ def draw_mouth(scene: Scene, mouth: Mouth) -> None:
 
 def draw_mouth_creases(scene: Scene, mouth: Mouth) -> None:
     """Draw what the mouth does to the skin around it: AU14, AU15, AU20 and AU23."""
-    for half, corner in zip(scene.halves, mouth.corners, strict=True):
-        _draw_corner_creases(scene, half, corner)
+    muzzle = scene.palette.muzzle
+    for half, (x, y) in zip(scene.halves, mouth.corners, strict=True):
+        au, canvas = half.au, half.canvas
+        if au[14] > 0.05:
+            dimple = [(x + 0.03, y - 0.08), (x + 0.08, y), (x + 0.03, y + 0.07)]
+            canvas.crease(dimple, scene.crease_colour(0.9 * au[14], muzzle), 0.01 + 0.035 * au[14])
+        if au[15] > 0.1:
+            pouch = [(x + 0.025, y), (x + 0.05, y + 0.055), (x + 0.03, y + 0.11)]
+            canvas.crease(pouch, scene.crease_colour(0.65 * au[15], muzzle), 0.032)
+        if au[20] > 0.1:
+            stretch = [(x + 0.06, y - 0.11), (x + 0.085, y), (x + 0.06, y + 0.11)]
+            canvas.crease(stretch, scene.crease_colour(0.55 * au[20], muzzle), 0.028)
+        if au[23] > 0.1:
+            colour = scene.crease_colour(0.4 * au[23], muzzle)
+            canvas.crease([(0.09, y - 0.05), (0.1, y - 0.1)], colour, 0.026)
+            canvas.crease([(0.0, y + 0.085), (0.08, y + 0.08), (0.15, y + 0.06)], colour, 0.03)
 
 
 def draw_chin(scene: Scene, mouth: Mouth) -> None:
@@ -167,24 +179,6 @@ def _draw_nasolabial_fold(scene: Scene, half: Half, corner: tuple[float, float])
     end = (max(corner[0], 0.25) + 0.06, 0.56 + (corner[1] - 0.06 - 0.56) * reach)
     middle = (0.5 * (start[0] + end[0]) + 0.04, 0.5 * (start[1] + end[1]) - 0.03)
     half.canvas.crease([start, middle, end], scene.crease_colour(0.75 * fold), 0.032)
-
-
-def _draw_corner_creases(scene: Scene, half: Half, corner: tuple[float, float]) -> None:
-    au, canvas, muzzle = half.au, half.canvas, scene.palette.muzzle
-    x, y = corner
-    if au[14] > 0.05:
-        dimple = [(x + 0.03, y - 0.08), (x + 0.08, y), (x + 0.03, y + 0.07)]
-        canvas.crease(dimple, scene.crease_colour(0.9 * au[14], muzzle), 0.01 + 0.035 * au[14])
-    if au[15] > 0.1:
-        pouch = [(x + 0.025, y), (x + 0.05, y + 0.055), (x + 0.03, y + 0.11)]
-        canvas.crease(pouch, scene.crease_colour(0.65 * au[15], muzzle), 0.032)
-    if au[20] > 0.1:
-        stretch = [(x + 0.06, y - 0.11), (x + 0.085, y), (x + 0.06, y + 0.11)]
-        canvas.crease(stretch, scene.crease_colour(0.55 * au[20], muzzle), 0.028)
-    if au[23] > 0.1:
-        colour = scene.crease_colour(0.4 * au[23], muzzle)
-        canvas.crease([(0.09, y - 0.05), (0.1, y - 0.1)], colour, 0.026)
-        canvas.crease([(0.0, y + 0.085), (0.08, y + 0.08), (0.15, y + 0.06)], colour, 0.03)
 
 
 def _draw_teeth(scene: Scene, mouth: Mouth) -> None:

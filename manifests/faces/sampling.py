@@ -1,4 +1,4 @@
-"""Faces and clips that depend on nothing but a seed and an index."""
+"""Faces and clips that depend only on a seed and an index."""
 
 from dataclasses import dataclass, replace
 
@@ -40,9 +40,9 @@ class Face:
 def sample_face(seed: int, index: int, label: int | None = None) -> Face:
     """Draw face `index` of the series `seed`; it does not depend on any other index.
 
-    `label` indexes `CLASSES` and asks for an expression of that class. Without it, half the faces show an
-    expression of a random class and half a random combination of action units, whose `label` is None.
-    Raises ValueError for another label or a negative seed or index. Source: EMFACS, Friesen & Ekman 1983.
+    `label` indexes `CLASSES` and asks for an expression of that class. Without it, half the faces show an expression
+    of a random class and half a random combination of action units, whose `label` is None. Raises ValueError for
+    another label or a negative seed or index. Source: EMFACS, Friesen & Ekman 1983.
     """
     _check(label)
     rng = np.random.default_rng((seed, index))
@@ -56,8 +56,8 @@ def sample_face(seed: int, index: int, label: int | None = None) -> Face:
 def sample_clip(seed: int, index: int, label: int, n_frames: int) -> list[Face]:
     """Draw clip `index` of the series `seed`: rest, onset to the apex, and hold, while the head drifts.
 
-    The apex is held to the end, but for a tremor of at most 8 % of its intensities. `n_frames` is the
-    length of the clip, at least 2. Raises ValueError for an unknown label.
+    The apex is held to the end, except for a tremor of at most 8 % of its intensities. `n_frames` is the length of
+    the clip, at least 2. Raises ValueError for an unknown label.
     """
     _check(label)
     rng = np.random.default_rng((seed, index, _CLIP_STREAM))
@@ -85,7 +85,7 @@ def _onset_and_hold(rng: np.random.Generator, n_frames: int) -> np.ndarray:
 
 
 def _drifting(rng: np.random.Generator, view: View, n_frames: int) -> list[View]:
-    """The views of a clip: the head moves one way, swaying a little, and every frame has its own noise."""
+    """The views of a clip: the head moves in one direction, swaying a little; every frame has its own noise."""
     turn, yaw, right, down = (rng.normal(0.0, 1.0, 4) * (3.0, 0.2, 0.012, 0.01)).tolist()
     time = np.linspace(0.0, 1.0, n_frames)
     sway = 0.12 * np.sin(2.0 * np.pi * (rng.uniform(1.0, 3.0) * time + rng.random()))

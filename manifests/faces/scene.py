@@ -9,10 +9,10 @@ from PIL import ImageDraw
 
 from .action_units import Intensities, on_side
 from .appearance import Appearance, Geometry, View
-from .canvas import BothSides, Canvas
+from .canvas import Canvas
 from .colours import Colour, luminance, mix
 
-# Width of the picture per face unit, and where the eyes' midpoint lies: an aligned face crop.
+# Pixels per face unit in widths of the picture, and the height of the eyes' midpoint: an aligned face crop.
 _UNIT = 0.47
 _EYE_LEVEL = 0.425
 _PIGMENT: Colour = (46, 16, 12)
@@ -21,7 +21,7 @@ _BLACK: Colour = (16, 12, 14)
 
 @dataclass(frozen=True)
 class Palette:
-    """Colours of one person; `muzzle` is what surrounds the mouth, skin or beard."""
+    """Colours of one person; `muzzle` is what surrounds the mouth: skin or beard."""
 
     skin: Colour
     shade: Colour
@@ -45,9 +45,9 @@ class Half:
 
 @dataclass(frozen=True)
 class Scene:
-    """One face about to be drawn: `head` is the skull's canvas, `face` that of the features upon it.
+    """One face about to be drawn: `head` is the canvas of the skull, `face` that of its features.
 
-    A turned head moves its features more than its outline, and the nose, which stands out, most.
+    Turning the head moves the features more than the outline, and the nose, which stands out, most.
     """
 
     au: Intensities
@@ -63,20 +63,15 @@ class Scene:
         return self.appearance.geometry
 
     @cached_property
-    def head_sides(self) -> BothSides:
-        """The head's canvas and its mirror image."""
-        return BothSides(self.head, self.head.mirrored())
-
-    @cached_property
-    def face_sides(self) -> BothSides:
+    def face_sides(self) -> Canvas:
         """The features' canvas and its mirror image."""
-        return BothSides(self.face, self.face.mirrored())
+        return self.face.with_mirror_image()
 
     @cached_property
     def halves(self) -> tuple[Half, Half]:
         """The right and the left half of the features, which differ in a one-sided face."""
         right, left = (on_side(self.au, self.one_sided, side) for side in (1, -1))
-        return Half(self.face_sides.right, right), Half(self.face_sides.left, left)
+        return Half(self.face, right), Half(self.face.mirrored(), left)
 
     @cached_property
     def mean_au(self) -> Intensities:
@@ -90,7 +85,7 @@ class Scene:
 
     @property
     def jaw_drop(self) -> float:
-        """How far the chin lies below its place at rest (AU26 drops the jaw, AU27 stretches it)."""
+        """How far the chin is below its place at rest (AU26 drops the jaw, AU27 stretches it)."""
         return 0.08 * self.au[26] + 0.14 * self.au[27]
 
     @property
@@ -99,7 +94,7 @@ class Scene:
 
     @property
     def nose_base(self) -> float:
-        """Height of the nostrils; AU9 and, less, AU10 pull the wings of the nose up."""
+        """Height of the nostrils; AU9 and, to a lesser degree, AU10 pull up the wings of the nose."""
         return 0.36 + 0.025 * self.geometry.nose_length - 0.05 * self.au[9] - 0.015 * self.au[10]
 
     @property
@@ -113,12 +108,7 @@ class Scene:
 
 
 def build_scene(
-    au: Intensities,
-    one_sided: float,
-    appearance: Appearance,
-    view: View,
-    ink: ImageDraw.ImageDraw,
-    width: int,
+    au: Intensities, one_sided: float, appearance: Appearance, view: View, ink: ImageDraw.ImageDraw, width: int
 ) -> Scene:
     """Place a face in a picture `width` pixels wide."""
     unit = width * _UNIT * view.scale
@@ -126,7 +116,7 @@ def build_scene(
     cosine, sine = math.cos(angle) * unit, math.sin(angle) * unit
     head = Canvas(
         ink=ink,
-        matrix=np.array(((cosine, sine), (-sine, cosine))),
+        matrices=(np.array(((cosine, sine), (-sine, cosine))),),
         origin=np.array((width * (0.5 + view.shift_x), width * (_EYE_LEVEL + view.shift_y))),
         unit=unit,
     )
@@ -136,7 +126,7 @@ def build_scene(
 
 
 def build_palette(appearance: Appearance) -> Palette:
-    """Derive all colours of a person from the few that describe it."""
+    """Derive all colours of a person from the few in the appearance."""
     skin, hair = appearance.skin, appearance.hair
     crease = mix(skin, _PIGMENT, 0.72)
     brow = mix(hair, _BLACK, 0.45)

@@ -1,4 +1,4 @@
-"""The three built-in data sets: what they hold, and how they get onto the disk completely or not at all."""
+"""The three built-in data sets: what they hold, and how they get onto disk completely or not at all."""
 
 import os
 import shutil
@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable
 from concurrent.futures import BrokenExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, cast
@@ -28,7 +29,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class FaceSet:
-    """A data set of `count` members drawn from the series `seed`; subclasses say what a member is."""
+    """A data set of `count` members drawn from the series `seed`; subclasses define the members."""
 
     count: int
     seed: int
@@ -48,7 +49,7 @@ class FaceSet:
 
 @dataclass(frozen=True)
 class UnlabelledSet(FaceSet):
-    """A plain folder of images `00000.jpg`, ..., half expressions, half random action units."""
+    """A plain folder of images `00000.jpg`, …, half of them expressions, half random action units."""
 
     def write(self, index: int, folder: Path) -> None:
         _save(sample_face(self.seed, index), folder / f"{index:05d}.jpg")
@@ -56,7 +57,7 @@ class UnlabelledSet(FaceSet):
 
 @dataclass(frozen=True)
 class LabelledSet(FaceSet):
-    """An image folder `<class name>/00000.jpg`, ..., numbered across the classes, which take turns."""
+    """An image folder `<class name>/00000.jpg`, …, numbered across the classes, which take turns."""
 
     def prepare(self, folder: Path) -> None:
         for name in CLASSES:
@@ -69,7 +70,7 @@ class LabelledSet(FaceSet):
 
 @dataclass(frozen=True)
 class ClipSet(FaceSet):
-    """Frame folders `clips/<clip id>/0001.jpg`, ... and a list of `clips/<clip id> <frames> <label>`."""
+    """Frame folders `clips/<clip id>/0001.jpg`, … and a list of lines `clips/<clip id> <frames> <label>`."""
 
     list_name: str = "faces-clips.txt"
     members_per_batch: ClassVar[int] = 2
@@ -102,12 +103,12 @@ SETS: dict[str, FaceSet] = {
 
 
 def ensure_set(name: str, folder: Path, progress: Progress | None = None) -> Path:
-    """Render a built-in set into `folder` unless it is there already, and return `folder`.
+    """Render a built-in set into `folder` unless it is already there, and return `folder`.
 
-    The folder appears complete or not at all: images are rendered into a temporary sibling, on all
-    cores, and renamed into place; if another process was faster, its folder is kept. `progress` is
-    called now and then with the numbers of images done and in total. Raises ValueError for an unknown
-    name and OSError if the disk refuses, after removing the temporary folder.
+    The folder appears complete or not at all: images are rendered into a temporary sibling, on all cores, which is
+    then renamed; if another process was faster, its folder is kept. `progress` is called now and then with the
+    numbers of images done and in total. Raises ValueError for an unknown name and OSError if the disk refuses, after
+    removing the temporary folder.
     """
     if name not in SETS:
         raise ValueError(f"unknown set {name!r}; known: {', '.join(SETS)}")
@@ -115,16 +116,19 @@ def ensure_set(name: str, folder: Path, progress: Progress | None = None) -> Pat
     if folder.exists():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
-    _discard(_stale_siblings(folder))
+    _discard_stale_siblings(folder)
     partial = folder.with_name(f"{_partial_prefix(folder)}{uuid.uuid4().hex}")
     try:
         partial.mkdir()
         SETS[name].prepare(partial)
         _render(SETS[name], partial, progress)
-        _publish(partial, folder)
-    except BaseException:
-        _discard([partial])
-        raise
+        try:
+            partial.rename(folder)
+        except OSError:
+            if not folder.exists():  # otherwise another process was faster
+                raise
+    finally:
+        _discard(partial)
     return folder
 
 
@@ -136,7 +140,7 @@ def _render(face_set: FaceSet, folder: Path, progress: Progress | None) -> None:
         finished = Parallel(n_jobs=-1, return_as="generator_unordered")(jobs)
         _follow(face_set, folder, cast(Iterable[int], finished), progress)
     except BrokenExecutor:
-        # A worker was killed, for want of memory perhaps: one process needs less.
+        # A worker was killed, perhaps for lack of memory: a single process needs less.
         _follow(face_set, folder, (_render_batch(face_set, batch, folder) for batch in batches), progress)
 
 
@@ -145,7 +149,7 @@ def _follow(face_set: FaceSet, folder: Path, finished: Iterable[int], progress: 
     done = 0
     for n_images in finished:
         done += n_images
-        # A sign of life: without one for long, others may remove the folder as stale.
+        # A sign of life: without one, other processes would eventually remove the folder as stale.
         os.utime(folder)
         if progress is not None:
             progress(done, total)
@@ -165,36 +169,21 @@ def _clip_id(index: int) -> str:
     return f"{index:04d}"
 
 
-def _publish(partial: Path, folder: Path) -> None:
-    try:
-        partial.rename(folder)
-    except OSError:
-        if not folder.exists():
-            raise
-        _discard([partial])
-
-
 def _partial_prefix(folder: Path) -> str:
     return f".{folder.name}.partial-"
 
 
-def _stale_siblings(folder: Path) -> list[Path]:
-    stale = []
+def _discard_stale_siblings(folder: Path) -> None:
     for sibling in folder.parent.glob(f"{_partial_prefix(folder)}*"):
-        try:
-            age = time.time() - sibling.stat().st_mtime
-        except FileNotFoundError:
-            continue
-        if age > _STALE_SECONDS:
-            stale.append(sibling)
-    return stale
+        with suppress(FileNotFoundError):
+            if time.time() - sibling.stat().st_mtime > _STALE_SECONDS:
+                _discard(sibling)
 
 
-def _discard(folders: Iterable[Path]) -> None:
-    for folder in folders:
-        # A worker that has not stopped yet may add a file while the folder is being emptied.
-        for _ in range(5):
-            shutil.rmtree(folder, ignore_errors=True)
-            if not folder.exists():
-                break
-            time.sleep(0.05)
+def _discard(folder: Path) -> None:
+    # A worker that has not stopped yet may add a file while the folder is being emptied.
+    for _ in range(5):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            break
+        time.sleep(0.05)

@@ -1,4 +1,4 @@
-"""A contact sheet of the renderer, for people to look at."""
+"""A contact sheet of drawn faces, for visual inspection."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from .action_units import CLASSES
 from .sampling import Face, sample_clip, sample_face
 
 _CAPTION_SHARE = 0.19
-"""Height of the captions' font, in heights of a face."""
+"""Font size of the captions, in heights of a face."""
 
 
 def contact_sheet(
@@ -17,9 +17,9 @@ def contact_sheet(
 ) -> Image.Image:
     """Draw one row of samples per class and, below, a row of equally spaced frames per clip.
 
-    `columns` is the number of samples or frames in a row (at least 2), `clips` names the clips' classes,
-    `size` is the width of a face in pixels. Returns an RGB image with a caption before every row. Raises
-    ValueError for fewer than two columns, an unknown class, or what `sample_face` and `draw_face` reject.
+    `columns` is the number of samples or frames per row (at least 2), `clips` names the classes of the clips, `size`
+    is the width of a face in pixels. Returns an RGB image with a caption before every row. Raises ValueError for
+    fewer than two columns, an unknown class, or what `sample_face` and `draw_face` reject.
     """
     if columns < 2:
         raise ValueError(f"columns must be at least 2, got {columns}")

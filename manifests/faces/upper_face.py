@@ -1,6 +1,6 @@
 """Brows, forehead, eyes and glasses: action units 1, 2, 4, 5 and 7, and what 6 and 9 do to the eyes.
 
-Curves are written for the right half of the picture, from the nose outwards, and drawn mirrored too.
+Curves are given for the right half of the picture, from the nose outwards, and also drawn mirrored.
 Source of all movements: FACS, Ekman, Friesen & Hager 2002.
 """
 
@@ -40,7 +40,7 @@ def draw_forehead(scene: Scene) -> None:
 
 
 def draw_brows(scene: Scene) -> None:
-    """Draw the brows: AU1 lifts their inner ends, AU2 the outer ones, AU4 lowers and draws them together."""
+    """Draw the brows: AU1 lifts their inner ends, AU2 the outer ones, AU4 lowers them and draws them together."""
     geometry = scene.geometry
     line = open_curve(_brow_controls(scene))
     along = np.linspace(0.0, 1.0, len(line))
@@ -51,12 +51,12 @@ def draw_brows(scene: Scene) -> None:
 
 
 def draw_eyes(scene: Scene, gaze: tuple[float, float]) -> None:
-    """Draw both eyes: AU5 raises the upper lids, AU7 tightens both, AU6 and AU9 push the lower up."""
+    """Draw both eyes: AU5 raises the upper lids, AU7 tightens both, AU6 and AU9 push up the lower ones."""
     upper, lower = _lids(scene)
     centre = _eye_centre(scene)
     scene.face_sides.polygon(np.concatenate([upper, lower[::-1]]), _EYE_WHITE)
     # Both eyes look the same way, so irises are not mirrored.
-    for side, direction in ((scene.face_sides.right, 1.0), (scene.face_sides.left, -1.0)):
+    for side, direction in ((scene.face, 1.0), (scene.face.mirrored(), -1.0)):
         pupil = np.array((centre + 0.05 * direction * gaze[0], -0.012 + 0.035 * gaze[1]))
         for radius, colour in ((0.096, scene.appearance.iris), (0.048, _LASH)):
             disc = _CIRCLE * radius + pupil
@@ -99,23 +99,14 @@ def _brow_controls(scene: Scene) -> list[tuple[float, float]]:
     inner = base - tilt - 0.17 * au[1] + 0.15 * frown + 0.04 * au[9]
     middle = base - 0.05 - 0.06 * au[1] - 0.1 * au[2] + 0.09 * frown + 0.03 * au[9]
     middle += 0.06 * straight + 0.035 * grief
-    outer = (
-        base
-        + 0.015
-        + tilt
-        - 0.135 * au[2]
-        + 0.01 * au[4]
-        + 0.02 * au[1]
-        + 0.01 * au[9]
-        + 0.06 * grief
-        + 0.05 * straight
-    )
+    outer = base + 0.015 + tilt - 0.135 * au[2] + 0.01 * au[4] + 0.02 * au[1] + 0.01 * au[9]
+    outer = outer + 0.06 * grief + 0.05 * straight
     inner_x, second_x = 0.135 - 0.06 * au[4] - 0.01 * au[9], 0.24 - 0.02 * au[4]
     return [(inner_x, inner), (second_x, 0.4 * inner + 0.6 * middle), (0.38, middle), (0.56, outer)]
 
 
 def _frown(scene: Scene) -> float:
-    """How far AU4 lowers the brows: AU1 overcomes it, the inner ends then go up and together."""
+    """How far AU4 lowers the brows: AU1 overcomes it, so that the inner ends move up and together."""
     return scene.au[4] * max(0.0, 1.0 - 1.8 * scene.au[1])
 
 

@@ -197,7 +197,7 @@ LIES = {
     "no rows": _header(rows=0),
     "rows beyond the features": _header(rows=10**15),
     "features of another shape": _header(row_shape=[4]),
-    "an unknown number format": _header(dtype="object"),
+    "an unknown dtype": _header(dtype="object"),
     "huge features": lambda file: (
         _header(rows=10**12, row_shape=[10**6])(file),
         _features(shape=(10**12, 10**6), chunks=(8, 10**6))(file),
@@ -238,7 +238,7 @@ def test_a_file_that_lies_changes_nothing(tmp_path, other, exported, lie):
     with h5py.File(exported, "r+") as file:
         LIES[lie](file)
     before = set(tmp_path.rglob("*"))
-    with pytest.raises(ExpclipError, match="this is no exported store that can be read") as error:
+    with pytest.raises(ExpclipError, match="this exported store cannot be read") as error:
         import_store(other, exported)
     assert str(error.value).startswith(f"{exported}: ")
     assert "\n" not in str(error.value)
@@ -262,7 +262,7 @@ def test_a_manifest_that_lies_is_not_kept(tmp_path, cache, other, header, manife
 def test_a_file_that_is_no_hdf5_is_one_line(tmp_path, other, content):
     path = tmp_path / "a.h5"
     path.write_bytes(content)
-    with pytest.raises(UsageError, match="this is no exported store"):
+    with pytest.raises(UsageError, match="this exported store cannot be read"):
         import_store(other, path)
     with pytest.raises(UsageError, match="No such file"):
         import_store(other, tmp_path / "missing.h5")

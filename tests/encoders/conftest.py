@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 from expclip.encoders import checkpoint
-from expclip.encoders.models import Models
+from expclip.encoders.families import Models
+from expclip.encoders.node import Node
 from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
 
@@ -30,14 +31,33 @@ def clip_folder(tiny_models, tmp_path) -> Path:
     return Path(shutil.copytree(tiny_models / "clip", tmp_path / "clip"))
 
 
+class Nodes:
+    """The nodes of models on the CPU, under one protocol and with one dtype."""
+
+    def __init__(self, protocol: str = "released", dtype: str | None = "float32", memory: Path | None = None):
+        self._models = Models(memory, "cpu")
+        self._how = protocol, dtype
+
+    def clip_image(self, clip: str) -> Node:
+        return self._models.node("clip_image", clip, *self._how)
+
+    def clip_text(self, clip: str) -> Node:
+        return self._models.node("clip_text", clip, *self._how)
+
+    def query_tokens(self, teacher: str) -> Node:
+        return self._models.node("query_tokens", teacher, *self._how)
+
+    def llm(self, teacher: str, instruction: str) -> Node:
+        return self._models.node("llm", teacher, *self._how, instruction)
+
+    def llm_text(self, teacher: str) -> Node:
+        return self._models.node("llm_text", teacher, *self._how)
+
+
 @pytest.fixture
-def models() -> Callable[..., Models]:
-    """Makes Models on the CPU, in float32 unless told otherwise."""
-
-    def make(protocol: str = "released", dtype: str | None = "float32", memory: Path | None = None) -> Models:
-        return Models(memory, protocol, "cpu", dtype)
-
-    return make
+def models() -> Callable[..., Nodes]:
+    """Makes Nodes, in float32 unless told otherwise."""
+    return Nodes
 
 
 @pytest.fixture

@@ -6,10 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from expclip.encoders import blip2
+from expclip.encoders.blip2 import sides
+from expclip.encoders.blip2.teacher import TextParts, find
 from expclip.encoders.hashes import Hashes
-from expclip.encoders.names import TeacherName
-from expclip.encoders.teacher import TextParts, find_teacher
 from expclip.errors import ExpclipError
 from tokenizers import Tokenizer
 from torchvision.transforms.functional import normalize
@@ -130,7 +129,7 @@ def test_bfloat16_stays_close_to_float32(teacher, models, pixels):
     assert 1e-5 < np.linalg.norm(near_g - e_g) / np.linalg.norm(e_g) < 0.03
 
 
-def test_each_part_has_its_number_format(teacher, models):
+def test_each_part_has_its_dtype(teacher, models):
     found = models(dtype="float16")
     image = found.query_tokens(str(teacher)).load("cpu")._parts
     text = found.llm(str(teacher), "empty").load("cpu")._parts
@@ -160,7 +159,7 @@ def test_several_instructions_load_the_t5_once_and_none_keeps_it(teacher, models
     assert len({id(encoder._parts) for encoder in encoders}) == 1
     encoders.clear()
     gc.collect()
-    assert not blip2._text_parts
+    assert not sides._text_parts
 
 
 def test_other_weights_in_the_same_place_are_loaded_anew(teacher, models, pixels, read_tensors, write_tensors):
@@ -175,7 +174,7 @@ def test_other_weights_in_the_same_place_are_loaded_anew(teacher, models, pixels
 def test_no_tensor_is_held_twice(teacher, models):
     parts = models(dtype="bfloat16").llm(str(teacher), "empty").load("cpu")._parts
     held = {tensor.data_ptr(): tensor.nbytes for tensor in parts.state_dict().values()}
-    expected = TextParts(find_teacher(TeacherName(str(teacher), True), Hashes()), torch.bfloat16)
+    expected = TextParts(find(str(teacher), Hashes()), torch.bfloat16)
     assert sum(held.values()) == sum(parameter.nbytes for parameter in expected.parameters())
     assert (
         parts.language_model.shared.weight.data_ptr() == parts.language_model.encoder.embed_tokens.weight.data_ptr()

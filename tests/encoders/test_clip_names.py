@@ -8,7 +8,7 @@ import numpy as np
 import open_clip
 import pytest
 import torch
-from expclip.encoders import clip
+from expclip.encoders.clip import towers
 from expclip.encoders.names import clip_name
 from expclip.errors import ExpclipError, UsageError
 from safetensors.torch import save_file
@@ -53,7 +53,7 @@ def fails(make, error: type[ExpclipError], message: str) -> None:
     ],
 )
 def test_a_name_is_an_architecture_and_weights(text, architecture, weights):
-    assert (clip_name(text).architecture, clip_name(text).weights) == (architecture, weights)
+    assert (clip_name(text).architecture, clip_name(text).source) == (architecture, weights)
 
 
 def test_the_name_in_the_cache_has_no_folders_and_one_spelling_of_a_tag():
@@ -74,7 +74,7 @@ def test_every_tag_of_the_papers_backbones_wants_the_activation_it_was_trained_w
 
 
 def test_a_tag_with_the_other_gelu_is_refused(models):
-    message = "trained with another GELU; write tiny-quickgelu@openai"
+    message = "trained with QuickGELU; write tiny-quickgelu@openai"
     fails(lambda: models().clip_image("tiny@openai"), UsageError, message)
 
 
@@ -97,7 +97,7 @@ def test_a_file_of_weights_is_loaded(models, tmp_path, pixels, weights, form):
 def test_a_file_that_is_called_like_a_tag_does_not_stand_in_for_it(models, tmp_path, weights, monkeypatch):
     monkeypatch.chdir(tmp_path)
     torch.save(weights, tmp_path / "openai")
-    fails(lambda: models().clip_image("tiny@openai"), UsageError, "another GELU")
+    fails(lambda: models().clip_image("tiny@openai"), UsageError, "trained with QuickGELU")
 
 
 def test_a_file_replaced_by_another_is_loaded_anew(models, tmp_path, pixels, weights):
@@ -182,9 +182,9 @@ def test_weights_of_another_architecture_are_refused(models, tmp_path, weights):
 
 def test_what_cannot_be_found_is_named(models, tmp_path):
     cases = {
-        "ViT-L-15@openai": r"knows no such architecture; close are ViT-",
+        "ViT-L-15@openai": r"knows no such architecture; the closest are ViT-",
         "hf-hub:some/clip@x": "knows no such architecture",
-        "ViT-L-14@typo": "no file and no tag that open_clip knows; write a file, `random` or .* openai, ",
+        "ViT-L-14@typo": "neither a file nor a tag that open_clip knows; write a file, `random` or .* openai, ",
         f"tiny@{tmp_path}/typo.pt": re.escape(f"there is no file {tmp_path}/typo.pt"),
         f"local-dir:{tmp_path}/typo": re.escape(f"there is no folder {tmp_path}/typo"),
     }
@@ -195,7 +195,7 @@ def test_what_cannot_be_found_is_named(models, tmp_path):
 def test_random_weights_are_marked_and_the_same_every_time(models, pixels):
     node = models().clip_image("tiny@random")
     first = node.load("cpu")(pixels)
-    clip._built.cache_clear()
+    towers._built.cache_clear()
     torch.manual_seed(99)
     assert node.untrained and "random_seed" in node.spec["weights"]
     np.testing.assert_array_equal(models().clip_image("tiny@random").load("cpu")(pixels), first)

@@ -91,7 +91,7 @@ def test_of_the_weights_only_the_files_that_are_read_count(teacher, digests, ten
     assert changed(before, digests(teacher)) == expected
 
 
-def test_protocol_precision_instruction_and_tokenizer_count(teacher, digests):
+def test_protocol_dtype_instruction_and_tokenizer_count(teacher, digests):
     before = digests(teacher)
     assert changed(before, digests(teacher, protocol="paper")) == BOTH
     assert changed(before, digests(teacher, dtype="float16")) == BOTH

@@ -96,7 +96,9 @@ def test_what_the_hub_does_not_have_is_a_mistake_in_use(models, monkeypatch):
 
     monkeypatch.setattr(hub, "get_hf_file_metadata", refuse(RepositoryNotFoundError))
     fails(
-        lambda: models().query_tokens("some/typo"), UsageError, "some/typo is no folder here, and the hub has no such"
+        lambda: models().query_tokens("some/typo"),
+        UsageError,
+        "some/typo is not a folder here, and the hub has no such",
     )
     monkeypatch.setattr(
         hub, "get_hf_file_metadata", lambda *_, **__: (_ for _ in ()).throw(EntryNotFoundError("404"))

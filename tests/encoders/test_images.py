@@ -228,7 +228,7 @@ def test_what_is_wrong_with_a_file_is_said(save, content, message):
 
 def test_a_truncated_file_says_so(photo, save):
     whole = save(photo, "x.bmp").read_bytes()
-    with pytest.raises(ImageError, match=r"the file cannot be read whole \(image file is truncated"):
+    with pytest.raises(ImageError, match=r"the file cannot be read completely \(image file is truncated"):
         read_image(save(whole[:-20], "x.bmp"))
 
 
@@ -240,7 +240,7 @@ def test_a_missing_file_a_folder_and_a_pipe_are_told_apart_without_waiting(tmp_p
         "gone.jpg": "the file is missing",
         "file.jpg/below.jpg": "the file is missing",
         "clip/<frame 1 of 3>": "the file is missing",
-        "pipe.jpg": "this is no ordinary file",
+        "pipe.jpg": "this is not an ordinary file",
         "folder.jpg": "this is a folder",
     }.items():
         with pytest.raises(ImageError, match=message):
@@ -260,7 +260,7 @@ def test_a_file_of_another_program_is_never_handed_to_it(save, monkeypatch):
 def test_permission_denied_is_the_files_failure(save, photo, monkeypatch):
     path = save(photo)
     monkeypatch.setattr("builtins.open", failing_with(PermissionError(13, "Permission denied")))
-    with pytest.raises(ImageError, match=r"cannot be read whole \(Permission denied\)"):
+    with pytest.raises(ImageError, match=r"cannot be read completely \(Permission denied\)"):
         read_image(path)
 
 
@@ -268,7 +268,7 @@ def test_permission_denied_is_the_files_failure(save, photo, monkeypatch):
 def test_a_machine_in_trouble_is_not_the_files_failure(save, photo, monkeypatch, number):
     path = save(photo)
     monkeypatch.setattr("builtins.open", failing_with(OSError(number, os.strerror(number))))
-    with pytest.raises(ExpclipError, match=rf"x.png: {os.strerror(number)}: see to the machine and run the command"):
+    with pytest.raises(ExpclipError, match=rf"x.png: {os.strerror(number)}: resolve this and run the command"):
         read_image(path)
 
 

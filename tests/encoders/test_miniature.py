@@ -1,8 +1,8 @@
 """The miniature: trained models in the formats of the real ones, small, with a card that says what they are."""
 
 import numpy as np
-from expclip.encoders.cards import fitting, read_card
-from expclip.encoders.models import Models
+from expclip.encoders.cards import fitting, model_card
+from expclip.encoders.families import Models
 from expclip.encoders.names import BUILTIN
 from safetensors import safe_open
 
@@ -26,7 +26,7 @@ def test_its_weights_are_float16_and_at_most_eight_megabytes():
 
 
 def test_its_card_says_how_it_was_made_and_what_it_scored():
-    known = read_card(MINIATURE)
+    known = model_card(MINIATURE)
     assert known["data"] and known["losses"] and known["made"] and known["versions"]["torch"]
     assert set(known["evaluation"]) == {"plain CLIP", "related-1", "unrelated-1", "empty", "shuffled", "random"}
     assert "not evidence" in known["what it is"]
@@ -40,9 +40,9 @@ def test_other_teachers_have_no_card():
 
 def test_it_is_not_called_untrained_and_different_pictures_and_texts_have_different_features(pixels):
     found = Models(asked_device="cpu")
-    llm = found.llm("miniature", "related-1")
-    e_q = found.query_tokens("miniature").load("cpu")(pixels)
-    features = [found.clip_image("miniature").load("cpu")(pixels), e_q, llm.load("cpu")(e_q)]
-    features.append(found.clip_text("miniature").load("cpu")(["a happy face", "a sad face"]))
+    llm = found.node("llm", "miniature", instruction_name="related-1")
+    e_q = found.node("query_tokens", "miniature").load("cpu")(pixels)
+    features = [found.node("clip_image", "miniature").load("cpu")(pixels), e_q, llm.load("cpu")(e_q)]
+    features.append(found.node("clip_text", "miniature").load("cpu")(["a happy face", "a sad face"]))
     assert all(np.abs(one[0] - one[1]).max() > 0.05 for one in features)
-    assert not llm.untrained and not found.clip_image("miniature").untrained
+    assert not llm.untrained and not found.node("clip_image", "miniature").untrained

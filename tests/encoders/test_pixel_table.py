@@ -46,9 +46,9 @@ def test_columns_are_found_by_their_name(table, quote):
         ("0,1 2 3,Training", "the row does not hold 48 × 48 values from 0 to 255"),
         (f"0,{row(PIXELS[0] * 0 + np.int64(256))},Training", "the row does not hold 48 × 48 values from 0 to 255"),
         (f"0,{row(PIXELS[0] * 0 - np.int64(1))},Training", "the row does not hold 48 × 48 values from 0 to 255"),
-        (f"0,x {row(PIXELS[0])},Training", "the row holds something that is no pixel value"),
-        (f"0,{'9' * 40} {row(PIXELS[0])},Training", "the row holds something that is no pixel value"),
-        ("0", "the row holds something that is no pixel value"),
+        (f"0,x {row(PIXELS[0])},Training", "the row holds something that is not a pixel value"),
+        (f"0,{'9' * 40} {row(PIXELS[0])},Training", "the row holds something that is not a pixel value"),
+        ("0", "the row holds something that is not a pixel value"),
         ("0,,Training", "the row does not hold 48 × 48 values from 0 to 255"),
     ],
 )

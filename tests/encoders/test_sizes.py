@@ -4,9 +4,8 @@ import json
 
 import pytest
 import torch
+from expclip.encoders.blip2.teacher import ImageParts, Teacher, TextParts, find
 from expclip.encoders.hashes import Hashes
-from expclip.encoders.names import TeacherName
-from expclip.encoders.teacher import ImageParts, Teacher, TextParts, find_teacher
 
 CONFIG = {
     "model_type": "blip-2",
@@ -45,7 +44,7 @@ CONFIG = {
 @pytest.fixture
 def xxl(tmp_path) -> Teacher:
     (tmp_path / "config.json").write_text(json.dumps(CONFIG))
-    return find_teacher(TeacherName(str(tmp_path), True), Hashes())
+    return find(str(tmp_path), Hashes())
 
 
 def millions(*modules: torch.nn.Module) -> int:
@@ -75,10 +74,10 @@ def test_the_released_models_activation_is_kept(xxl):
     assert TextParts(xxl).language_model.config.dense_act_fn == "gelu"
 
 
-def test_no_default_number_format_of_the_user_leaks_in(xxl):
+def test_no_default_dtype_of_the_user_leaks_in(xxl):
     torch.set_default_dtype(torch.float64)
     try:
-        formats = {tensor.dtype for parts in (ImageParts(xxl), TextParts(xxl)) for tensor in parts.parameters()}
+        dtypes = {tensor.dtype for parts in (ImageParts(xxl), TextParts(xxl)) for tensor in parts.parameters()}
     finally:
         torch.set_default_dtype(torch.float32)
-    assert formats == {torch.float32}
+    assert dtypes == {torch.float32}

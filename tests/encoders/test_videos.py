@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 import videos
-from expclip.encoders import videos as reader
+from expclip.encoders import video_frames as reader
 from expclip.encoders.images import ImageError
 from expclip.encoders.pictures import read_pictures
 from expclip.errors import ExpclipError, UsageError
@@ -133,13 +133,10 @@ def test_damage_in_the_middle_leaves_the_other_frames_their_numbers(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "this is no video that can be read (Invalid "),
-        (b"hello" * 100, "this is no video that can be read (Invalid "),
-        (
-            b"#EXTM3U\n#EXTINF:1,\nother.mp4\n#EXT-X-ENDLIST\n",
-            "this is no video that can be read (Invalid ",
-        ),
-        (b"ffconcat version 1.0\nfile other.mp4\n", "this is no video that can be read (Invalid "),
+        (b"", "this is not a readable video (Invalid "),
+        (b"hello" * 100, "this is not a readable video (Invalid "),
+        (b"#EXTM3U\n#EXTINF:1,\nother.mp4\n#EXT-X-ENDLIST\n", "this is not a readable video (Invalid "),
+        (b"ffconcat version 1.0\nfile other.mp4\n", "this is not a readable video (Invalid "),
     ],
     ids=["empty", "text", "playlist", "concatenation"],
 )
@@ -160,8 +157,8 @@ def test_missing_files_folders_and_pipes_fail_without_waiting(tmp_path):
     }
     assert reasons == {
         "gone.mp4": "the file is missing",
-        "folder.mp4": "this is no ordinary file",
-        "pipe.mp4": "this is no ordinary file",
+        "folder.mp4": "this is not an ordinary file",
+        "pipe.mp4": "this is not an ordinary file",
     }
 
 
@@ -182,7 +179,7 @@ def test_trouble_of_the_machine_is_no_fault_of_the_video(tmp_path, monkeypatch):
         raise OSError(24, "Too many open files")
 
     monkeypatch.setattr(reader, "index_video", refuse)
-    with pytest.raises(ExpclipError, match=r"a.mp4: Too many open files: see to the machine"):
+    with pytest.raises(ExpclipError, match=r"a.mp4: Too many open files: resolve this and run the command again"):
         list(read_pictures(video, [0]))
 
 

@@ -5,9 +5,12 @@ from pathlib import Path
 
 import open_clip
 import pytest
+from expclip.commands.weights import CheckWeights, ListWeights
 from expclip.encoders import hub
+from expclip.encoders.blip2.teacher import teacher_files
+from expclip.encoders.clip.found import clip_files
 from expclip.encoders.names import DEFAULT_CLIP, DEFAULT_TEACHER, clip_name, teacher_name
-from expclip.encoders.weights import PUBLISHED, clip_files, file_states, teacher_files
+from expclip.encoders.weights import PUBLISHED, file_states
 from expclip.errors import ExpclipError, UsageError
 from expclip.stages.weights import check_weights, list_weights
 
@@ -84,26 +87,26 @@ def test_looking_never_asks_the_network(monkeypatch):
 
     monkeypatch.setattr(hub, "get_hf_file_metadata", ask)
     monkeypatch.setattr(hub, "hf_hub_download", ask)
-    assert [line.here for line in list_weights()] == [0] * len(PUBLISHED)
-    states = check_weights([DEFAULT_CLIP, "ViT-B-32@random"], [DEFAULT_TEACHER])
+    assert [line.here for line in list_weights(ListWeights())] == [0] * len(PUBLISHED)
+    states = check_weights(CheckWeights(clip=[DEFAULT_CLIP, "ViT-B-32@random"], teacher=DEFAULT_TEACHER))
     assert {state.state for state in states} == {"missing"}
     assert {state.model for state in states} == {"ViT-L-14-quickgelu@openai", DEFAULT_TEACHER}
 
 
 def test_a_list_says_what_is_here_and_of_which_commit(put, teacher):
     put("Salesforce/blip2-flan-t5-xl", sorted(teacher / name for name in of_encoder_side(teacher))[:-1])
-    (line,) = (line for line in list_weights() if line.model == "blip2-flan-t5-xl")
+    (line,) = (line for line in list_weights(ListWeights()) if line.model == "blip2-flan-t5-xl")
     assert (line.files, line.here) == (len(of_encoder_side(teacher)), len(of_encoder_side(teacher)) - 1)
     assert line.commit == "0123456789abcdef0123456789abcdef01234567"
 
 
 def test_published_models_come_from_where_the_encoders_look_for_them():
     for model, known in PUBLISHED.items():
-        if known.kind == "teacher":
-            assert teacher_name(model).place == known.source
+        if known.role == "teacher":
+            assert teacher_name(model).source == known.source
         else:
             name = clip_name(model)
-            tag = open_clip.get_pretrained_cfg(name.architecture, name.weights)
+            tag = open_clip.get_pretrained_cfg(name.architecture, name.source)
             assert tag["hf_hub"].rstrip("/") == known.source
         assert known.bytes <= known.bytes_published
 
@@ -139,7 +142,7 @@ def test_files_of_a_folder_have_no_digest_but_a_cut_one_is_seen(teacher, clip_fo
 
 
 def test_the_built_in_models_are_here(tmp_path):
-    states = check_weights(["miniature"], ["miniature"])
+    states = check_weights(CheckWeights(clip="miniature", teacher="miniature"))
     assert {state.state for state in states} == {"no digest on record"}
     assert any("model-0000" in state.file for state in states)
 

@@ -75,11 +75,11 @@ def _commands(command: Any, name: str) -> Iterator[tuple[str, Any]]:
         name,
         {
             "arguments": [[p.name, p.metavar, p.nargs] for p in command.params if p.param_type_name == "argument"],
-            "options": [
+            "options": sorted(
                 [[*p.opts, *p.secondary_opts], "flag" if p.is_flag else "many" if p.multiple else "one"]
                 for p in command.params
                 if p.param_type_name == "option"
-            ],
+            ),
         },
     )
     for inner, one in getattr(command, "commands", {}).items():

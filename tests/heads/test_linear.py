@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 from expclip import ExpclipError, LinearHead, UsageError
-from expclip.heads.infonce import infonce
-from expclip.heads.linear import PlainClip
+from expclip.heads.losses import infonce
+from expclip.scoring.cosines import PlainClip
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_up import made_up_features
@@ -112,7 +112,7 @@ def test_rows_that_do_not_pair_are_refused():
 
 def test_a_diverging_loss_is_reported_instead_of_saved():
     X, E = made_up_features()
-    with pytest.raises(ExpclipError, match="smaller --lr"):
+    with pytest.raises(ExpclipError, match="smaller lr"):
         LinearHead(**RECIPE | {"lr": 1e38}).fit(X, E)
 
 

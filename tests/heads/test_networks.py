@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 from expclip import ExpclipError, LinearHead, UsageError
-from expclip.heads.cosines import clip_similarity
-from expclip.heads.kinds import KINDS
+from expclip.heads.kinds import KINDS, TeacherPairs
 from expclip.heads.objectives import OBJECTIVES
 from expclip.heads.recipe import Recipe
+from expclip.scoring.samples import Samples
 from heads_by_hand import module, project
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,7 +19,7 @@ RECIPE = {"epochs": 3, "batch_size": 64, "lr": 1e-3, "momentum": 0.9, "weight_de
 
 
 def fitted(kind: str, X, E, **changes):
-    return KINDS[kind].fit(X, E, Recipe(**RECIPE | changes), None)
+    return KINDS[kind].trainer.fit(TeacherPairs(X, E), Recipe(**RECIPE | changes), None)
 
 
 def loss_by_hand(objective: str, projected: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
@@ -54,7 +54,7 @@ def started(kind: str, width: int, teacher_width: int) -> tuple[dict, torch.Gene
         weight = torch.empty(teacher_width, width)
         torch.nn.init.kaiming_uniform_(weight, a=5**0.5, generator=generator)
         return {"weight": weight.numpy()}, generator
-    drawn = KINDS[kind].load({}).network.initial(width, teacher_width, generator)
+    drawn = KINDS[kind].trainer.load({}, {}).network.initial(width, teacher_width, generator)
     return {name: value.numpy() for name, value in drawn.items()}, generator
 
 
@@ -102,7 +102,7 @@ def test_similarity_is_the_cosine_after_the_network(kind, width):
 def test_a_head_is_what_its_tensors_and_its_seed_are(kind):
     X, E = made_up_features()
     head, other = fitted(kind, X, E, epochs=1), fitted(kind, X, E, epochs=1, seed=8)
-    again = KINDS[kind].load(head.tensors())
+    again = KINDS[kind].trainer.load(head.tensors(), {})
     np.testing.assert_array_equal(again.transform(X), head.transform(X))
     np.testing.assert_array_equal(fitted(kind, X, E, epochs=1).transform(X), head.transform(X))
     assert not np.allclose(other.transform(X), head.transform(X))
@@ -125,7 +125,7 @@ def test_what_cannot_be_trained_is_refused(kind):
     X, E = made_up_features()
     with pytest.raises(UsageError, match="700 rows and E has 699"):
         fitted(kind, X, E[1:])
-    with pytest.raises(ExpclipError, match="smaller --lr"):
+    with pytest.raises(ExpclipError, match="smaller lr"):
         fitted(kind, X, E, objective="mse", lr=1e30)
 
 
@@ -159,12 +159,13 @@ def test_the_frames_of_a_clip_are_projected_and_then_averaged(kind):
     expected = (means / np.linalg.norm(means, axis=1, keepdims=True)) @ (
         words / np.linalg.norm(words, axis=1, keepdims=True)
     ).T
-    np.testing.assert_allclose(clip_similarity(head, X, clips, texts), expected, atol=1e-6)
+    np.testing.assert_allclose(head.similarity(Samples(X, clips), texts), expected, atol=1e-6)
     pooled = head.similarity(np.stack([X[clip].mean(axis=0, dtype=np.float64) for clip in clips]), texts)
-    assert np.allclose(pooled, expected, atol=1e-6) == (kind == "linear") == head.is_linear
+    np.testing.assert_allclose(head.similarity(Samples(X, clips, pools="before"), texts), pooled, atol=1e-6)
+    assert np.allclose(pooled, expected, atol=1e-6) == (kind == "linear") == KINDS[kind].is_linear
 
 
 def test_a_data_set_without_clips_that_can_be_scored_has_no_cosines():
     X, _ = made_up_features()
     head = LinearHead.from_weight(np.eye(24))
-    assert clip_similarity(head, X, [], X[:3]).shape == (0, 3)
+    assert head.similarity(Samples(X, []), X[:3]).shape == (0, 3)

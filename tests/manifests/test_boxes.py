@@ -54,11 +54,11 @@ def test_an_image_with_several_lines_has_several_faces(tmp_path):
         ("/etc/a.png 1 2 3 4\n", "does not lie below the root"),
         ("C:\\a.png,1,2,3,4\n", "does not lie below the root"),
         ("..\\..\\a.png,1,2,3,4\n", "does not lie below the root"),
-        ("", "boxes.txt: the list holds no box"),
-        ("path,x,y,w,h\n", "boxes.txt: the list holds no box"),
-        ("a.png 1 2 3\n", r"boxes.txt:1: 'a.png 1 2 3' is no line of boxes: write lines `path x0 y0 x1 y1`"),
-        ("path,x0,y0\n", "boxes.txt:1: 'path,x0,y0' is no line of boxes"),
-        ("x,y,w,h,path\n", "is no line of boxes"),
+        ("", "boxes.txt: the list holds no boxes"),
+        ("path,x,y,w,h\n", "boxes.txt: the list holds no boxes"),
+        ("a.png 1 2 3\n", r"boxes.txt:1: 'a.png 1 2 3' is not a line of boxes: write lines `path x0 y0 x1 y1`"),
+        ("path,x0,y0\n", "boxes.txt:1: 'path,x0,y0' is not a line of boxes"),
+        ("x,y,w,h,path\n", "is not a line of boxes"),
         ("a.png 1 2 3 4\nb.png 1 2 3\n", r"boxes.txt:2: expected a path and x0 y0 x1 y1, found 'b.png 1 2 3'"),
         ("a.png 1 2 3 4\nb.png 1 2 3 nan\n", "boxes.txt:2: expected"),
         ("a.png 1 2 3 4\nb.png 1 2 3 1e300\n", "boxes.txt:2: expected"),
@@ -73,12 +73,7 @@ def test_what_cannot_be_read_is_refused_with_file_and_line(tmp_path, text, said)
     assert said in str(refusal.value)
 
 
-@given(
-    st.tuples(*[st.floats(-50, 150)] * 4),
-    st.integers(1, 100),
-    st.integers(1, 100),
-    st.floats(0, 2),
-)
+@given(st.tuples(*[st.floats(-50, 150)] * 4), st.integers(1, 100), st.integers(1, 100), st.floats(0, 2))
 def test_what_is_inside_is_in_the_image_and_covers_the_box(box, width, height, margin):
     face = Face(*box)
     region = face.inside(width, height, margin)

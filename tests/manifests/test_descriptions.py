@@ -21,10 +21,10 @@ def test_quoted_texts_further_columns_and_several_a_sample(tmp_path):
     [
         (b"id,text\na,b\n", "the first line must name the columns `sample_id,text`"),
         (b"", "the first line must name the columns"),
-        (b"sample_id,text\n", "there is no description in it"),
+        (b"sample_id,text\n", "there are no descriptions in it"),
         (b"sample_id,text\na,\n", "d.csv:2: the description of 'a' is empty"),
         (b"sample_id,text\na\n", "d.csv:2: the description of 'a' is empty"),
-        (b"sample_id,text\na,\xff\n", "this is no CSV in UTF-8"),
+        (b"sample_id,text\na,\xff\n", "not a CSV file in UTF-8"),
     ],
 )
 def test_what_cannot_be_read_is_refused(tmp_path, content, said):

@@ -75,12 +75,12 @@ def test_folders_named_after_no_common_class_are_classes_of_their_own(plant, tmp
         "bored/b.jpg": 2,
         "pain/a.jpg": 3,
     }
-    assert manifest.remarks == ("bored, pain: no common classes, and taken as the data set's own",)
+    assert manifest.remarks == ("bored, pain: not common classes, and taken as the data set's own",)
 
 
 def test_a_number_that_is_no_class_index_is_refused(plant, tmp_path):
     plant("happy/a.jpg", "40/a.jpg")
-    with pytest.raises(UsageError, match="40: this number is no class index: rename the folder"):
+    with pytest.raises(UsageError, match="40: not a class index: rename the folder"):
         read_image_folder("set", tmp_path)
 
 
@@ -98,7 +98,7 @@ def test_a_class_that_the_data_set_does_not_have_is_refused(plant, tmp_path):
 
 def test_a_labelled_data_set_without_class_folders_is_refused(plant, tmp_path):
     plant("a.jpg")
-    with pytest.raises(UsageError, match=r"there is no class folder: make one a class \(happiness, "):
+    with pytest.raises(UsageError, match=r"there are no class folders: make one per class \(happiness, "):
         read_image_folder("set", tmp_path)
 
 
@@ -112,8 +112,8 @@ def test_images_beside_class_folders_are_kept_without_a_label_and_remarked(plant
 def test_an_empty_class_folder_is_remarked(plant, tmp_path):
     plant("happy/a.jpg", "sad/notes.txt")
     assert read_image_folder("set", tmp_path).remarks == (
-        "1 files are no images by their name and were left out (first: sad/notes.txt)",
-        "sad: the class folder holds no image",
+        "1 files are not images by name and were left out (first: sad/notes.txt)",
+        "sad: the class folder holds no images",
     )
 
 
@@ -142,7 +142,7 @@ def test_a_link_that_closes_a_circle_is_followed_once_and_remarked(plant, tmp_pa
     (tmp_path / "a" / "again").symlink_to(tmp_path, target_is_directory=True)
     images, remarks = walk(tmp_path)
     assert images == ["a/x.jpg"]
-    assert remarks == ["1 links lead to folders that are read already (first: a/again)"]
+    assert remarks == ["1 links lead to folders that have already been read (first: a/again)"]
 
 
 def test_what_is_read_does_not_depend_on_which_of_two_names_sorts_first(plant, tmp_path):
@@ -150,7 +150,7 @@ def test_what_is_read_does_not_depend_on_which_of_two_names_sorts_first(plant, t
     (tmp_path / "a link").symlink_to(tmp_path / "z real", target_is_directory=True)
     images, remarks = walk(tmp_path)
     assert images == ["z real/x.jpg"]
-    assert remarks == ["1 links lead to folders that are read already (first: a link)"]
+    assert remarks == ["1 links lead to folders that have already been read (first: a link)"]
 
 
 def test_links_to_files_and_to_folders_elsewhere_are_followed(plant, tmp_path):

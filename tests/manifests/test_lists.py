@@ -4,8 +4,8 @@ import os
 
 import pytest
 from expclip.errors import UsageError
+from expclip.manifests.lists import MAX_FRAMES, ListForm, read_list_files, read_name_label_list
 from expclip.manifests.manifest import NOT_ON_DISK
-from expclip.manifests.readers import MAX_FRAMES, ListForm, read_list_files, read_name_label_list
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -122,7 +122,7 @@ def test_a_clip_whose_folder_may_not_be_read_is_remarked_with_the_reason(plant_c
 )
 def test_a_list_of_which_nothing_is_there_names_the_root_and_the_first_path(read, tmp_path, text, first):
     with pytest.raises(
-        UsageError, match=rf"nothing of the 2 (images|clips) of set is there .*{first}.*--root"
+        UsageError, match=rf"none of the 2 (images|clips) of set are there .*{first}.* with root$"
     ) as error:
         read(text)
     assert str(tmp_path) in str(error.value)
@@ -141,12 +141,15 @@ def test_a_list_of_which_nothing_is_there_names_the_root_and_the_first_path(read
         ("a.jpg 5 happiness", r"an image has 1 frame, found 5: correct the line, or name a clip's folder"),
         (
             "a.jpg 1 joyless",
-            r"label 'joyless' is no class: write a name \(happiness, sadness, neutral\), an index 0 … 2",
+            r"label 'joyless' is not a class: write a name \(happiness, sadness, neutral\), an index 0 … 2",
         ),
-        ("a.jpg 1 3", r"label '3' is no class"),
-        ("a.jpg 1 anger", r"label 'anger' is no class"),
-        ("a.jpg 1 -2", r"label '-2' is no class"),
-        ("../a.jpg 1 0", r"'../a.jpg' does not lie below the root: make it relative, without `..`"),
+        ("a.jpg 1 3", r"label '3' is not a class"),
+        ("a.jpg 1 anger", r"label 'anger' is not a class"),
+        ("a.jpg 1 -2", r"label '-2' is not a class"),
+        (
+            "../a.jpg 1 0",
+            r"'../a.jpg' does not lie below the root: make it relative to the list's folder or to root, without",
+        ),
         ("b/../../a.jpg 1 0", r"does not lie below the root"),
         ("/etc/a.jpg 1 0", r"does not lie below the root"),
         ("..\\a.jpg 1 0", r"does not lie below the root"),
@@ -162,7 +165,9 @@ def test_a_line_that_cannot_be_read_is_named_with_file_and_number(plant, read, l
 
 def test_images_and_clips_in_one_list_are_refused(plant, read):
     plant("a.jpg", "clip/1.jpg")
-    with pytest.raises(UsageError, match=r"list.txt: images and clip folders are mixed \(a.jpg, clip\): make a list"):
+    with pytest.raises(
+        UsageError, match=r"list.txt: images and clip folders are mixed \(a.jpg, clip\): make one list"
+    ):
         read("a.jpg 1 0\nclip 1 0\n")
 
 
@@ -174,14 +179,14 @@ def test_an_empty_list_is_refused(read, content):
 
 @pytest.mark.parametrize("content", [b"\x89PNG\0\0", "a.jpg 1 0\n".encode("utf-16")], ids=["binary", "UTF-16"])
 def test_a_file_that_is_no_text_is_refused(read, content):
-    with pytest.raises(UsageError, match=r"list.txt: this is no list file \(it holds zero bytes\): .* UTF-8"):
+    with pytest.raises(UsageError, match=r"list.txt: not a list file \(it holds zero bytes\): .* UTF-8"):
         read(content)
 
 
 def test_a_list_that_is_missing_or_a_pipe_is_refused_without_waiting(tmp_path):
     os.mkfifo(tmp_path / "pipe.txt")
     for name in ("pipe.txt", "gone.txt"):
-        with pytest.raises(UsageError, match=rf"{name}: the list file is missing or no ordinary file"):
+        with pytest.raises(UsageError, match=rf"{name}: the list file is missing or not an ordinary file"):
             read_list_files("set", tmp_path, [(tmp_path / name, 0)])
 
 
@@ -197,7 +202,7 @@ def test_paths_of_another_machine_are_cut_after_what_the_catalogue_names(plant_c
     [
         ("Frames//etc/passwd", "does not lie below the root"),
         ("Frames/../../x", "does not lie below the root"),
-        ("Other/00001", "the path holds no 'Frames/': is this the list of another data set"),
+        ("Other/00001", "the path lacks 'Frames/': is this the list of another data set"),
     ],
 )
 def test_what_follows_the_cut_may_not_leave_the_root(read, path, message):
@@ -234,5 +239,7 @@ def test_a_name_label_list_may_not_leave_the_root(plant, tmp_path):
 
 def test_a_label_that_is_none_of_the_data_sets_own_lists_those(plant, tmp_path):
     path = plant("list.txt", text="a.jpg 0\n")
-    with pytest.raises(UsageError, match=r"list.txt:1: label '0' is none of the data set's own: write 1 \(sadness\)"):
+    with pytest.raises(
+        UsageError, match=r"list.txt:1: label '0' is not one of the data set's own: write 1 \(sadness\)"
+    ):
         read_name_label_list("set", tmp_path, [(path, 0)], CLASSES, str, ListForm({"1": "sadness"}))

@@ -123,8 +123,10 @@ def test_the_digest_does_not_depend_on_the_order_of_the_policies():
     assert clips_of([20])[0].digest == clips_of([20], ("edge", "released"))[0].digest
 
 
-def test_a_frame_policy_that_the_rows_do_not_cover_names_the_command():
-    with pytest.raises(UsageError, match=r"rows of set cover .* released, edge, not all: run `expclip extract set"):
+def test_a_frame_policy_that_the_rows_do_not_cover_says_how_to_cover_it():
+    with pytest.raises(
+        UsageError, match=r"rows of set cover .* released, edge, not all: extract set with frames 'all' first"
+    ):
         clips_of([20])[0].samples("all")
 
 

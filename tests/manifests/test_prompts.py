@@ -92,11 +92,11 @@ def test_a_users_templates_are_filled_with_every_class(read, text, name):
             r"the template 'a face' lacks {class}: write it where the class belongs",
         ),
         ("mine.txt", "", r"'templates' needs a list of one or more prompts"),
-        ("mine.txt", b"{class} \xff", r"this is no text in UTF-8"),
+        ("mine.txt", b"{class} \xff", r"not a text in UTF-8"),
         ("mine.txt", "{class}\0", r"'templates' needs a list"),
         ("mine.json", '{"templates": ["{Class}"]}', r"the template '{Class}' lacks {class}"),
         ("mine.json", '{"templates": []}', r"'templates' needs a list"),
-        ("mine.json", '{"templates": ["{class}"], "fear": ["x"]}', r"'templates' is no class, and stands alone"),
+        ("mine.json", '{"templates": ["{class}"], "fear": ["x"]}', r"'templates' is not a class: give either"),
     ],
 )
 def test_templates_that_cannot_be_used_are_named(read, name, text, message):
@@ -131,16 +131,16 @@ def test_a_users_file_is_never_called_like_a_released_set(read):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"happy": ["a"', r"this is no JSON in UTF-8"),
-        (b'{"happy": ["\xff"]}', r"this is no text in UTF-8"),
-        pytest.param("[" * 100_000, r"this is no JSON", id="too deep"),
+        ('{"happy": ["a"', r"not JSON in UTF-8"),
+        (b'{"happy": ["\xff"]}', r"not a text in UTF-8"),
+        pytest.param("[" * 100_000, r"not JSON in", id="too deep"),
         ("{}", r'expected {"class": \["prompt", …\], …}'),
         ('["a"]', r'expected {"class": \["prompt", …\], …}'),
         ('{"happy": ["a"], "joy": ["b"]}', r"happiness occurs twice \('joy'\): put its prompts into one list"),
         ('{"happy": ["a"], "happy": ["b"]}', r"happiness occurs twice"),
         ('{"happy": "a"}', r"'happy' needs a list of one or more prompts"),
         ('{"happy": []}', r"'happy' needs a list of one or more prompts"),
-        ('{"happy": ["  "]}', r"'happy' needs a list of one or more prompts, each a text that is not empty"),
+        ('{"happy": ["  "]}', r"'happy' needs a list of one or more prompts, each a non-empty text"),
         ('{"happy": [1]}', r"'happy' needs a list"),
         (json.dumps({"happy": ["a\0b"]}), r"'happy' needs a list"),
         (r'{"happy": ["\ud800"]}', r"'happy' needs a list"),
@@ -158,7 +158,7 @@ def test_a_prompt_file_that_is_missing_is_named(tmp_path):
 
 def test_an_unknown_prompt_set_lists_those_there_are():
     with pytest.raises(
-        UsageError, match=r"no prompt set 'P-6': there are P-1, P-2, P-3, P-4, P-5, or give a .json or .txt"
+        UsageError, match=r"no prompt set 'P-6': choose P-1, P-2, P-3, P-4 or P-5, or give a .json or .txt"
     ):
         prompt_set("P-6")
 
@@ -221,8 +221,8 @@ def test_the_name_that_is_shown_stands_for_the_instruction(asked):
     ("content", "message"),
     [
         (None, r"mine.txt: the instruction file cannot be read \(No such file"),
-        (b"\xff", r"mine.txt: this is no text in UTF-8"),
-        (b" \n", r"mine.txt: an instruction needs words .* for none write `empty`"),
+        (b"\xff", r"mine.txt: not a text in UTF-8"),
+        (b" \n", r"mine.txt: an instruction needs words .* write `empty` for none"),
         (b"a\0b c", r"mine.txt: an instruction needs words"),
     ],
 )
@@ -237,6 +237,6 @@ def test_an_instruction_file_that_cannot_be_used_is_named(tmp_path, content, mes
 def test_an_unknown_instruction_lists_those_there_are(name):
     with pytest.raises(
         UsageError,
-        match=r"no instruction .*: there are related-1, related-2, related-3, unrelated-1, empty and ra.*or a .txt f",
+        match=r"no instruction .*: choose related-1, related-2, related-3, unrelated-1, empty or ran.*or a .txt f",
     ):
         instruction(name)

@@ -9,10 +9,9 @@ import pytest
 from expclip.cache.cache import Cache
 from expclip.cache.store import FeatureStore
 from expclip.manifests.readers import read_plain_folder
-from expclip.pipeline.events import nobody
-from expclip.pipeline.executors import run_plan
-from expclip.pipeline.options import RunOptions
-from expclip.pipeline.plan import Portion, Request, header_of, make_plan
+from expclip.pipeline.events import ignore
+from expclip.pipeline.executors import RunOptions, run_plan
+from expclip.pipeline.plan import Portion, Wanted, header_of, make_plan
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parent))  # for fake_encoders, here and in Dask's workers
@@ -79,11 +78,11 @@ def count_decodes(monkeypatch, log):
 def run(cache, folder, pixels) -> Callable:
     """Extracts nodes from the images as `expclip extract` does; returns the plan that was run."""
 
-    def extract(*nodes, limit=None, part=(1, 1), into=cache, executor="local", emit=nobody, **options):
-        requests = [Request(read_plain_folder("pictures", folder), nodes)]
-        plan = make_plan(into, requests, Portion(limit, part), "cpu")
+    def extract(*nodes, limit=None, part=(1, 1), into=cache, executor="local", emit=ignore, **options):
+        wanted = [Wanted(read_plain_folder("pictures", folder), nodes)]
+        plan = make_plan(into, wanted, Portion(limit, part), "cpu")
         known = {"batch_size": 3, "workers": 2} | options
-        run_plan(into, plan, requests, RunOptions(device="cpu", **known), executor, emit)
+        run_plan(into, plan, wanted, RunOptions(device="cpu", executor=executor, **known), emit)
         return plan
 
     return extract

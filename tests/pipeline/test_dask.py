@@ -13,7 +13,7 @@ from expclip.errors import ExpclipError, UsageError
 from expclip.manifests.readers import read_plain_folder
 from expclip.pipeline import run_dask
 from expclip.pipeline.events import RowsEncoded, ShardFinished
-from expclip.pipeline.plan import Portion, Request, make_plan
+from expclip.pipeline.plan import Portion, Wanted, make_plan
 from fake_encoders import (
     GATE,
     Trouble,
@@ -70,8 +70,8 @@ class TestWorkerProcesses:
 
 
 def test_only_receipts_come_back(cache, log, folder, pixels, shards_of_eight):
-    requests = [Request(read_plain_folder("pictures", folder), (pixels_node(log, "query_tokens"),))]
-    plan = make_plan(cache, requests, Portion(), "cpu")
+    wanted = [Wanted(read_plain_folder("pictures", folder), (pixels_node(log, "query_tokens"),))]
+    plan = make_plan(cache, wanted, Portion(), "cpu")
     cache.create_store(plan.lines[0].header)
     receipts = run_dask._run_task(plan.tasks[0], "cpu", 3)
     assert receipts == list(next(cache.stores()).receipts.read().values())
@@ -141,7 +141,7 @@ def test_an_interruption_cancels_what_is_not_begun(run, store_of, log, one_threa
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "no address", "nowhere://x:1"])
 def test_a_scheduler_that_does_not_answer_is_one_line(run, cache, log, monkeypatch, capfd, address):
     monkeypatch.setattr(run_dask, "_CONNECT_SECONDS", 0.5)
-    with pytest.raises(UsageError, match=f"--scheduler {address}: no Dask scheduler answers") as error:
+    with pytest.raises(UsageError, match=f"scheduler {address}: no Dask scheduler answers") as error:
         run(pixels_node(log), executor="dask", scheduler=address)
     assert "\n" not in str(error.value)
     assert calls(log).decodes == 0
@@ -158,15 +158,14 @@ sys.path.insert(0, {str(Path(__file__).parent)!r})
 from expclip.cache.cache import Cache
 from expclip.errors import ExpclipError
 from expclip.manifests.readers import read_plain_folder
-from expclip.pipeline.executors import run_plan
-from expclip.pipeline.options import RunOptions
-from expclip.pipeline.plan import Portion, Request, make_plan
+from expclip.pipeline.executors import RunOptions, run_plan
+from expclip.pipeline.plan import Portion, Wanted, make_plan
 from fake_encoders import pixels_node
 
 cache = Cache(Path({str(tmp_path / "cache")!r}))
-requests = [Request(read_plain_folder("pictures", Path({str(folder)!r})), (pixels_node(Path("log")),))]
+wanted = [Wanted(read_plain_folder("pictures", Path({str(folder)!r})), (pixels_node(Path("log")),))]
 try:
-    run_plan(cache, make_plan(cache, requests, Portion(), "cpu"), requests, RunOptions(), "dask")
+    run_plan(cache, make_plan(cache, wanted, Portion(), "cpu"), wanted, RunOptions(executor="dask"))
 except ExpclipError as error:
     print(error)
 """

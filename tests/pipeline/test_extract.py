@@ -8,9 +8,8 @@ from expclip.cache.cache import Cache
 from expclip.errors import ExpclipError
 from expclip.manifests.manifest import text_manifest
 from expclip.pipeline.events import RowsEncoded, ShardFinished
-from expclip.pipeline.executors import run_plan
-from expclip.pipeline.options import RunOptions
-from expclip.pipeline.plan import Portion, Request, make_plan
+from expclip.pipeline.executors import RunOptions, run_plan
+from expclip.pipeline.plan import Portion, Wanted, make_plan
 from fake_encoders import (
     Trouble,
     calls,
@@ -189,7 +188,7 @@ def test_a_shard_in_which_every_image_failed(run, store_of, image, tokens, log, 
     [
         ("nan", r"clip_image · fake gave NaN or infinity for 00013.png \(row 13\); the shard is not written"),
         ("inf", r"gave NaN or infinity for 00013.png \(row 13\)"),
-        ("overflow", r"gave values beyond float16 for 00013.png \(row 13\).* Try --dtype float32"),
+        ("overflow", r"gave values beyond float16 for 00013.png \(row 13\).* Try dtype float32"),
         ("few", r"gave features of shape \(1, 5\), not \(3, 5\)"),
     ],
 )
@@ -254,10 +253,10 @@ def test_a_store_that_lost_a_shard_gets_it_back_before_anything_is_computed_from
 def test_two_runs_at_once_leave_one_true_store(run, cache, folder, image, log, pixels, store_of, monkeypatch):
     from expclip.manifests.readers import read_plain_folder
 
-    requests = [Request(read_plain_folder("pictures", folder), (image,))]
-    plans = [make_plan(cache, requests, Portion(), "cpu") for _ in range(2)]
+    wanted = [Wanted(read_plain_folder("pictures", folder), (image,))]
+    plans = [make_plan(cache, wanted, Portion(), "cpu") for _ in range(2)]
     threads = [
-        threading.Thread(target=run_plan, args=(cache, plan, requests, RunOptions(batch_size=size)))
+        threading.Thread(target=run_plan, args=(cache, plan, wanted, RunOptions(batch_size=size)))
         for plan, size in zip(plans, (2, 5), strict=True)
     ]
     for thread in threads:
@@ -272,8 +271,8 @@ def test_two_runs_at_once_leave_one_true_store(run, cache, folder, image, log, p
 def test_texts_are_rows_like_any_other(cache, log):
     manifest = text_manifest("P", ("joy", "anger"), [("a face", 0), ("an angry face", 1), ("fury", 1)])
     node = text_node(log)
-    requests = [Request(manifest, (node,))]
-    run_plan(cache, make_plan(cache, requests, Portion(), "cpu"), requests, RunOptions(batch_size=2))
+    wanted = [Wanted(manifest, (node,))]
+    run_plan(cache, make_plan(cache, wanted, Portion(), "cpu"), wanted, RunOptions(batch_size=2))
     store = next(cache.stores("text"))
     np.testing.assert_array_equal(store.read(), text_features(list(manifest.rows.sources)))
     assert calls(log).decodes == 0

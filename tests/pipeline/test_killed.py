@@ -1,6 +1,5 @@
 """The promise of the whole: begun in one process, killed, finished by others, and the same as never interrupted."""
 
-import io
 import signal
 import subprocess
 import sys
@@ -10,12 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from expclip import Wanted, Workspace, extract
 from expclip.cache.cache import Cache
-from rich.console import Console
+from lab import Lab
 
 NODES = ("clip_image", "query_tokens", "llm")
-WANTED = Wanted(clips=["miniature"], teacher="miniature", features=NODES)
+WANTED = {"clip": "miniature", "teacher": "miniature", "features": NODES, "batch_size": 64}
 
 
 @pytest.fixture
@@ -61,7 +59,7 @@ def shard_times(cache: Cache) -> dict[Path, int]:
 
 def test_begun_alone_killed_and_finished_by_two_workers(folder, pixels, tmp_path, capfd):
     caches = {name: Cache(tmp_path / name) for name in ("killed", "uninterrupted")}
-    extract(Workspace(caches["uninterrupted"].root, device="cpu", batch_size=64), [str(folder)], WANTED)
+    Lab(caches["uninterrupted"].root).extract(folder, **WANTED)
 
     killed_after_a_shard(folder, caches["killed"])
     finished = shard_times(caches["killed"])
@@ -69,14 +67,11 @@ def test_begun_alone_killed_and_finished_by_two_workers(folder, pixels, tmp_path
     assert set(done) == set(NODES)
     assert all(1024 <= count < 2500 for count in done.values())
     capfd.readouterr()
-    silent = Console(file=io.StringIO())
-    workspace = Workspace(
-        caches["killed"].root, device="cpu", batch_size=64, executor="dask", workers=2, console=silent
-    )
-    resumed = extract(workspace, [str(folder)], WANTED)
-    assert "".join(capfd.readouterr()) == "", "Dask has nothing to say to a user"
+    resumed = Lab(caches["killed"].root).extract(folder, executor="dask", **WANTED)
+    said = "".join(capfd.readouterr()).splitlines()
+    assert [line.split(":")[0] for line in said] == ["extract"], "Dask has nothing to say to a user"
 
-    assert resumed.plan.rows == 3 * 2500 - sum(done.values())
+    assert resumed.encoded == 3 * 2500 - sum(done.values())
     assert {path: path.stat().st_mtime_ns for path in finished} == finished
     for whole in caches["uninterrupted"].stores():
         store = caches["killed"].open_store(whole.header)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from expclip.cache.cache import Cache
 from expclip.manifests.manifest import text_manifest
-from expclip.pipeline.plan import Portion, Request, header_of, make_plan
+from expclip.pipeline.plan import Portion, Wanted, header_of, make_plan
 from fake_encoders import language_node, pixels_node, text_node
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -16,13 +16,13 @@ NODES = ("clip_image", "query_tokens", "llm")
 
 
 @pytest.fixture
-def request_of(folder, pixels, log):
+def wanted_of(folder, pixels, log):
     from expclip.manifests.readers import read_plain_folder
 
     tokens = pixels_node(log, "query_tokens")
     nodes = {"clip_image": pixels_node(log), "query_tokens": tokens, "llm": language_node(log, tokens)}
     manifest = read_plain_folder("pictures", folder)
-    return lambda *names: Request(manifest, tuple(nodes[name] for name in names))
+    return lambda *names: Wanted(manifest, tuple(nodes[name] for name in names))
 
 
 def rows_of(plan) -> dict[str, list[int]]:
@@ -42,12 +42,12 @@ def covered(limit: int | None, part: tuple[int, int]) -> set[int]:
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_a_plan_is_exactly_what_is_missing(tmp_path_factory, request_of, data):
+def test_a_plan_is_exactly_what_is_missing(tmp_path_factory, wanted_of, data):
     cache = Cache(tmp_path_factory.mktemp("cache"))
     done: dict[str, set[int]] = {name: set() for name in NODES}
     for name in NODES:
-        node = next(iter(request_of(name).nodes))
-        header = header_of(request_of(name).manifest, node)
+        node = next(iter(wanted_of(name).nodes))
+        header = header_of(wanted_of(name).manifest, node)
         for shard in range(header.shards):
             rows = header.shard_rows(shard)
             count = data.draw(st.integers(0, len(rows)))
@@ -57,7 +57,7 @@ def test_a_plan_is_exactly_what_is_missing(tmp_path_factory, request_of, data):
     asked = data.draw(st.lists(st.sampled_from(NODES), min_size=1, max_size=3, unique=True))
     limit = data.draw(st.none() | st.integers(1, ROWS + 5))
     part = data.draw(st.sampled_from([(1, 1), (1, 2), (2, 2), (3, 3)]))
-    plan = make_plan(cache, [request_of(*asked)], Portion(limit, part), "cpu")
+    plan = make_plan(cache, [wanted_of(*asked)], Portion(limit, part), "cpu")
 
     wanted = covered(limit, part)
     expected = {name: wanted - done[name] for name in asked}
@@ -73,34 +73,34 @@ def test_a_plan_is_exactly_what_is_missing(tmp_path_factory, request_of, data):
     assert plan.rows == sum(len(rows) for rows in found.values())
 
 
-def test_planning_writes_nothing_and_loads_nothing(cache, request_of, log):
-    plan = make_plan(cache, [request_of(*NODES)], Portion(), "cpu")
+def test_planning_writes_nothing_and_loads_nothing(cache, wanted_of, log):
+    plan = make_plan(cache, [wanted_of(*NODES)], Portion(), "cpu")
     assert plan.rows == 60
     assert not cache.root.exists()
     assert not log.exists()
 
 
-def test_parents_come_before_their_children(cache, request_of):
-    plan = make_plan(cache, [request_of("llm", "clip_image")], Portion(), "cpu")
+def test_parents_come_before_their_children(cache, wanted_of):
+    plan = make_plan(cache, [wanted_of("llm", "clip_image")], Portion(), "cpu")
     assert [job.node.name for job in plan.tasks[0].jobs] == ["query_tokens", "llm", "clip_image"]
 
 
-def test_a_data_set_that_is_named_twice_is_done_once(cache, request_of):
-    once = make_plan(cache, [request_of("clip_image")], Portion(), "cpu")
-    twice = make_plan(cache, [request_of("clip_image"), request_of("clip_image")], Portion(), "cpu")
+def test_a_data_set_that_is_named_twice_is_done_once(cache, wanted_of):
+    once = make_plan(cache, [wanted_of("clip_image")], Portion(), "cpu")
+    twice = make_plan(cache, [wanted_of("clip_image"), wanted_of("clip_image")], Portion(), "cpu")
     assert twice.tasks == once.tasks
     assert len(twice.lines) == 1
 
 
-def test_the_time_is_estimated_from_receipts_of_the_same_encoder_and_device(cache, request_of, log):
-    request = request_of("clip_image")
-    header = header_of(request.manifest, request.nodes[0])
+def test_the_time_is_estimated_from_receipts_of_the_same_encoder_and_device(cache, wanted_of, log):
+    wanted = wanted_of("clip_image")
+    header = header_of(wanted.manifest, wanted.nodes[0])
     seconds = {"read": 1000.0, "infer": 3000.0, "write": 0.0}
     store = cache.create_store(header)
     store.write_shard(0, np.ones((8, 5)), seconds=seconds, device="cuda")
 
     def estimate(device):
-        (line,) = make_plan(cache, [request], Portion(), device).lines
+        (line,) = make_plan(cache, [wanted], Portion(), device).lines
         return line.seconds
 
     assert estimate("cpu") is None
@@ -110,13 +110,13 @@ def test_the_time_is_estimated_from_receipts_of_the_same_encoder_and_device(cach
     assert estimate("cpu") == 0.0
 
 
-def test_the_bytes_of_a_plan_are_those_of_the_missing_rows(cache, request_of):
-    lines = {line.node.name: line for line in make_plan(cache, [request_of(*NODES)], Portion(limit=10), "cpu").lines}
+def test_the_bytes_of_a_plan_are_those_of_the_missing_rows(cache, wanted_of):
+    lines = {line.node.name: line for line in make_plan(cache, [wanted_of(*NODES)], Portion(limit=10), "cpu").lines}
     assert lines["clip_image"].bytes == 10 * 5 * 2
     assert lines["query_tokens"].bytes == 10 * 6 * 2
 
 
 def test_texts_belong_to_no_data_set(cache, log):
     manifest = text_manifest("P", ("joy",), [("a face", 0)])
-    plan = make_plan(cache, [Request(manifest, (text_node(log),))], Portion(), "cpu")
+    plan = make_plan(cache, [Wanted(manifest, (text_node(log),))], Portion(), "cpu")
     assert plan.lines[0].header.dataset == "text"

@@ -3,8 +3,8 @@
 from collections import Counter
 
 import pytest
-from expclip.encoders.blip2 import ImageSide, TextSide
-from expclip.encoders.clip import ImageTower, TextTower
+from expclip.encoders.blip2.sides import ImageSide, TextSide
+from expclip.encoders.clip.towers import ImageTower, TextTower
 
 
 @pytest.fixture

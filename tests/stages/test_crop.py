@@ -10,14 +10,14 @@ import time
 
 import numpy as np
 import pytest
-from expclip import UsageError
+from expclip import UsageError, crop
 from expclip.cli import app
-from expclip.encoders.detectors import DETECTORS
+from expclip.encoders.detectors import DETECTORS, detector
 from expclip.manifests.boxes import Face
-from expclip.stages import crop as stage
-from expclip.stages.crop import Cropping, crop
 from PIL import Image
 from typer.testing import CliRunner
+
+FAKE = {"detector": "fake", "workers": 1}
 
 
 @pytest.fixture
@@ -64,20 +64,16 @@ def looks(monkeypatch):
 
     fake = Looks()
     monkeypatch.setitem(DETECTORS, "fake", lambda: fake)
-    stage.detector.cache_clear()
+    detector.cache_clear()
     yield fake
-    stage.detector.cache_clear()
-
-
-def with_fake(**options):
-    return Cropping(detector="fake", **options)
+    detector.cache_clear()
 
 
 def test_crops_are_the_pixels_of_the_box_under_the_same_relative_path(scenes, tmp_path):
     boxes = {path: (k, 2 * k, 50 + k, 60 + k) for k, path in enumerate(paths_in(scenes))}
     (tmp_path / "boxes.txt").write_text("".join(f"{p} {' '.join(map(str, b))}\n" for p, b in boxes.items()))
     out = tmp_path / "out"
-    found = crop(scenes, out, Cropping(tmp_path / "boxes.txt"), workers=2)
+    found = crop(scenes, out=out, boxes=tmp_path / "boxes.txt", workers=2)
     assert not found.failed
     assert paths_in(out) == paths_in(scenes)
     for path, (x0, y0, x1, y1) in boxes.items():
@@ -94,8 +90,8 @@ def test_crops_are_the_pixels_of_the_box_under_the_same_relative_path(scenes, tm
 
 def test_of_several_faces_one_is_cut_out_and_all_are_counted(scenes, tmp_path, looks):
     looks.faces = (Face(0, 0, 50, 50, 0.2), Face(50, 30, 70, 50, 0.25), Face(-90, -90, 0, 80, 3.0))
-    crop(scenes, tmp_path / "large", with_fake(), workers=1)
-    crop(scenes, tmp_path / "middle", with_fake(face="central", margin=0.5), workers=1)
+    crop(scenes, out=tmp_path / "large", **FAKE)
+    crop(scenes, out=tmp_path / "middle", **FAKE, face="central", margin=0.5)
     path = paths_in(scenes)[0]
     np.testing.assert_array_equal(pixels(tmp_path / "large" / path), pixels(scenes / path)[:50, :50])
     np.testing.assert_array_equal(pixels(tmp_path / "middle" / path), pixels(scenes / path)[20:60, 40:80])
@@ -111,7 +107,7 @@ def test_a_rotated_photo_is_turned_upright_before_it_is_looked_at(tmp_path, look
     (tmp_path / "in").mkdir()
     Image.fromarray(scene).save(tmp_path / "in" / "0 a.png", exif=exif)
     looks.faces = (Face(40, 0, 80, 60, 1.0),)
-    crop(tmp_path / "in", tmp_path / "out", with_fake(), workers=1)
+    crop(tmp_path / "in", out=tmp_path / "out", **FAKE)
     with Image.open(tmp_path / "out" / "0 a.png") as image:
         assert image.size == (40, 60)
         assert not image.getexif()
@@ -124,7 +120,7 @@ def test_what_has_no_crop_is_listed_and_never_guessed(scenes, tmp_path):
     (tmp_path / "boxes.txt").write_text("\n".join([*lines, *(f"{path} 1 1 9 9" for path in rest)]))
     (scenes / rest[0]).write_bytes(b"no image")
     out = tmp_path / "out"
-    found = crop(scenes, out, Cropping(tmp_path / "boxes.txt"), workers=1)
+    found = crop(scenes, out=out, boxes=tmp_path / "boxes.txt", workers=1)
     said = {one.path: (one.outcome, one.why) for one in found.failed}
     assert said == {
         first: ("outside", "the box has no pixel of the image, which is 120 × 80"),
@@ -153,15 +149,15 @@ def test_the_command_lists_what_failed_and_ends_with_exit_code_3(scenes, tmp_pat
 
 def test_only_what_is_missing_is_looked_at_again(scenes, tmp_path, looks):
     out = tmp_path / "out"
-    assert crop(scenes, out, with_fake(), workers=1).new == 6
+    assert crop(scenes, out=out, **FAKE).new == 6
     before = times_of(out)
-    assert crop(scenes, out, with_fake(), workers=1).new == 0
+    assert crop(scenes, out=out, **FAKE).new == 0
     first, second, third, *_ = paths_in(scenes)
     (out / first).unlink()  # a record without a crop
     lines = (out / "crops.csv").read_text().splitlines(keepends=True)
     (out / "crops.csv").write_text("".join(line for line in lines if not line.startswith(second)))
     (scenes / third).write_bytes((scenes / paths_in(scenes)[4]).read_bytes())  # another image of that name
-    again = crop(scenes, out, with_fake(), workers=1)
+    again = crop(scenes, out=out, **FAKE)
     assert (again.new, looks.seen, len(again.crops)) == (3, 9, 6)
     after = times_of(out)
     assert {path.relative_to(out).as_posix() for path in after if after[path] != before[path]} == {
@@ -176,11 +172,11 @@ def test_only_what_is_missing_is_looked_at_again(scenes, tmp_path, looks):
 @pytest.mark.parametrize("torn", range(1, 60, 7))
 def test_a_line_that_was_cut_short_counts_as_none_and_harms_no_other(scenes, tmp_path, looks, torn):
     out = tmp_path / "out"
-    crop(scenes, out, with_fake(), workers=1)
+    crop(scenes, out=out, **FAKE)
     text = (out / "crops.csv").read_text()
     last = text.splitlines(keepends=True)[-1]
     (out / "crops.csv").write_text(text[: -min(torn, len(last) - 1)])
-    assert crop(scenes, out, with_fake(), workers=1).new == 1
+    assert crop(scenes, out=out, **FAKE).new == 1
     assert (out / "crops.csv").read_text() == text
 
 
@@ -190,9 +186,9 @@ def test_an_image_that_could_not_be_read_is_tried_again_and_one_without_a_face_i
     whole = broken.read_bytes()
     broken.write_bytes(bytes(len(whole)))
     looks.faces = ()
-    assert crop(scenes, out, with_fake(), workers=1).new == 6
+    assert crop(scenes, out=out, **FAKE).new == 6
     broken.write_bytes(whole)
-    assert crop(scenes, out, with_fake(), workers=1).new == 1
+    assert crop(scenes, out=out, **FAKE).new == 1
     assert looks.seen == 6
 
 
@@ -201,39 +197,42 @@ def test_names_may_hold_line_breaks_quotes_and_bytes_that_are_no_text(scenes, tm
     odd = os.fsdecode(b'a "b",\nc \xff a.png')
     (scenes / paths_in(scenes)[0]).rename(scenes / odd)
     out = tmp_path / "out"
-    assert not crop(scenes, out, with_fake(), workers=1).failed
+    assert not crop(scenes, out=out, **FAKE).failed
     assert (out / odd).is_file()
-    assert crop(scenes, out, with_fake(), workers=1).new == 0
+    assert crop(scenes, out=out, **FAKE).new == 0
 
 
 def test_other_settings_in_the_same_folder_are_refused_by_name(scenes, tmp_path, looks, monkeypatch):
     monkeypatch.setitem(DETECTORS, "other", lambda: looks)
     (tmp_path / "boxes.txt").write_text(f"{paths_in(scenes)[0]} 0 0 9 9\n")
     out = tmp_path / "out"
-    crop(scenes, out, with_fake(), workers=1)
+    crop(scenes, out=out, **FAKE)
     before = times_of(out)
     for how, said in (
-        (with_fake(margin=0.1), r"margin was 0.0 and is 0.1 now"),
-        (with_fake(face="central"), r"face was largest and is central now"),
-        (Cropping(detector="other"), r"detector was fake and is other now"),
-        (Cropping(tmp_path / "boxes.txt"), r"detector was fake and is None now; boxes \(SHA-256\) was None"),
+        (FAKE | {"margin": 0.1}, r"margin was 0.0 and is 0.1 now"),
+        (FAKE | {"face": "central"}, r"face was largest and is central now"),
+        (FAKE | {"detector": "other"}, r"detector was fake and is other now"),
+        (
+            {"boxes": tmp_path / "boxes.txt", "workers": 1},
+            r"detector was fake and is None now; boxes \(SHA-256\) was None",
+        ),
     ):
         with pytest.raises(UsageError, match=said):
-            crop(scenes, out, how, workers=1)
+            crop(scenes, out=out, **how)
     with pytest.raises(UsageError, match=r"source was .*scenes and is .*train now"):
-        crop(scenes / "train", out, with_fake(), workers=1)
+        crop(scenes / "train", out=out, **FAKE)
     assert times_of(out) == before
 
 
 def test_another_list_of_boxes_is_refused_and_the_same_under_another_name_is_not(scenes, tmp_path):
     first, second, out = tmp_path / "1.txt", tmp_path / "2.txt", tmp_path / "out"
     first.write_text("".join(f"{path} 0 0 9 9\n" for path in paths_in(scenes)))
-    crop(scenes, out, Cropping(first), workers=1)
+    crop(scenes, out=out, boxes=first, workers=1)
     second.write_bytes(first.read_bytes())
-    assert crop(scenes, out, Cropping(second), workers=1).new == 0
+    assert crop(scenes, out=out, boxes=second, workers=1).new == 0
     second.write_text(first.read_text().replace("9 9", "8 8"))
     with pytest.raises(UsageError, match=r"boxes \(SHA-256\) was [0-9a-f]+ and is [0-9a-f]+ now"):
-        crop(scenes, out, Cropping(second), workers=1)
+        crop(scenes, out=out, boxes=second, workers=1)
 
 
 def test_a_folder_of_other_files_is_left_alone(scenes, tmp_path, looks):
@@ -241,10 +240,10 @@ def test_a_folder_of_other_files_is_left_alone(scenes, tmp_path, looks):
     mine.parent.mkdir(parents=True)
     mine.write_bytes(b"precious")
     with pytest.raises(UsageError, match="choose a new or an empty folder"):
-        crop(scenes, tmp_path / "mine", with_fake(), workers=1)
+        crop(scenes, out=tmp_path / "mine", **FAKE)
     for inside in (scenes, scenes / "train" / "crops"):
         with pytest.raises(UsageError, match="crops would be taken for images"):
-            crop(scenes, inside, with_fake(), workers=1)
+            crop(scenes, out=inside, **FAKE)
     assert mine.read_bytes() == b"precious"
 
 
@@ -252,9 +251,9 @@ def test_boxes_of_images_that_are_not_there_are_a_remark_and_only_such_boxes_a_m
     boxes = tmp_path / "boxes.txt"
     boxes.write_text("test/0 a.png 0 0 9 9\n")
     with pytest.raises(UsageError, match="none of its 1 images lies in"):
-        crop(scenes, tmp_path / "out", Cropping(boxes))
+        crop(scenes, out=tmp_path / "out", boxes=boxes)
     boxes.write_text("test/0 a.png 0 0 9 9\n" + "".join(f"{path} 0 0 9 9\n" for path in paths_in(scenes)))
-    found = crop(scenes, tmp_path / "out", Cropping(boxes), workers=1)
+    found = crop(scenes, out=tmp_path / "out", boxes=boxes, workers=1)
     assert found.remarks == (f"1 images of {boxes} are not in {scenes} (first: test/0 a.png)",)
 
 
@@ -263,7 +262,7 @@ def test_hostile_paths_in_a_list_write_nothing(scenes, tmp_path):
     for hostile in ("../scenes/a.png", "/etc/a.png", "train/../../a.png"):
         boxes.write_text(f"{paths_in(scenes)[0]} 0 0 9 9\n{hostile} 0 0 9 9\n")
         with pytest.raises(UsageError, match=r"boxes.txt:2: .* does not lie below the root"):
-            crop(scenes, tmp_path / "out", Cropping(boxes), workers=1)
+            crop(scenes, out=tmp_path / "out", boxes=boxes, workers=1)
     assert not (tmp_path / "out").exists()
 
 
@@ -271,7 +270,7 @@ def test_hostile_paths_in_a_list_write_nothing(scenes, tmp_path):
     ("options", "said"),
     [
         (["--margin", "-1"], "--margin -1.0: choose a share"),
-        (["--margin", "nan"], "--margin nan: choose a share"),
+        (["--margin", "nan"], "--margin 'nan': give a number"),
         (["--face", "prettiest"], "--face 'prettiest': choose largest or central"),
         (["--detector", "eyes"], "--detector 'eyes': choose dlib-hog"),
         (["--detector", "dlib-hog", "--boxes", "x"], "--boxes and --detector: choose one of them"),
@@ -287,9 +286,10 @@ def test_a_mistake_is_one_clear_line(scenes, tmp_path, options, said):
 
 def test_without_dlib_the_command_says_how_to_get_it(scenes, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "dlib", None)
-    stage.detector.cache_clear()
-    with pytest.raises(UsageError, match=r"run `pip install 'expclip\[crop\]'`, or give --boxes FILE"):
-        crop(scenes, tmp_path / "out")
+    detector.cache_clear()
+    with pytest.raises(UsageError, match=r"run `pip install 'expclip\[crop\]'`, or give boxes FILE") as told:
+        crop(scenes, out=tmp_path / "out")
+    assert told.value.as_typed.endswith("or give --boxes FILE")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")

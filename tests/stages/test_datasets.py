@@ -4,7 +4,6 @@ import os
 
 import numpy as np
 import pytest
-from expclip import Workspace
 from expclip.encoders import pictures
 from expclip.manifests.catalogue import DataSet, Split
 from expclip.manifests.classes import CLASSES
@@ -27,15 +26,14 @@ def picture(tmp_path):
 
 
 @pytest.fixture
-def look(tmp_path):
+def look(lab, tmp_path):
     """Audits a list with some lines, or a folder."""
-    workspace = Workspace(tmp_path / "cache", workers=2)
 
     def run(lines=None, folder=None):
         if lines is None:
-            return audit(workspace, str(tmp_path / folder))
+            return audit(lab.workspace, str(tmp_path / folder), workers=2)
         (tmp_path / "list.txt").write_text("".join(f"{line}\n" for line in lines))
-        return audit(workspace, str(tmp_path / "list.txt"))
+        return audit(lab.workspace, str(tmp_path / "list.txt"), workers=2)
 
     return run
 
@@ -59,11 +57,11 @@ def test_missing_empty_and_unreadable_files_are_errors_of_one_line_each(picture,
     names = ("a", "cut", "empty", "text", "folder", "pipe", "gone")
     found = look([f"{name}.png 1 -1" for name in names])
     assert found.errors == [
-        "cut.png: the file cannot be read whole (image file is truncated)",
+        "cut.png: the file cannot be read completely (image file is truncated)",
         "empty.png: the file is empty",
         "text.png: this is no image",
         "folder.png: this is a folder",
-        "pipe.png: this is no ordinary file",
+        "pipe.png: this is not an ordinary file",
         "gone.png: the file is missing",
     ]
     assert found.counts["unlabelled"] == 7
@@ -118,12 +116,10 @@ def test_labels_that_contradict_the_name_of_their_folder_are_a_remark(picture, l
 def test_what_the_reader_left_out_is_among_the_remarks(picture, look, tmp_path):
     picture("set/happy/1.png")
     (tmp_path / "set/happy/notes.txt").touch()
-    assert look(folder="set").remarks == [
-        "1 files are no images by their name and were left out (first: happy/notes.txt)"
-    ]
+    assert look(folder="set").remarks == ["1 files are not images by name and were left out (first: happy/notes.txt)"]
 
 
-def test_counts_are_compared_with_the_published_ones(picture, tmp_path, monkeypatch):
+def test_counts_are_compared_with_the_published_ones(lab, picture, tmp_path, monkeypatch):
     layout = {"reader": "list-files", "path": "{fold}.txt"}
     split = Split.model_validate(
         {"role": "test", "layouts": [layout], "folds": [1, 3], "counts": {"happiness": 3, "sadness": 1}}
@@ -135,7 +131,7 @@ def test_counts_are_compared_with_the_published_ones(picture, tmp_path, monkeypa
     picture("a.png", "b.png", "c.png")
     (tmp_path / "1.txt").write_text("a.png 1 0\n")
     (tmp_path / "2.txt").write_text("b.png 1 1\nc.png 1 0\n")
-    found = audit(Workspace(tmp_path / "cache", {"tiny": tmp_path}), "tiny")
+    found = audit(lab.but(root={"tiny": tmp_path}).workspace, "tiny")
     assert found.remarks == [
         "3 samples, 4 are published",
         "happiness: 2 samples, 3 are published",
@@ -143,7 +139,7 @@ def test_counts_are_compared_with_the_published_ones(picture, tmp_path, monkeypa
     ]
 
 
-def test_a_sample_in_two_folds_is_a_remark(picture, tmp_path, monkeypatch):
+def test_a_sample_in_two_folds_is_a_remark(lab, picture, tmp_path, monkeypatch):
     layout = {"reader": "list-files", "path": "{fold}.txt"}
     split = Split.model_validate({"role": "test", "layouts": [layout], "folds": [1, 1]})
     entry = DataSet(
@@ -153,9 +149,7 @@ def test_a_sample_in_two_folds_is_a_remark(picture, tmp_path, monkeypatch):
     picture("a.png")
     for fold in (1, 2):
         (tmp_path / f"{fold}.txt").write_text("a.png 1 0\n")
-    assert audit(Workspace(tmp_path / "cache", {"tiny": tmp_path}), "tiny").remarks == [
-        "a.png: in more than one fold"
-    ]
+    assert audit(lab.but(root={"tiny": tmp_path}).workspace, "tiny").remarks == ["a.png: in more than one fold"]
 
 
 def test_each_file_is_decoded_once(picture, look, monkeypatch):

@@ -2,30 +2,42 @@
 
 from collections import Counter
 from itertools import cycle, islice
+from pathlib import Path
 
 import numpy as np
 import pytest
 import trees
-from expclip import Scoring, Wanted, Workspace, evaluate, extract, open_features
-from expclip.errors import UsageError
+from expclip import UsageError
+from expclip.commands.datasets import Audit
 from expclip.manifests.catalogue import catalogue
 from expclip.manifests.classes import CLASSES
-from expclip.manifests.manifest import NO_LABEL
-from expclip.stages.datasets import audit
+from expclip.manifests.manifest import NO_LABEL, Manifest
+from expclip.stages import datasets
+from lab import Lab
 from sklearn.metrics import accuracy_score, recall_score
 
 
 @pytest.fixture
-def workspace(tmp_path) -> Workspace:
-    """All data sets are where they are looked for below one root."""
-    root = tmp_path / "root"
-    root.mkdir()
-    return Workspace(tmp_path / "cache", dict.fromkeys(catalogue(), root), workers=2, device="cpu", batch_size=8)
+def root(tmp_path) -> Path:
+    """Where all data sets are looked for."""
+    folder = tmp_path / "root"
+    folder.mkdir()
+    return folder
 
 
 @pytest.fixture
-def root(workspace):
-    return workspace.roots["raf-db"]
+def lab(tmp_path, root) -> Lab:
+    """An empty cache, and all data sets below one root."""
+    return Lab(tmp_path / "cache", root=dict.fromkeys(catalogue(), root), batch_size=8)
+
+
+def read(lab: Lab, name: str) -> Manifest:
+    workspace = lab.workspace
+    return workspace.read(workspace.dataset(name))
+
+
+def audit(lab: Lab, name: str) -> Audit:
+    return datasets.audit(lab.workspace, name)
 
 
 def labels_of(manifest) -> dict[str, str]:
@@ -38,26 +50,25 @@ def is_about_counts(remark: str) -> bool:
 
 
 @pytest.mark.parametrize("layout", trees.TREES)
-def test_a_data_set_as_distributed_has_its_labels_in_the_common_order_and_a_clean_audit(workspace, root, layout):
+def test_a_data_set_as_distributed_has_its_labels_in_the_common_order_and_a_clean_audit(lab, root, layout):
     name = layout.partition(",")[0]
     tree = trees.TREES[layout](root)
-    manifest = workspace.read(workspace.dataset(name))
-    found = audit(workspace, name)
+    manifest = read(lab, name)
+    found = audit(lab, name)
     assert labels_of(manifest) == tree
     assert (found.errors, found.samples) == ([], len(tree))
     assert all(is_about_counts(remark) or "left out" in remark for remark in found.remarks)
-    published = catalogue()[name].splits[workspace.dataset(name).split]
+    published = catalogue()[name].splits[lab.workspace.dataset(name).split]
     for name_of_class, count in published.counts.items():
         line = f"{name_of_class}: {found.counts[name_of_class]:,} samples, {count:,} are published"
         assert (line in found.remarks) == (found.counts[name_of_class] != count)
 
 
 @pytest.mark.parametrize("layout", [layout for layout in trees.TREES if layout != "caer-s"])
-def test_a_data_set_as_distributed_is_extracted_and_scored_by_fold(workspace, root, layout):
+def test_a_data_set_as_distributed_is_extracted_and_scored_by_fold(lab, root, layout):
     name = layout.partition(",")[0]
     tree = trees.TREES[layout](root)
-    scoring = Scoring(clips=["miniature"], heads=["none"], prompts=["P-1"], intervals=False)
-    found = evaluate(workspace, [name], scoring)
+    found = lab.evaluate(name, clip="miniature", head="none", prompts="P-1", intervals=False)
     (predictions,) = found.predictions
     manifest = predictions.manifest
     of_fold: dict[int, list[tuple[str, str]]] = {}
@@ -77,18 +88,18 @@ def test_a_data_set_as_distributed_is_extracted_and_scored_by_fold(workspace, ro
     }
 
 
-def test_caer_s_is_extracted_for_training_and_cannot_be_scored(workspace, root):
+def test_caer_s_is_extracted_for_training_and_cannot_be_scored(lab, root):
     tree = trees.TREES["caer-s"](root)
-    extract(workspace, ["caer-s"], Wanted(clips=["miniature"], features=["clip_image"]))
-    features = open_features("caer-s", model="miniature", cache=workspace.cache.root)
+    lab.extract("caer-s", clip="miniature", features="clip_image")
+    features = lab.open_features("caer-s", model="miniature")
     assert features.array.shape == (len(tree), 128)
     assert features.mask.all()
     with pytest.raises(UsageError, match="caer-s has no labels"):
-        evaluate(workspace, ["caer-s"], Scoring(clips=["miniature"]))
+        lab.evaluate("caer-s", clip="miniature")
 
 
 @pytest.mark.parametrize("name", [name for name in trees.TREES if name not in ("caer-s", "ferplus, table")])
-def test_the_same_samples_may_come_in_a_list_file(workspace, tmp_path, name):
+def test_the_same_samples_may_come_in_a_list_file(lab, tmp_path, name):
     entry = catalogue()[name]
     tree = trees.TREES[name](tmp_path / "elsewhere")
     for fold in range(1, max(1, len(entry.splits["test"].folds)) + 1):
@@ -101,71 +112,71 @@ def test_the_same_samples_may_come_in_a_list_file(workspace, tmp_path, name):
             (tmp_path / "elsewhere" / folder).rename(tmp_path / "away")
     for votes in (tmp_path / "elsewhere").rglob("label.csv"):
         votes.unlink()
-    workspace.roots[name] = tmp_path / "elsewhere"
-    assert labels_of(workspace.read(workspace.dataset(name))) == tree
+    lab = lab.but(root={name: tmp_path / "elsewhere"})
+    assert labels_of(read(lab, name)) == tree
 
 
 @pytest.mark.parametrize("name", [name for name, entry in catalogue().items() if entry.classes and not entry.builtin])
-def test_the_same_classes_may_come_as_folders(workspace, root, name):
+def test_the_same_classes_may_come_as_folders(lab, root, name):
     entry = catalogue()[name]
     for label in CLASSES[: entry.classes]:
         if entry.kind == "images":
             trees.picture(root / "test" / label.upper() / "a.png")
         else:
             trees.clip(root / "test" / label.upper() / "a clip", 3)
-    manifest = workspace.read(workspace.dataset(name))
+    manifest = read(lab, name)
     assert manifest.kind == entry.kind
     assert sorted(labels_of(manifest).values()) == sorted(CLASSES[: entry.classes])
-    assert audit(workspace, name).errors == []
+    assert audit(lab, name).errors == []
 
 
-def test_a_five_fold_set_is_its_distinct_rows_and_its_train_part_has_every_clip_four_times(workspace, root):
+def test_a_five_fold_set_is_its_distinct_rows_and_its_train_part_has_every_clip_four_times(lab, root):
     tree = trees.dfew(root)
     for fold in range(1, 6):
         others = [path[-5:].lstrip("0") for path in tree if path[-3] != str(fold)]
         table = root / "EmoLabel_DataSplit/train(single-labeled)" / f"set_{fold}.csv"
         trees.text(table, ["video_name,label", *(f"{one},{int(one) % 100}" for one in others)])
-    test, train = (workspace.read(workspace.dataset(name)) for name in ("dfew", "dfew:train"))
+    test, train = (read(lab, name) for name in ("dfew", "dfew:train"))
     assert (len(test), len(train)) == (35, 4 * 35)
     assert Counter(train.folds.tolist()) == dict.fromkeys(range(1, 6), 28)
     assert sorted(train.rows.sources) == sorted(test.rows.sources)
-    assert all(is_about_counts(remark) for remark in audit(workspace, "dfew:train").remarks)
+    assert all(is_about_counts(remark) for remark in audit(lab, "dfew:train").remarks)
 
 
 @pytest.mark.parametrize("name", ["raf-db", "ferv39k", "ferplus"])
-def test_train_and_test_parts_are_disjoint(workspace, root, name):
+def test_train_and_test_parts_are_disjoint(lab, root, name):
     trees.TREES["ferplus, table" if name == "ferplus" else name](root)
-    test, train = (workspace.read(workspace.dataset(one)) for one in (name, f"{name}:train"))
+    test, train = (read(lab, one) for one in (name, f"{name}:train"))
     assert not set(test.sample_ids) & set(train.sample_ids)
     assert len(train) == {"raf-db": 1, "ferv39k": 7, "ferplus": 1}[name]
-    assert not any("test samples" in remark for remark in audit(workspace, f"{name}:train").remarks)
+    assert not any("test samples" in remark for remark in audit(lab, f"{name}:train").remarks)
 
 
-def test_affectnets_train_part_is_read_like_its_test_part(workspace, root):
+def test_affectnets_train_part_is_read_like_its_test_part(lab, root):
     trees.affectnet(root, "train_set")
-    assert len(workspace.read(workspace.dataset("affectnet-8:train"))) == 8
+    assert len(read(lab, "affectnet-8:train")) == 8
 
 
-def test_pictures_that_are_rows_of_a_table_are_encoded_like_files(workspace, root):
+def test_pictures_that_are_rows_of_a_table_are_encoded_like_files(lab, root):
     trees.ferplus_table(root)
-    result = extract(workspace, ["ferplus"], Wanted(clips=["miniature"]))
-    features = open_features("ferplus", model="miniature", cache=workspace.cache.root)
-    assert not any(result.failed.values())
+    result = lab.extract("ferplus", clip="miniature")
+    features = lab.open_features("ferplus", model="miniature")
+    assert not result.failed
     assert features.ids == tuple(f"fer2013.csv[{row}]" for row in range(2, 10))
     assert len(np.unique(features.array[:, 0])) == 8
 
 
-def test_folders_numbered_alphabetically_are_refused_where_the_data_set_has_other_numbers(workspace, root):
+def test_folders_numbered_alphabetically_are_refused_where_the_data_set_has_other_numbers(lab, root):
     for number in range(8):
         trees.picture(root / f"val_set/{number}/a.png")
     with pytest.raises(UsageError, match=r"AffectNet-8 has label numbers of its own .* alphabetical numbers circ"):
-        audit(workspace, "affectnet-8")
+        audit(lab, "affectnet-8")
 
 
-def test_folders_by_number_are_always_remarked_with_the_order_in_which_they_were_read(workspace, tmp_path):
+def test_folders_by_number_are_always_remarked_with_the_order_in_which_they_were_read(lab, tmp_path):
     for number in range(7):
         trees.picture(tmp_path / f"faces/{number}/a.png")
-    (remark,) = audit(workspace, str(tmp_path / "faces")).remarks
+    (remark,) = audit(lab, str(tmp_path / "faces")).remarks
     assert remark.startswith("class folders by number were read in the order happiness, sadness, neutral, anger")
     assert "alphabetically" in remark
 
@@ -186,41 +197,41 @@ def numbering_remarks(found) -> list[str]:
 
 
 @pytest.mark.parametrize("name", ["dfew", "ferv39k", "mafw"])
-def test_labels_in_alphabetical_order_are_caught_by_their_counts(workspace, root, name):
+def test_labels_in_alphabetical_order_are_caught_by_their_counts(lab, root, name):
     order = sorted(CLASSES[: catalogue()[name].classes])
     numbered_lists(root, name, order)
-    (remark,) = numbering_remarks(audit(workspace, name))
+    (remark,) = numbering_remarks(audit(lab, name))
     assert remark.startswith(f"the labels seem to be numbered in another order, alphabetical ({', '.join(order)})")
 
 
-def test_the_other_order_of_mafw_is_caught_by_its_counts(workspace, root):
+def test_the_other_order_of_mafw_is_caught_by_its_counts(lab, root):
     own = catalogue()["mafw"].other_orders["MAFW's own"]
     numbered_lists(root, "mafw", own)
-    (remark,) = numbering_remarks(audit(workspace, "mafw"))
+    (remark,) = numbering_remarks(audit(lab, "mafw"))
     assert "another order, MAFW's own (anger, disgust, fear, happiness" in remark
 
 
 @pytest.mark.parametrize("name", ["dfew", "mafw"])
-def test_labels_in_the_common_order_are_not_suspected(workspace, root, name):
+def test_labels_in_the_common_order_are_not_suspected(lab, root, name):
     numbered_lists(root, name, CLASSES)
-    found = audit(workspace, name)
+    found = audit(lab, name)
     assert numbering_remarks(found) == []
     assert found.counts == dict(catalogue()[name].splits["test"].counts)
 
 
-def test_affectnets_alphabetical_numbers_are_caught_in_its_train_part(workspace, root):
+def test_affectnets_alphabetical_numbers_are_caught_in_its_train_part(lab, root):
     counts = catalogue()["affectnet-8"].splits["train"].counts
     order = sorted(counts)
     trees.picture(root / "a.png")
     lines = [f"a.png 1 {order.index(label)}" for label, count in counts.items() for _ in range(count // 100)]
     trees.text(root / "affectnet-8-train.txt", lines)
-    assert numbering_remarks(audit(workspace, "affectnet-8:train")) == []  # a hundredth is too little to tell
+    assert numbering_remarks(audit(lab, "affectnet-8:train")) == []  # a hundredth is too little to tell
     trees.text(root / "affectnet-8-train.txt", list(islice(cycle(lines), 100 * len(lines))))
-    (remark,) = numbering_remarks(audit(workspace, "affectnet-8:train"))
+    (remark,) = numbering_remarks(audit(lab, "affectnet-8:train"))
     assert "another order, alphabetical (anger, contempt, disgust" in remark
 
 
-def test_the_wrong_file_of_votes_is_caught_by_its_number_of_samples(workspace, root):
+def test_the_wrong_file_of_votes_is_caught_by_its_number_of_samples(lab, root):
     """fer2013new.csv gives 3,153 test samples, label.csv the published 3,137."""
     trees.picture(root / "FER2013Test/a.png")
     row = ",".join(map(str, trees.votes(1)))
@@ -229,33 +240,33 @@ def test_the_wrong_file_of_votes_is_caught_by_its_number_of_samples(workspace, r
     assert (
         "3,153 samples, 3,137 are published: these are the votes of fer2013new.csv; "
         "the published number is that of FER2013Test/label.csv"
-    ) in audit(workspace, "ferplus").remarks
+    ) in audit(lab, "ferplus").remarks
 
 
-def test_folds_that_overlap_are_a_remark(workspace, root):
+def test_folds_that_overlap_are_a_remark(lab, root):
     trees.dfew(root)
     table = root / "EmoLabel_DataSplit/test(single-labeled)/set_2.csv"
     table.write_text(table.read_text() + "101,1\n")
-    assert "Clip/clip_224x224/00101: in more than one fold" in audit(workspace, "dfew").remarks
+    assert "Clip/clip_224x224/00101: in more than one fold" in audit(lab, "dfew").remarks
 
 
-def test_train_clips_among_the_test_clips_of_their_fold_are_a_remark(workspace, root):
+def test_train_clips_among_the_test_clips_of_their_fold_are_a_remark(lab, root):
     trees.dfew(root)
     for fold in range(1, 6):
         table = root / "EmoLabel_DataSplit/train(single-labeled)" / f"set_{fold}.csv"
         trees.text(table, [f"{one},1" for one in (201, 301)])
     assert (
         "2 samples are test samples of the same fold too (first: Clip/clip_224x224/00201 of fold 2)"
-        in audit(workspace, "dfew:train").remarks
+        in audit(lab, "dfew:train").remarks
     )
 
 
-def test_fewer_frames_than_the_list_says_fail_and_more_are_a_remark(workspace, root):
+def test_fewer_frames_than_the_list_says_fail_and_more_are_a_remark(lab, root):
     for clip, frames in (("1_1_1", 2), ("1_1_2", 9)):
         trees.clip(root / "validation/Anger" / clip, frames)
     lists = [f"/data/my films/AFEW/AFEW_Face/validation/Anger/{clip} 5 3" for clip in ("1_1_1", "1_1_2")]
     trees.text(root / "annotation/AFEW_validation.txt", lists)
-    found = audit(workspace, "afew")
+    found = audit(lab, "afew")
     assert found.errors == ["validation/Anger/1_1_1: 3 of the frames that the list promises are missing"]
     assert "validation/Anger/1_1_2: 9 frames on disk, the list says 5" in found.remarks
 
@@ -278,11 +289,11 @@ RELEASED = {
 
 @pytest.mark.parametrize("far", ["", "/home/some one/data sets/", "D:\\films\\"])
 @pytest.mark.parametrize("name", RELEASED)
-def test_released_lists_are_read_wherever_they_were_made(workspace, root, name, far):
+def test_released_lists_are_read_wherever_they_were_made(lab, root, name, far):
     file, line, source = RELEASED[name]
     for fold in range(1, 6):
         trees.text(root / file.format(fold=fold), [line.format(far=far)])
     trees.clip(root / source, 3)
-    manifest = workspace.read(workspace.dataset(name))
+    manifest = read(lab, name)
     assert labels_of(manifest) == {source: "sadness"}
     assert manifest.rows.sources == tuple(f"{source}/{frame:03d}.png" for frame in (1, 2, 3))

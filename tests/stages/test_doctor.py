@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 from expclip.cli import app
-from expclip.encoders.blip2 import TextSide
-from expclip.encoders.clip import ImageTower
+from expclip.commands.doctor import Doctor
+from expclip.encoders.blip2.sides import TextSide
+from expclip.encoders.clip.towers import ImageTower
 from expclip.stages import doctor
 from typer.testing import CliRunner
 
@@ -46,7 +47,7 @@ def only_bfloat16(change):
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        (lambda found: np.full_like(found, np.nan), "no finite numbers"),
+        (lambda found: np.full_like(found, np.nan), "not finite numbers"),
         (lambda found: found * 1.2, "not those of the CPU"),
         (lambda found: np.broadcast_to(found.mean(axis=0), found.shape), "not those of the CPU"),
     ],
@@ -80,7 +81,7 @@ def test_a_gpu_is_tried_in_float32_and_in_the_formats_it_uses(monkeypatch):
     tried = []
     monkeypatch.setattr(doctor, "resolve_device", lambda asked: "cuda")
     monkeypatch.setattr(doctor, "_try", lambda _, *what: tried.append(what) or doctor.Trial(*what, 0.0, 1.0))
-    found = doctor.examine()
+    found = doctor.examine(Doctor())
     assert found.healthy and not found.remarks
     nodes = ("clip_image", "clip_text", "query_tokens", "llm")
     assert tried == [(node, "cuda", dtype) for dtype in ("float32", "float16") for node in nodes]

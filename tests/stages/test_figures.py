@@ -1,33 +1,30 @@
 """Figures of cached features: which are drawn, what they show, and that no model runs for them."""
 
 import shutil
-from dataclasses import replace
 
 import numpy as np
 import pytest
-from expclip import Scoring, Sweep, Training, UsageError, Wanted, evaluate, extract, fit_head
-from expclip.reports.comparison import comparison_figure
-from expclip.reports.samples import probabilities
+from expclip import UsageError
+from expclip.reports.confusion import comparison_figure
+from expclip.reports.sample_sheet import probabilities
 from expclip.reports.tables import rows_by_head
-from expclip.stages.figures import Drawing, figures
 from PIL import Image
 
-SCORING = Scoring(clips=["miniature"], prompts=["P-1"])
-WANTED = Wanted(clips=["miniature"], teacher="miniature", instructions=["related-1", "empty"])
+SCORING = {"clip": "miniature", "prompts": "P-1"}
+MINIATURE = {"clip": "miniature", "teacher": "miniature", "instruction": ["related-1", "empty"]}
 
 
 @pytest.fixture
-def scored(workspace, photos, labelled):
+def scored(lab, photos, labelled):
     """Two instructions with two seeds each, scored on 42 labelled faces."""
-    extract(workspace, [str(photos)], WANTED)
-    sweep = Sweep(clips=["miniature"], teacher="miniature", instructions=["related-1", "empty"], seeds=[1, 2])
-    fit_head(workspace, str(photos), sweep, Training(epochs=1, batch_size=16))
-    return evaluate(workspace, [str(labelled)], SCORING)
+    lab.extract(photos, **MINIATURE)
+    lab.fit_head(train=photos, **MINIATURE, seed=[1, 2], epochs=1, batch_size=16)
+    return lab.evaluate(labelled, **SCORING)
 
 
-def test_every_kind_is_drawn_as_png_and_pdf_without_running_a_model(workspace, labelled, scored, work, tmp_path):
+def test_every_kind_is_drawn_as_png_and_pdf_without_running_a_model(lab, labelled, scored, work, tmp_path):
     work.clear()
-    drawn = figures(workspace, [str(labelled)], SCORING, tmp_path / "out")
+    drawn = lab.figures(labelled, **SCORING, out=tmp_path / "out")
     stems = [f"{kind}-labelled-miniature-P-1" for kind in ("confusion", "samples")]
     stems += [f"{kind}-labelled-miniature" for kind in ("variance", "tsne")]
     assert [path.name for path in drawn] == [f"{stem}.{kind}" for stem in stems for kind in ("png", "pdf")]
@@ -60,17 +57,17 @@ def test_probabilities_are_the_softmax_of_scaled_cosines():
     np.testing.assert_allclose(probabilities(similarity, 100), expected)
 
 
-def test_samples_whose_pictures_are_gone_are_left_out(workspace, photos, labelled, tmp_path):
+def test_samples_whose_pictures_are_gone_are_left_out(lab, photos, labelled, tmp_path):
     copy = tmp_path / "faces"
     shutil.copytree(labelled, copy)
-    evaluate(workspace, [str(copy)], SCORING)
+    lab.evaluate(copy, **SCORING)
     shutil.rmtree(copy)
-    drawn = figures(workspace, [str(copy)], SCORING, tmp_path / "out")
+    drawn = lab.figures(copy, **SCORING, out=tmp_path / "out")
     assert {path.stem.split("-")[0] for path in drawn} == {"confusion", "variance", "tsne"}
 
 
-def test_what_is_not_cached_is_refused_with_the_command_that_makes_it(workspace, labelled, tmp_path):
+def test_what_is_not_cached_is_refused_with_the_command_that_makes_it(lab, labelled, tmp_path):
     with pytest.raises(UsageError, match="expclip extract"):
-        figures(workspace, [str(labelled)], SCORING, tmp_path / "out")
+        lab.figures(labelled, **SCORING, out=tmp_path / "out")
     with pytest.raises(UsageError, match="choose confusion, samples"):
-        figures(workspace, [str(labelled)], replace(SCORING), tmp_path / "out", Drawing(kinds=["pie"]))
+        lab.figures(labelled, **SCORING, out=tmp_path / "out", kind="pie")

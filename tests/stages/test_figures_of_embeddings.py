@@ -3,21 +3,19 @@
 import numpy as np
 import pytest
 import zarr
-from expclip import Scoring, Sweep, Training, UsageError, Wanted, evaluate, extract, fit_head
-from expclip.stages import figures_of_embeddings as kinds
-from expclip.stages.figure_subject import Drawing
-from expclip.stages.figures import figures
+from expclip import UsageError
+from expclip.stages.figures import of_embeddings as kinds
 from safetensors.numpy import load_file
 
-SCORING = Scoring(clips=["miniature"], prompts=["P-1"])
+SCORING = {"clip": "miniature", "prompts": "P-1"}
+MINIATURE = {"clip": "miniature", "teacher": "miniature"}
 
 
 @pytest.fixture
-def heads(workspace, photos):
+def heads(lab, photos):
     """The matrices of two heads with two seeds, by seed."""
-    extract(workspace, [str(photos)], Wanted(clips=["miniature"], teacher="miniature"))
-    sweep = Sweep(clips=["miniature"], teacher="miniature", seeds=[1, 2])
-    fitted = fit_head(workspace, str(photos), sweep, Training(epochs=1, batch_size=16))
+    lab.extract(photos, **MINIATURE)
+    fitted = lab.fit_head(train=photos, **MINIATURE, seed=[1, 2], epochs=1, batch_size=16)
     return {one.card.seed: load_file(one.path / "head.safetensors")["weight"] for one in fitted}
 
 
@@ -36,9 +34,9 @@ def shown(monkeypatch):
     return seen
 
 
-def stored(workspace, dataset):
+def stored(lab, dataset):
     """Image features by plain zarr, float64."""
-    (path,) = (workspace.cache.root / dataset).glob("clip_image-*.zarr")
+    (path,) = (lab.cache.root / dataset).glob("clip_image-*.zarr")
     return zarr.open_group(path, mode="r")["features"][:].astype(np.float64)
 
 
@@ -47,12 +45,12 @@ def unit(vectors):
 
 
 def test_variance_before_and_after_heads_of_clips_is_that_of_their_mean_projected_frames(
-    workspace, heads, clips, shown, tmp_path
+    lab, heads, clips, shown, tmp_path
 ):
-    evaluate(workspace, [str(clips)], SCORING)
-    figures(workspace, [str(clips)], SCORING, tmp_path, Drawing(kinds=["variance"]))
+    lab.evaluate(clips, **SCORING)
+    lab.figures(clips, **SCORING, kind="variance", out=tmp_path)
     variances, classes, _ = shown["variance_figure"]
-    features, manifest = stored(workspace, "list"), workspace.cache.current_manifest("list")
+    features, manifest = stored(lab, "list"), lab.cache.current_manifest("list")
     frames = np.split(manifest.clips["released"].indices, manifest.clips["released"].offsets[1:-1])
     assert len(frames) == len(manifest)
 
@@ -68,17 +66,17 @@ def test_variance_before_and_after_heads_of_clips_is_that_of_their_mean_projecte
 
 
 def test_tsne_sees_the_same_random_samples_before_and_after_the_head_of_the_lowest_seed(
-    workspace, heads, labelled, shown, tmp_path, monkeypatch
+    lab, heads, labelled, shown, tmp_path, monkeypatch
 ):
     embedded = []
     monkeypatch.setattr(kinds, "MOST_POINTS", 30)
     monkeypatch.setattr(kinds, "tsne_points", lambda unit, seed: (embedded.append(unit), unit[:, :2])[1])
-    evaluate(workspace, [str(labelled)], SCORING)
-    figures(workspace, [str(labelled)], SCORING, tmp_path, Drawing(kinds=["tsne"], seed=5))
+    lab.evaluate(labelled, **SCORING)
+    lab.figures(labelled, **SCORING, kind="tsne", seed=5, out=tmp_path)
     panels, labels, _, title = shown["tsne_figure"]
     assert list(panels) == ["plain CLIP", "linear head · related-1 (2 seeds), shown: seed 1"]
     assert "30 of 42 samples" in title
-    features, manifest = stored(workspace, "labelled"), workspace.cache.current_manifest("labelled")
+    features, manifest = stored(lab, "labelled"), lab.cache.current_manifest("labelled")
     cosines = unit(features) @ embedded[0].T.astype(np.float64)
     chosen = cosines.argmax(axis=0)
     assert len(set(chosen)) == 30
@@ -88,27 +86,27 @@ def test_tsne_sees_the_same_random_samples_before_and_after_the_head_of_the_lowe
 
 
 def test_retrieval_encodes_descriptions_once_and_ranks_by_the_cosines_after_the_head(
-    workspace, heads, labelled, shown, work, tmp_path
+    lab, heads, labelled, shown, work, tmp_path
 ):
-    evaluate(workspace, [str(labelled)], SCORING)
-    manifest = workspace.cache.current_manifest("labelled")
+    lab.evaluate(labelled, **SCORING)
+    manifest = lab.cache.current_manifest("labelled")
     texts = [f"person {k}, {manifest.classes[manifest.labels[k]]}" for k in range(25)]
     lines = [f'{manifest.sample_ids[k]},"{text}"' for k, text in enumerate(texts)]
     lines.append(f"{manifest.sample_ids[0]},a second description")
     (tmp_path / "d.csv").write_text("\n".join(["sample_id,text", *reversed(lines)]))
     work.clear()
-    drawing = Drawing(kinds=["retrieval"], descriptions=tmp_path / "d.csv")
+    drawing = {"kind": "retrieval", "descriptions": tmp_path / "d.csv"}
     for _ in range(2):
-        drawn = figures(workspace, [str(labelled)], SCORING, tmp_path / "out", drawing)
+        drawn = lab.figures(labelled, **SCORING, **drawing, out=tmp_path / "out")
         assert work["TextTower inputs"] == 26
         assert work["ImageTower inputs"] == 0
     assert [path.name for path in drawn] == [f"retrieval-labelled-miniature.{kind}" for kind in ("png", "pdf")]
 
     found, title = shown["retrieval_figure"]
     assert "26 descriptions of 25 images" in title
-    images = stored(workspace, "labelled")[:25]
+    images = stored(lab, "labelled")[:25]
     of = np.array([0, *reversed(range(25))])  # the file's order
-    encoded = description_features(workspace, of)
+    encoded = description_features(lab, of)
     labels = manifest.labels[:25]
     ranks = []
     for weight in heads.values():
@@ -121,18 +119,18 @@ def test_retrieval_encodes_descriptions_once_and_ranks_by_the_cosines_after_the_
     assert list(found) == ["description → image", "image → description"]
 
 
-def description_features(workspace, written):
+def description_features(lab, written):
     """(n, L) float64: the cached embeddings of texts whose rows are in the order of the file."""
     rows = len(written)
-    (store,) = (one for one in workspace.cache.find("text", "clip_text") if one.header.rows == rows)
+    (store,) = (one for one in lab.cache.find("text", "clip_text") if one.header.rows == rows)
     return zarr.open_group(store.path, mode="r")["features"][:].astype(np.float64)
 
 
 @pytest.mark.parametrize(
-    ("kinds", "content", "said"),
+    ("kind", "content", "said"),
     [
-        (["retrieval"], None, "needs --descriptions FILE.csv"),
-        (["variance"], "sample_id,text\na,b\n", "--descriptions is of use for --kind retrieval only"),
+        ("retrieval", None, "needs descriptions FILE.csv"),
+        ("variance", "sample_id,text\na,b\n", "descriptions is for kind retrieval only"),
         (
             None,
             "sample_id,text\nnobody,smiles\n",
@@ -140,24 +138,22 @@ def description_features(workspace, written):
         ),
     ],
 )
-def test_descriptions_that_are_missing_useless_or_of_nobody_are_refused(
-    workspace, labelled, tmp_path, kinds, content, said
-):
-    evaluate(workspace, [str(labelled)], SCORING)
+def test_descriptions_that_are_missing_useless_or_of_nobody_are_refused(lab, labelled, tmp_path, kind, content, said):
+    lab.evaluate(labelled, **SCORING)
     path = tmp_path / "d.csv"
     if content:
         path.write_text(content)
     with pytest.raises(UsageError, match=said):
-        figures(workspace, [str(labelled)], SCORING, tmp_path, Drawing(kinds, descriptions=path if content else None))
+        lab.figures(labelled, **SCORING, kind=kind, descriptions=path if content else None, out=tmp_path)
 
 
-def test_too_few_samples_for_a_map_are_left_out(workspace, clips, tmp_path):
-    evaluate(workspace, [str(clips)], SCORING)
-    assert figures(workspace, [str(clips)], SCORING, tmp_path, Drawing(kinds=["tsne"])) == []
+def test_too_few_samples_for_a_map_are_left_out(lab, clips, tmp_path):
+    lab.evaluate(clips, **SCORING)
+    assert lab.figures(clips, **SCORING, kind="tsne", out=tmp_path) == []
 
 
-def test_untrained_weights_are_announced_in_the_title(workspace, labelled, shown, tmp_path):
-    untrained = Scoring(clips=["ViT-S-32-alt@random"], prompts=["P-1"])
-    evaluate(workspace, [str(labelled)], untrained)
-    figures(workspace, [str(labelled)], untrained, tmp_path, Drawing(kinds=["variance"]))
+def test_untrained_weights_are_announced_in_the_title(lab, labelled, shown, tmp_path):
+    untrained = SCORING | {"clip": "ViT-S-32-alt@random"}
+    lab.evaluate(labelled, **untrained)
+    lab.figures(labelled, **untrained, kind="variance", out=tmp_path)
     assert "untrained weights" in shown["variance_figure"][2]

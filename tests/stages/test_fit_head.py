@@ -1,33 +1,38 @@
 """Fitting heads from the cache: what is trained, what is reused, what is refused."""
 
 import json
+import re
+import shlex
 import shutil
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import zarr
-from expclip import LinearHead, Sweep, Training, UsageError, Wanted, extract, fit_head
+from expclip import LinearHead, UsageError
+from expclip.cli import app
+from expclip.commands.fit_head import FitHead
 from expclip.encoders.cards import fitting
-from expclip.heads.kinds import KINDS
+from expclip.heads.kinds import KINDS, TeacherPairs
 from expclip.heads.recipe import Recipe
+from expclip.stages.fit_head import optimiser_of
 from safetensors.numpy import load_file
 from sklearn.linear_model import Ridge
+from typer.testing import CliRunner
 
-MINIATURE = Wanted(clips=["miniature"], teacher="miniature", instructions=["related-1", "empty"])
-SWEEP = Sweep(clips=["miniature"], teacher="miniature", seeds=[1])
-SMALL = Training(epochs=2, batch_size=16, lr=2e-3)
+BY_MINIATURE = {"clip": "miniature", "teacher": "miniature"}
+MINIATURE = BY_MINIATURE | {"instruction": ["related-1", "empty"]}
+SMALL = BY_MINIATURE | {"seed": 1, "epochs": 2, "batch_size": 16, "lr": 2e-3}
 
 
-def stored(workspace, dataset: str, node: str, instruction: str = "") -> np.ndarray:
-    (store,) = workspace.cache.find(dataset, node, instruction=instruction)
+def stored(lab, dataset: str, node: str, instruction: str = "") -> np.ndarray:
+    (store,) = lab.cache.find(dataset, node, instruction=instruction)
     return zarr.open_group(store.path, mode="r")["features"][:]
 
 
-def test_a_head_is_what_the_cached_tensors_give(workspace, photos):
-    extract(workspace, [str(photos)], MINIATURE)
-    (fitted,) = fit_head(workspace, str(photos), SWEEP, SMALL)
-    X, E = stored(workspace, "photos", "clip_image"), stored(workspace, "photos", "llm", "related-1")
+def test_a_head_is_what_the_cached_tensors_give(lab, photos):
+    lab.extract(photos, **MINIATURE)
+    (fitted,) = lab.fit_head(photos, **SMALL)
+    X, E = stored(lab, "photos", "clip_image"), stored(lab, "photos", "llm", "related-1")
     expected = LinearHead(epochs=2, batch_size=16, seed=1, lr=2e-3).fit(X, E)
     np.testing.assert_array_equal(load_file(fitted.path / "head.safetensors")["weight"], expected.weight_)
     assert expected.weight_.shape == (256, 128)
@@ -38,14 +43,14 @@ def test_a_head_is_what_the_cached_tensors_give(workspace, photos):
     assert card["spec"]["optimiser"]["lr"] == 2e-3
 
 
-def test_every_combination_is_trained_once(workspace, photos, work):
-    extract(workspace, [str(photos)], MINIATURE)
+def test_every_combination_is_trained_once(lab, photos, work):
+    lab.extract(photos, **MINIATURE)
     work.clear()
-    sweep = replace(SWEEP, instructions=["related-1", "empty"], seeds=[1, 2, 3])
-    first = fit_head(workspace, str(photos), sweep, SMALL)
+    sweep = SMALL | {"instruction": ["related-1", "empty"], "seed": [1, 2, 3]}
+    first = lab.fit_head(photos, **sweep)
     assert len({one.card.id for one in first}) == 6
     assert all(one.is_new for one in first)
-    again = fit_head(workspace, str(photos), sweep, SMALL)
+    again = lab.fit_head(photos, **sweep)
     assert not any(one.is_new for one in again)
     assert [one.card.id for one in again] == [one.card.id for one in first]
     assert not work
@@ -54,23 +59,22 @@ def test_every_combination_is_trained_once(workspace, photos, work):
 @pytest.mark.parametrize(
     "change", [{"lr": 3e-3}, {"epochs": 3}, {"batch_size": 8}, {"momentum": 0.5}, {"weight_decay": 0.0}]
 )
-def test_another_recipe_is_another_head(workspace, photos, change):
-    extract(workspace, [str(photos)], MINIATURE)
-    (one,) = fit_head(workspace, str(photos), SWEEP, SMALL)
-    (other,) = fit_head(workspace, str(photos), SWEEP, replace(SMALL, **change))
+def test_another_recipe_is_another_head(lab, photos, change):
+    lab.extract(photos, **MINIATURE)
+    (one,) = lab.fit_head(photos, **SMALL)
+    (other,) = lab.fit_head(photos, **SMALL | change)
     assert other.is_new
     assert other.card.id != one.card.id
 
 
 @pytest.mark.parametrize("kind", ["linear", "mlp2", "mlp3", "transformer"])
-def test_heads_of_every_kind_come_from_the_cached_tensors_and_either_objective(workspace, photos, kind):
-    extract(workspace, [str(photos)], MINIATURE)
-    X, E = stored(workspace, "photos", "clip_image"), stored(workspace, "photos", "llm", "related-1")
+def test_heads_of_every_kind_come_from_the_cached_tensors_and_either_objective(lab, photos, kind):
+    lab.extract(photos, **MINIATURE)
+    X, E = stored(lab, "photos", "clip_image"), stored(lab, "photos", "llm", "related-1")
     for objective in ("infonce", "mse"):
-        sweep = replace(SWEEP, heads=[kind], objective=objective)
-        (fitted,) = fit_head(workspace, str(photos), sweep, replace(SMALL, lr=1e-4))
+        (fitted,) = lab.fit_head(photos, **SMALL | {"head": kind, "objective": objective, "lr": 1e-4})
         recipe = Recipe(objective=objective, epochs=2, batch_size=16, lr=1e-4, seed=1)
-        expected = KINDS[kind].fit(X, E, recipe, None)
+        expected = KINDS[kind].trainer.fit(TeacherPairs(X, E), recipe, None)
         found = load_file(fitted.path / "head.safetensors")
         assert found.keys() == expected.tensors().keys()
         for name, value in expected.tensors().items():
@@ -79,32 +83,33 @@ def test_heads_of_every_kind_come_from_the_cached_tensors_and_either_objective(w
         assert fitted.card.losses == expected.losses_
 
 
-def test_the_sizes_that_were_chosen_are_part_of_a_heads_identity(workspace, photos, monkeypatch):
-    extract(workspace, [str(photos)], MINIATURE)
-    sweep = replace(SWEEP, heads=["linear", "mlp2", "mlp3", "transformer"])
-    linear, *networks = (one.card for one in fit_head(workspace, str(photos), sweep, replace(SMALL, lr=1e-4)))
+def test_the_sizes_that_were_chosen_are_part_of_a_heads_identity(lab, photos, monkeypatch):
+    lab.extract(photos, **MINIATURE)
+    slow = SMALL | {"lr": 1e-4}
+    heads = ["linear", "mlp2", "mlp3", "transformer"]
+    linear, *networks = (one.card for one in lab.fit_head(photos, **slow, head=heads))
     assert "sizes" not in linear.spec
     assert [card.spec["sizes"].get("widths") for card in networks] == [[128, 256, 256], [128, 256, 256, 256], None]
     assert {"tokens": 2, "width": 64, "heads": 4, "mlp": 256}.items() <= networks[2].spec["sizes"].items()
     monkeypatch.setattr("expclip.heads.transformer.MLP", 2)
-    (other,) = fit_head(workspace, str(photos), replace(SWEEP, heads=["transformer"]), replace(SMALL, lr=1e-4))
+    (other,) = lab.fit_head(photos, **slow, head="transformer")
     assert other.is_new
     assert other.card.id != networks[2].id
 
 
-def test_a_ridge_head_has_no_seed_and_is_fitted_once(workspace, photos):
-    extract(workspace, [str(photos)], MINIATURE)
-    sweep = replace(SWEEP, heads=["ridge", "linear"], seeds=[1, 2, 3])
-    ridge, *linear = fit_head(workspace, str(photos), sweep, SMALL)
+def test_a_ridge_head_has_no_seed_and_is_fitted_once(lab, photos):
+    lab.extract(photos, **MINIATURE)
+    sweep = SMALL | {"seed": [1, 2, 3]}
+    ridge, *linear = lab.fit_head(photos, **sweep, head=["ridge", "linear"])
     assert [one.card.seed for one in (ridge, *linear)] == [None, 1, 2, 3]
     assert ridge.card.objective == "mse"
-    for same in (replace(SMALL, epochs=3, lr=1.0), replace(SMALL, batch_size=8)):
-        assert not fit_head(workspace, str(photos), replace(sweep, heads=["ridge"]), same)[0].is_new
-    (other,) = fit_head(workspace, str(photos), replace(sweep, heads=["ridge"]), replace(SMALL, ridge_lambda=0.5))
+    for same in ({"epochs": 3, "lr": 1.0}, {"batch_size": 8}):
+        assert not lab.fit_head(photos, **sweep | same, head="ridge")[0].is_new
+    (other,) = lab.fit_head(photos, **sweep, head="ridge", ridge_lambda=0.5)
     assert other.is_new
     X, E = (
         features.astype(float)
-        for features in (stored(workspace, "photos", "clip_image"), stored(workspace, "photos", "llm", "related-1"))
+        for features in (stored(lab, "photos", "clip_image"), stored(lab, "photos", "llm", "related-1"))
     )
     alpha = 0.5 * np.square(X).sum() / X.shape[1]
     expected = Ridge(alpha=alpha, fit_intercept=False).fit(X, E).coef_
@@ -112,17 +117,17 @@ def test_a_ridge_head_has_no_seed_and_is_fitted_once(workspace, photos):
     assert np.linalg.norm(found - expected) / np.linalg.norm(expected) <= 1e-6
 
 
-def test_lambda_of_ridge_heads_changes_no_other_head(workspace, photos):
-    extract(workspace, [str(photos)], MINIATURE)
-    fit_head(workspace, str(photos), SWEEP, SMALL)
-    (again,) = fit_head(workspace, str(photos), SWEEP, replace(SMALL, ridge_lambda=2.0))
+def test_lambda_of_ridge_heads_changes_no_other_head(lab, photos):
+    lab.extract(photos, **MINIATURE)
+    lab.fit_head(photos, **SMALL)
+    (again,) = lab.fit_head(photos, **SMALL, ridge_lambda=2.0)
     assert not again.is_new
 
 
 def test_the_learning_rate_and_the_epochs_of_the_miniature_are_for_infonce_only():
     def resolved(objective, teacher, **given):
-        training = Training(**given).resolved(objective, teacher)
-        return training.lr, training.epochs
+        optimiser = optimiser_of(FitHead(train="photos", objective=objective, **given), teacher)
+        return optimiser["lr"], optimiser["epochs"]
 
     known = fitting("miniature")
     assert resolved("infonce", "miniature") == (known["lr"], known["epochs"])
@@ -134,17 +139,18 @@ def test_the_learning_rate_and_the_epochs_of_the_miniature_are_for_infonce_only(
 
 @pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
 def test_a_lambda_that_is_no_penalty_is_refused(value):
-    with pytest.raises(UsageError, match="--ridge-lambda"):
-        Training(ridge_lambda=value)
+    with pytest.raises(UsageError, match=f"^ridge_lambda {value}") as told:
+        FitHead(train="photos", ridge_lambda=value)
+    assert told.value.as_typed.startswith(f"--ridge-lambda {value}")
 
 
-def test_rows_that_failed_are_left_out(workspace, photos, tmp_path):
+def test_rows_that_failed_are_left_out(lab, photos, tmp_path):
     folder = tmp_path / "photos"
     shutil.copytree(photos, folder)
     (folder / "007.png").write_bytes(b"no image")
-    extract(workspace, [str(folder)], MINIATURE)
-    (fitted,) = fit_head(workspace, str(folder), SWEEP, SMALL)
-    X, E = stored(workspace, "photos", "clip_image"), stored(workspace, "photos", "llm", "related-1")
+    lab.extract(folder, **MINIATURE)
+    (fitted,) = lab.fit_head(folder, **SMALL)
+    X, E = stored(lab, "photos", "clip_image"), stored(lab, "photos", "llm", "related-1")
     assert np.isnan(X[7]).all()
     assert np.isnan(E[7]).all()
     kept = np.delete(np.arange(40), 7)
@@ -159,50 +165,67 @@ def test_rows_that_failed_are_left_out(workspace, photos, tmp_path):
         (["llm"], "--features clip_image --clip miniature"),
     ],
 )
-def test_missing_features_name_the_command_that_makes_them(workspace, photos, features, missing):
-    extract(workspace, [str(photos)], replace(MINIATURE, features=features))
-    with pytest.raises(UsageError, match=f"run `expclip extract {photos} {missing} --cache {workspace.cache.root}`"):
-        fit_head(workspace, str(photos), SWEEP, SMALL)
+def test_missing_features_name_the_command_that_makes_them(lab, photos, features, missing):
+    lab.extract(photos, **MINIATURE, features=features)
+    with pytest.raises(UsageError, match=f"run `expclip extract {photos} {missing} --cache {lab.cache.root}`"):
+        lab.fit_head(photos, **SMALL)
 
 
-def test_unfinished_features_are_not_learnt_from(workspace, photos):
-    from expclip.pipeline.plan import Portion
+@pytest.mark.parametrize("there", [{}, {"features": "clip_image"}, {"features": "llm", "instruction": "empty"}])
+def test_one_command_makes_all_that_a_sweep_lacks(lab, photos, tiny_models, there):
+    if there:
+        lab.extract(photos, **BY_MINIATURE, **there)
+    sweep = SMALL | {
+        "clip": ["miniature", f"local-dir:{tiny_models / 'clip'}"],
+        "instruction": ["related-1", "empty"],
+    }
+    with pytest.raises(UsageError) as lacking:
+        lab.fit_head(photos, **sweep)
+    (command,) = re.findall(r"`(expclip .*?)`", str(lacking.value))
+    _, *words = shlex.split(command)
+    assert words[0] == "extract"
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    assert len({one.card.id for one in lab.fit_head(photos, **sweep)}) == 4
 
-    extract(workspace, [str(photos)], MINIATURE, portion=Portion(limit=30))
+
+def test_unfinished_features_are_not_learnt_from(lab, photos):
+    lab.extract(photos, **MINIATURE, limit=30)
     with pytest.raises(UsageError, match="30 of 40 rows are extracted: run `expclip extract"):
-        fit_head(workspace, str(photos), SWEEP, SMALL)
+        lab.fit_head(photos, **SMALL)
 
 
-def test_a_model_that_was_never_used_is_not_confused_with_one_that_was(workspace, photos):
-    extract(workspace, [str(photos)], MINIATURE)
-    with pytest.raises(UsageError, match="no clip_image for model ViT-L-14-quickgelu@openai"):
-        fit_head(workspace, str(photos), replace(SWEEP, clips=["ViT-L-14"]), SMALL)
+def test_a_model_that_was_never_used_is_not_confused_with_one_that_was(lab, photos):
+    lab.extract(photos, **MINIATURE)
+    with pytest.raises(UsageError, match="no complete clip_image for model ViT-L-14-quickgelu@openai"):
+        lab.fit_head(photos, **SMALL | {"clip": "ViT-L-14"})
 
 
-def test_a_text_of_ones_own_is_selected_as_a_text_as_a_file_and_by_the_name_shown(workspace, photos, work, tmp_path):
+def test_a_text_of_ones_own_is_selected_as_a_text_as_a_file_and_by_the_name_shown(lab, photos, work, tmp_path):
     text = "Describe the mouth."
-    extract(workspace, [str(photos)], replace(MINIATURE, instructions=["related-1"]))
+    lab.extract(photos, **BY_MINIATURE, instruction="related-1")
     work.clear()
-    lines = extract(workspace, [str(photos)], replace(MINIATURE, instructions=[text])).lines
-    (name,) = {line.header.instruction for line in lines if line.header.node == "llm"}
+    stores = lab.extract(photos, **BY_MINIATURE, instruction=text).stores
+    (name,) = {store.instruction for store in stores if store.node == "llm"}
     assert work == {"TextSide loaded": 1, "TextSide inputs": 40}  # from the query tokens
     (tmp_path / "mine.txt").write_text(text + "\n")
     for asked in (text, name, str(tmp_path / "mine.txt"), "mine" + name[-9:]):
-        (fitted,) = fit_head(workspace, str(photos), replace(SWEEP, instructions=[asked]), SMALL)
+        (fitted,) = lab.fit_head(photos, **SMALL, instruction=asked)
         assert fitted.card.instruction == name
         assert fitted.is_new == (asked == text)
     with pytest.raises(
-        UsageError, match=r"no llm for .* run `expclip extract .* --instruction 'Describe the eyes\.' --cache .*`"
+        UsageError,
+        match=r"no complete llm for .* run `expclip extract .* --instruction 'Describe the eyes\.' --cache .*`",
     ):
-        fit_head(workspace, str(photos), replace(SWEEP, instructions=["Describe the eyes."]), SMALL)
+        lab.fit_head(photos, **SMALL, instruction="Describe the eyes.")
 
 
-def test_a_file_that_is_edited_is_another_instruction(workspace, photos, tmp_path):
+def test_a_file_that_is_edited_is_another_instruction(lab, photos, tmp_path):
     file = tmp_path / "mine.txt"
     keys = set()
     for text in ("Describe the mouth.", "Describe the eyes."):
         file.write_text(text)
-        lines = extract(workspace, [str(photos)], replace(MINIATURE, instructions=[str(file)])).lines
-        keys |= {(line.header.instruction, line.header.key) for line in lines if line.header.node == "llm"}
+        stores = lab.extract(photos, **BY_MINIATURE, instruction=str(file)).stores
+        keys |= {(store.instruction, store.key) for store in stores if store.node == "llm"}
     assert len({name for name, _ in keys}) == len({key for _, key in keys}) == 2
     assert all(name.startswith("mine~") for name, _ in keys)

@@ -2,39 +2,58 @@
 
 import json
 import pickle
-from dataclasses import asdict, replace
+from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from expclip import Scoring, Sweep, Training, UsageError, Wanted, Workspace, evaluate, extract, fit_head
+from expclip import UsageError
 from expclip.cli import app
-from expclip.stages.heads import Origin, export_head, import_head, list_heads
+from expclip.commands.heads import ExportHead, ImportHead, ListHeads
+from expclip.stages.heads import export_head, import_head, list_heads
+from lab import Lab
 from safetensors.numpy import load_file, save_file
 from typer.testing import CliRunner
 
-MINIATURE = Wanted(clips=["miniature"], teacher="miniature", instructions=["related-1"])
-SCORING = Scoring(clips=["miniature"], prompts=["P-3"])
-ORIGIN = Origin(features="photos", clip="miniature", teacher="miniature", train="photos", seed=1)
+MINIATURE = {"clip": "miniature", "teacher": "miniature"}
+SCORING = {"clip": "miniature", "prompts": "P-3"}
+ORIGIN = MINIATURE | {"features": "photos", "train": "photos", "seed": 1}
 
 
 @pytest.fixture
-def features(workspace, photos) -> Workspace:
-    """A workspace with the features of the photos."""
-    extract(workspace, [str(photos)], MINIATURE)
-    return workspace
+def features(lab, photos) -> Lab:
+    """A lab whose cache has the features of the photos."""
+    lab.extract(photos, **MINIATURE, instruction="related-1")
+    return lab
 
 
 @pytest.fixture
 def fitted(features, photos):
     """A linear and a two-layer head."""
-    sweep = Sweep(clips=["miniature"], teacher="miniature", heads=["linear", "mlp2"], seeds=[1])
-    return fit_head(features, str(photos), sweep, Training(epochs=2, batch_size=16))
+    return features.fit_head(photos, **MINIATURE, head=["linear", "mlp2"], seed=1, epochs=2, batch_size=16)
 
 
-def similarity(workspace: Workspace, data, head: str) -> np.ndarray:
+def bring(lab: Lab, file: Path, **origin):
+    """Import a head into the lab's cache: its folder and card."""
+    return import_head(ImportHead(file=file, **origin, cache=lab.cache.root))
+
+
+def hand_over(lab: Lab, head: str, file: Path, square: bool = False):
+    """Export a head of the lab's cache: the file and its card."""
+    return export_head(ExportHead(head=head, file=file, square=square, cache=lab.cache.root))
+
+
+def cards_in(lab: Lab):
+    """The cards of all heads of the lab's cache."""
+    heads = list_heads(ListHeads(cache=lab.cache.root))
+    assert [path for path, _ in heads] == [lab.cache.heads / card.id for _, card in heads]
+    return [card for _, card in heads]
+
+
+def similarity(lab: Lab, data, head: str) -> np.ndarray:
     """(samples, classes) behind a head."""
-    (found,) = evaluate(workspace, [str(data)], replace(SCORING, heads=[head])).predictions
+    (found,) = lab.evaluate(data, **SCORING, head=head).predictions
     return found.similarity
 
 
@@ -57,9 +76,9 @@ RELEASED = {
 def test_a_released_head_scores_as_its_matrix(features, labelled, tmp_path, form):
     weight = torch.randn(40, 128, generator=torch.Generator().manual_seed(0)).half().float()
     torch.save(RELEASED[form](weight), tmp_path / "head.pth")
-    path, card = import_head(features, tmp_path / "head.pth", ORIGIN)
+    path, card = bring(features, tmp_path / "head.pth", **ORIGIN)
     np.testing.assert_array_equal(load_file(path / "head.safetensors")["weight"], weight.numpy())
-    (found,) = evaluate(features, [str(labelled)], replace(SCORING, heads=[card.id])).scores
+    (found,) = features.evaluate(labelled, **SCORING, head=card.id).scores
     of = found.of
     assert (of.head, of.objective, of.teacher, of.instruction) == ("linear", "infonce", "miniature", "related-1")
     assert (of.train, of.seed, of.untrained) == ("photos", 1, False)
@@ -68,11 +87,11 @@ def test_a_released_head_scores_as_its_matrix(features, labelled, tmp_path, form
 def test_importing_twice_is_one_head_and_another_origin_another(features, tmp_path):
     torch.save({"weight": torch.ones(4, 128)}, tmp_path / "head.pth")
     first, again, other = (
-        import_head(features, tmp_path / "head.pth", origin)[1]
-        for origin in (ORIGIN, ORIGIN, replace(ORIGIN, instruction="empty"))
+        bring(features, tmp_path / "head.pth", **origin)[1]
+        for origin in (ORIGIN, ORIGIN, ORIGIN | {"instruction": "empty"})
     )
     assert first.id == again.id != other.id
-    assert {card.id for _, card in list_heads(features)} == {first.id, other.id}
+    assert {card.id for card in cards_in(features)} == {first.id, other.id}
 
 
 class Trap:
@@ -88,8 +107,8 @@ def test_nothing_is_unpickled(features, tmp_path):
     torch.save({"weight": torch.ones(4, 128), "more": Trap()}, tmp_path / "a.pth")
     (tmp_path / "b.pth").write_bytes(pickle.dumps(Trap(), protocol=2))
     for name in ("a.pth", "b.pth"):
-        with pytest.raises(UsageError, match=f"{name}: this is no file of tensors alone"):
-            import_head(features, tmp_path / name, ORIGIN)
+        with pytest.raises(UsageError, match=f"{name}: the file holds more than tensors, and that is not unpickled"):
+            bring(features, tmp_path / name, **ORIGIN)
     assert not Trap.sprung
 
 
@@ -110,7 +129,7 @@ def test_nothing_is_unpickled(features, tmp_path):
 def test_what_is_no_linear_head_of_these_features_is_refused(features, tmp_path, content, said):
     torch.save(content, tmp_path / "head.pth")
     with pytest.raises(UsageError, match=said):
-        import_head(features, tmp_path / "head.pth", ORIGIN)
+        bring(features, tmp_path / "head.pth", **ORIGIN)
 
 
 def test_a_file_that_cannot_be_read_is_refused(features, tmp_path):
@@ -119,15 +138,16 @@ def test_a_file_that_cannot_be_read_is_refused(features, tmp_path):
     (tmp_path / "cut.safetensors").write_bytes(b"x" * 30)
     for name in ("cut.pth", "cut.safetensors", "missing.pth"):
         with pytest.raises(UsageError, match=name):
-            import_head(features, tmp_path / name, ORIGIN)
+            bring(features, tmp_path / name, **ORIGIN)
 
 
 def test_a_bare_file_needs_to_be_told_what_it_belongs_to(features, labelled, tmp_path):
     torch.save({"weight": torch.ones(4, 128)}, tmp_path / "head.pth")
-    with pytest.raises(UsageError, match="give --features DATASET"):
-        import_head(features, tmp_path / "head.pth")
+    with pytest.raises(UsageError, match=r"give features DATASET, .* and clip$") as told:
+        bring(features, tmp_path / "head.pth")
+    assert "give --features DATASET" in told.value.as_typed
     with pytest.raises(UsageError, match="run `expclip extract photos --features clip_image --clip ViT-B-32 --cache"):
-        import_head(features, tmp_path / "head.pth", replace(ORIGIN, clip="ViT-B-32"))
+        bring(features, tmp_path / "head.pth", **ORIGIN | {"clip": "ViT-B-32"})
     with pytest.raises(UsageError, match="run `expclip heads import"):
         similarity(features, labelled, str(tmp_path / "head.pth"))
 
@@ -135,8 +155,8 @@ def test_a_bare_file_needs_to_be_told_what_it_belongs_to(features, labelled, tmp
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
 def test_a_square_head_predicts_the_same(features, fitted, labelled, clips, tmp_path, suffix):
     file = tmp_path / f"square{suffix}"
-    export_head(features, fitted[0].card.id, file, as_square=True)
-    _, card = import_head(features, file, ORIGIN if suffix == ".pth" else None)
+    hand_over(features, fitted[0].card.id, file, square=True)
+    _, card = bring(features, file, **ORIGIN if suffix == ".pth" else {})
     small, large = (
         load_file(features.cache.heads / i / "head.safetensors")["weight"] for i in (card.id, fitted[0].card.id)
     )
@@ -154,8 +174,8 @@ def test_a_square_head_of_a_rank_deficient_one_predicts_the_same(features, label
     rng = np.random.default_rng(0)
     weight = rng.standard_normal((300, 5)) @ rng.standard_normal((5, 128))
     torch.save({"weight": torch.from_numpy(weight)}, tmp_path / "flat.pth")
-    _, flat = import_head(features, tmp_path / "flat.pth", ORIGIN)
-    export_head(features, flat.id, tmp_path / "square.safetensors", as_square=True)
+    _, flat = bring(features, tmp_path / "flat.pth", **ORIGIN)
+    hand_over(features, flat.id, tmp_path / "square.safetensors", square=True)
     found, expected = (similarity(features, labelled, n) for n in (str(tmp_path / "square.safetensors"), flat.id))
     np.testing.assert_allclose(found, expected, atol=2e-6)
 
@@ -166,18 +186,17 @@ def test_an_exported_file_is_scored_where_it_is_and_imported_as_what_it_was(
 ):
     one = fitted[which]
     file = tmp_path / "handed over" / "head.safetensors"
-    export_head(features, one.card.id, file)
+    hand_over(features, one.card.id, file)
     for data in (labelled, clips):
         np.testing.assert_array_equal(similarity(features, data, str(file)), similarity(features, data, one.card.id))
-    elsewhere = Workspace(tmp_path / "elsewhere", device="cpu")
-    path, card = import_head(elsewhere, file)
-    assert card == next(known for _, known in list_heads(features) if known.id == one.card.id)
+    path, card = bring(features.but(cache=tmp_path / "elsewhere"), file)
+    assert card == next(known for known in cards_in(features) if known.id == one.card.id)
     for name, value in load_file(one.path / "head.safetensors").items():
         np.testing.assert_array_equal(load_file(path / "head.safetensors")[name], value)
 
 
 def test_an_exported_torch_file_is_one_of_nn_linear(features, fitted, tmp_path):
-    export_head(features, fitted[0].card.id, tmp_path / "head.pth")
+    hand_over(features, fitted[0].card.id, tmp_path / "head.pth")
     layer = torch.nn.Linear(128, 256, bias=False)
     layer.load_state_dict(torch.load(tmp_path / "head.pth", weights_only=True))
     np.testing.assert_array_equal(layer.weight.detach().numpy(), weight_of(fitted[0]))
@@ -185,9 +204,9 @@ def test_an_exported_torch_file_is_one_of_nn_linear(features, fitted, tmp_path):
 
 def test_what_cannot_be_exported_is_refused(features, fitted, tmp_path):
     with pytest.raises(UsageError, match=r"ends in \.pth or \.safetensors"):
-        export_head(features, fitted[0].card.id, tmp_path / "head.onnx")
+        hand_over(features, fitted[0].card.id, tmp_path / "head.onnx")
     with pytest.raises(UsageError, match="only linear heads have a square equivalent"):
-        export_head(features, fitted[1].card.id, tmp_path / "head.pth", as_square=True)
+        hand_over(features, fitted[1].card.id, tmp_path / "head.pth", square=True)
     assert list(tmp_path.glob("head.*")) == []
 
 
@@ -195,7 +214,7 @@ def test_a_file_cannot_choose_the_folder_it_is_imported_to(features, fitted, tmp
     card = asdict(fitted[0].card) | {"id": "../../outside"}
     file = tmp_path / "evil.safetensors"
     save_file({"weight": weight_of(fitted[0])}, file, metadata={"expclip": json.dumps(card)})
-    path, _ = import_head(features, file)
+    path, _ = bring(features, file)
     assert path == fitted[0].path
     assert not (features.cache.root.parent / "outside").exists()
 

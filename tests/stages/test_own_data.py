@@ -7,10 +7,11 @@ import shutil
 import numpy as np
 import pytest
 import zarr
-from expclip import Scoring, Sweep, Training, UsageError, Wanted, evaluate, extract, figures, fit_head
+from expclip import UsageError
 from safetensors.numpy import load_file
 
 NAMES = ("happiness", "boredom", "mild_pain")
+MINIATURE = {"clip": "miniature", "teacher": "miniature"}
 WORDS = {"Happy": ["a big smile", "joy"], "Mild_Pain": ["a frown"], "boredom": ["half-closed eyes"]}
 
 
@@ -27,16 +28,16 @@ def own(labelled, tmp_path):
     return tmp_path
 
 
-def test_many_classes_with_signs_in_their_names_are_drawn(workspace, own, tmp_path):
+def test_many_classes_with_signs_in_their_names_are_drawn(lab, own, tmp_path):
     faces = sorted((own / "own").rglob("*.png"))
     for index in range(13):
         folder = tmp_path / "many" / f"{index:02d} $x^{{ & %, |"
         folder.mkdir(parents=True)
         for k in (0, 1):
             shutil.copy(faces[(index + k) % 12], folder / f"{k}.png")
-    scoring = Scoring(clips=["miniature"], prompts=["P-1"])
-    evaluate(workspace, [str(tmp_path / "many")], scoring, tmp_path / "out")
-    drawn = figures(workspace, [str(tmp_path / "many")], scoring, tmp_path / "figures")
+    scoring = {"clip": "miniature", "prompts": "P-1"}
+    lab.evaluate(tmp_path / "many", **scoring, out=tmp_path / "out")
+    drawn = lab.figures(tmp_path / "many", **scoring, out=tmp_path / "figures")
     assert {path.name.partition("-")[0] for path in drawn} == {"confusion", "samples", "variance", "tsne"}
     with (tmp_path / "out" / "scores.csv").open(newline="") as file:
         (row,) = csv.DictReader(file)
@@ -47,29 +48,24 @@ def unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
 
 
-def texts_of(workspace) -> dict[str, np.ndarray]:
+def texts_of(lab) -> dict[str, np.ndarray]:
     """All cached text embeddings (float64), read by plain zarr."""
     known = {}
-    for path in (workspace.cache.root / "text").glob("manifest-*.zarr"):
+    for path in (lab.cache.root / "text").glob("manifest-*.zarr"):
         manifest = zarr.open_group(path, mode="r")
-        (store,) = workspace.cache.find("text", "clip_text", rows_digest=manifest.attrs["rows_digest"])
+        (store,) = lab.cache.find("text", "clip_text", rows_digest=manifest.attrs["rows_digest"])
         features = zarr.open_group(store.path, mode="r")["features"][:].astype(np.float64)
         known |= dict(zip(bytes(manifest["sources"][:]).decode().split("\0"), features, strict=True))
     return known
 
 
-def test_own_classes_are_extracted_fitted_and_scored_with_own_prompts(workspace, own):
-    folder = str(own / "own")
-    extract(workspace, [folder], Wanted(clips=["miniature"], teacher="miniature"))
-    (fitted,) = fit_head(
-        workspace,
-        folder,
-        Sweep(clips=["miniature"], teacher="miniature", seeds=[1]),
-        Training(epochs=2, batch_size=4),
-    )
-    asked = [str(own / "mine.json"), str(own / "mine too.txt"), "P-3"]
-    found = evaluate(workspace, [folder], Scoring(clips=["miniature"], prompts=asked), own / "out")
-    known = texts_of(workspace)
+def test_own_classes_are_extracted_fitted_and_scored_with_own_prompts(lab, own):
+    folder = own / "own"
+    lab.extract(folder, **MINIATURE)
+    (fitted,) = lab.fit_head(train=folder, **MINIATURE, seed=1, epochs=2, batch_size=4)
+    asked = [own / "mine.json", own / "mine too.txt", "P-3"]
+    found = lab.evaluate(folder, clip="miniature", prompts=asked, out=own / "out")
+    known = texts_of(lab)
     prompts = {
         "mine": [WORDS["Happy"], WORDS["boredom"], WORDS["Mild_Pain"]],
         "mine too": [["a happiness face"], ["a boredom face"], ["a mild pain face"]],
@@ -77,7 +73,7 @@ def test_own_classes_are_extracted_fitted_and_scored_with_own_prompts(workspace,
             [f"a photo of a face with an expression of {name}."] for name in ("happiness", "boredom", "mild pain")
         ],
     }
-    (store,) = workspace.cache.find("own", "clip_image")
+    (store,) = lab.cache.find("own", "clip_image")
     images = zarr.open_group(store.path, mode="r")["features"][:].astype(np.float64)
     weight = load_file(fitted.path / "head.safetensors")["weight"].astype(np.float64)
     assert {(one.of.head, one.of.prompts) for one in found.predictions} == {
@@ -97,7 +93,7 @@ def test_own_classes_are_extracted_fitted_and_scored_with_own_prompts(workspace,
     assert {path.suffix for path in (own / "out" / "figures").iterdir()} == {".png"}
 
 
-def test_prompts_that_do_not_know_an_own_class_are_refused_before_any_work(workspace, own, work):
+def test_prompts_that_do_not_know_an_own_class_are_refused_before_any_work(lab, own, work):
     with pytest.raises(UsageError, match="the prompt set P-4 has no prompt for boredom, mild_pain: give them one"):
-        evaluate(workspace, [str(own / "own")], Scoring(clips=["miniature"], prompts=["P-1", "P-4"]))
+        lab.evaluate(own / "own", clip="miniature", prompts=["P-1", "P-4"])
     assert not work

@@ -2,41 +2,40 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import zarr
-from expclip import Scoring, Sweep, Training, UsageError, Wanted, Workspace, evaluate, extract, fit_head
-from expclip.heads.files import HeadCard, head_id, save_head
+from expclip import UsageError
+from expclip.commands.fit_head import FitHead
+from expclip.commands.reproduce import Reproduce
+from expclip.heads.saving import HeadCard, head_id, save_head
 from expclip.manifests import paper
 from expclip.manifests.classes import CLASSES
 from expclip.manifests.prompts import instruction, prompt_set
-from expclip.reports.paper import Cell, as_json, as_text
-from expclip.stages.paper_heads import PaperHeads
-from expclip.stages.paper_setting import Setting
-from expclip.stages.reproduce import reproduce
+from expclip.reports.paper_tables import Cell, as_json, as_text
+from expclip.stages.fit_head import optimiser_of
+from expclip.stages.reproduce.known_heads import PaperHeads
+from lab import Lab
 from safetensors.numpy import load_file
 from sklearn.metrics import accuracy_score, recall_score
 
 INSTRUCTIONS = ("related-1", "related-2", "related-3", "unrelated-1", "random-1", "random-2")
-SMALL = Training(epochs=1, batch_size=16)
+MINIATURE = {"clip": "miniature", "teacher": "miniature"}
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory, photos, labelled) -> tuple[Workspace, Setting]:
-    """A cache with everything that the tables need of the miniature, and two seeds."""
-    workspace = Workspace(tmp_path_factory.mktemp("reproduce") / "cache", device="cpu", workers=2)
-    wanted = Wanted(clips=["miniature"], teacher="miniature", instructions=INSTRUCTIONS)
-    extract(workspace, [str(photos)], wanted)
-    by_miniature = Sweep(clips=["miniature"], teacher="miniature", seeds=[1, 2])
-    fit_head(workspace, str(photos), replace(by_miniature, instructions=INSTRUCTIONS), SMALL)
-    fit_head(workspace, str(photos), replace(by_miniature, heads=["mlp2", "mlp3", "transformer"]), SMALL)
-    evaluate(workspace, [str(labelled)], Scoring(clips=["miniature"], heads=["none"]))
-    llm = Scoring(images=["llm"], texts=["llm"], teacher="miniature", prompts=["P-3"])
-    evaluate(workspace, [str(labelled)], llm)
-    return workspace, Setting(["miniature"], "miniature", str(photos), [str(labelled)])
+def made(tmp_path_factory, photos, labelled) -> Lab:
+    """A cache with everything that the tables need of the miniature, and two seeds; `reproduce` is about these."""
+    lab = Lab(tmp_path_factory.mktemp("reproduce") / "cache")
+    lab.extract(photos, **MINIATURE, instruction=INSTRUCTIONS)
+    small = MINIATURE | {"seed": [1, 2], "epochs": 1, "batch_size": 16}
+    lab.fit_head(photos, **small, instruction=INSTRUCTIONS)
+    lab.fit_head(photos, **small, head=["mlp2", "mlp3", "transformer"])
+    lab.evaluate(labelled, clip="miniature", head="none")
+    lab.evaluate(labelled, image="llm", text="llm", teacher="miniature", prompts="P-3")
+    return lab.but(**MINIATURE, train=photos, test=labelled)
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
@@ -138,12 +137,11 @@ CELLS = {
 
 @pytest.mark.parametrize("table", CELLS)
 def test_a_cell_of_each_table_equals_a_float64_computation(made, work, table):
-    workspace, setting = made
-    (filled,) = reproduce(workspace, [table], setting).tables
+    (filled,) = made.reproduce(table).tables
     wanted, expected = CELLS[table]
     (row,) = [one for one in filled.rows if all(getattr(one.row, name) == wanted[name] for name in wanted)]
     (cell,) = row.cells
-    np.testing.assert_allclose(list(zip(cell.uar, cell.war, strict=True)), expected(Stored(workspace.cache.root)))
+    np.testing.assert_allclose(list(zip(cell.uar, cell.war, strict=True)), expected(Stored(made.cache.root)))
     assert all(one.uar and not one.published for row in filled.rows for one in row.cells)
     assert not work
 
@@ -164,51 +162,63 @@ def test_every_instruction_and_prompt_set_of_the_tables_exists():
 
 
 def test_with_everything_there_the_commands_say_so_and_name_the_seed_that_is_lacking(made):
-    workspace, setting = made
-    done = reproduce(workspace, [], setting)
+    done = made.reproduce()
     states = {step.command.split()[1]: (step.have, step.of) for step in done.steps if step.makes == "stores"}
     assert all(have == of for have, of in states.values())
     heads = [(step.have, step.of) for step in done.steps if step.makes == "heads"]
     assert heads == [(12, 18), (2, 3), (2, 3), (2, 3)]
 
 
-def test_an_empty_cache_names_every_command_and_shows_what_is_published(workspace):
-    done = reproduce(workspace, ["2", "5"], Setting(tests=["raf-db"], given=["--cache", "here"]))
+def test_an_empty_cache_names_every_command_and_shows_what_is_published(lab, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = lab.reproduce(["2", "5"], test="raf-db", cache="here")
     assert [step.command for step in done.steps] == [
         "expclip extract caer-s --features clip_image --features llm --clip ViT-B-32 --clip ViT-B-16 --clip ViT-L-14 "
         "--teacher blip2-flan-t5-xxl --instruction related-1 --cache here",
-        "expclip fit-head --train caer-s --clip ViT-B-32 --clip ViT-B-16 --clip ViT-L-14 --teacher blip2-flan-t5-xxl "
-        "--instruction related-1 --head linear --cache here",
+        "expclip fit-head --train caer-s --clip ViT-B-32 --clip ViT-B-16 --clip ViT-L-14 --cache here",
         "expclip extract raf-db --features clip_image --clip ViT-B-32 --clip ViT-B-16 --clip ViT-L-14 --cache here",
         "expclip extract raf-db --features llm --teacher blip2-flan-t5-xxl --instruction related-1 --cache here",
         "expclip evaluate raf-db --clip ViT-B-32 --clip ViT-B-16 --clip ViT-L-14 --prompts P-3 --cache here",
-        "expclip evaluate raf-db --image llm --text llm --teacher blip2-flan-t5-xxl --prompts P-3 --cache here",
+        "expclip evaluate raf-db --prompts P-3 --image llm --text llm --cache here",
     ]
     assert all(step.have == 0 < step.of for step in done.steps)
-    (clip, ours) = [row.cells[0] for row in done.tables[0].rows if row.row.backbone == "ViT-L-14"]
-    assert (clip.published, ours.published) == ((47.22, 41.13), (58.70, 65.37))
-    assert "raf-db has no complete image features of ViT-L-14: run `expclip extract raf-db" in clip.why_not
-    assert "there is no such head: run `expclip fit-head --train caer-s --clip ViT-L-14" in ours.why_not
+    cells = {(row.row.backbone, row.row.method): row.cells[0] for row in done.tables[0].rows}
+    assert cells["ViT-L-14", "CLIP"].published == (47.22, 41.13)
+    assert cells["ViT-L-14", "Exp-CLIP"].published == (58.70, 65.37)
+    for backbone, named in (("ViT-L-14", ""), ("ViT-B-16", " --clip ViT-B-16")):  # the default needs no mention
+        without_features, without_head = (cells[backbone, method].why_not for method in ("CLIP", "Exp-CLIP"))
+        assert f"has nothing of raf-db: run `expclip extract raf-db --features clip_image{named} --cache here`" in (
+            without_features
+        )
+        assert f"there is no such head: run `expclip fit-head --train caer-s{named} --cache here`" in without_head
+
+
+def test_another_teacher_instruction_kind_of_head_or_protocol_is_in_the_commands_that_need_it(lab):
+    done = lab.reproduce(["3", "4"], clip="ViT-B-16", teacher="blip2-flan-t5-xl", protocol="paper", test="raf-db")
+    fits = [step.command for step in done.steps if step.makes == "heads"]
+    assert [command.partition(" --head ")[2].split()[0] for command in fits[1:]] == ["mlp2", "mlp3", "transformer"]
+    assert "--instruction related-1 --instruction related-2 --instruction related-3" in fits[0]
+    assert all("--clip ViT-B-16 --teacher blip2-flan-t5-xl" in command for command in fits)
+    assert all("--protocol paper" in step.command for step in done.steps)
 
 
 def test_a_row_that_cannot_be_scored_does_not_take_the_others_with_it(made):
-    workspace, setting = made
-    (table,) = reproduce(workspace, ["A"], replace(setting, clips=["miniature", "ViT-B-32"])).tables
+    (table,) = made.reproduce("A", clip=["miniature", "ViT-B-32"]).tables
     assert {bool(row.cells[0].uar) for row in table.rows if row.row.backbone == "miniature"} == {True}
     assert {bool(row.cells[0].why_not) for row in table.rows if row.row.backbone == "ViT-B-32"} == {True}
 
 
-def test_systems_that_no_cache_can_score_say_why_beside_their_published_numbers(workspace):
-    (table,) = reproduce(workspace, ["1"]).tables
+def test_systems_that_no_cache_can_score_say_why_beside_their_published_numbers(lab):
+    (table,) = lab.reproduce("1").tables
     others = {row.row.method: row for row in table.rows if row.row.why_not}
     assert others["VideoCLIP"].cells[4].published == (18.15, 17.52)
     assert "code of its own" in others["VideoCLIP"].cells[4].why_not
     assert len(others) == 7
 
 
-def test_the_published_numbers_of_another_teacher_or_training_set_are_not_shown(workspace, photos):
-    for setting in (Setting(teacher="blip2-flan-t5-xl"), Setting(train=str(photos))):
-        (table,) = reproduce(workspace, ["2"], setting).tables
+def test_the_published_numbers_of_another_teacher_or_training_set_are_not_shown(lab, photos):
+    for setting in ({"teacher": "blip2-flan-t5-xl"}, {"train": photos}):
+        (table,) = lab.reproduce("2", **setting).tables
         published = {row.row.method: row.cells[0].published is not None for row in table.rows}
         assert published == {"CLIP": True, "Exp-CLIP": False}
 
@@ -220,8 +230,7 @@ def test_a_difference_is_our_mean_less_the_published_number():
 
 
 def test_tables_for_people_and_for_programs_tell_the_same(made, tmp_path):
-    workspace, setting = made
-    (filled,) = reproduce(workspace, ["4"], setting, tmp_path / "out").tables
+    (filled,) = made.reproduce("4", out=tmp_path / "out").tables
     table, notes = as_text(filled)
     content = json.loads(json.dumps(as_json(filled)))
     assert [row["head"] for row in content["rows"]] == ["mlp2", "mlp3", "transformer", "linear"]
@@ -236,27 +245,27 @@ def test_tables_for_people_and_for_programs_tell_the_same(made, tmp_path):
     assert "- `expclip extract" in text
 
 
-def test_of_heads_that_were_trained_differently_those_with_the_defaults_are_meant(workspace, photos):
-    usual = Training().resolved("infonce", "miniature").optimiser()
+def test_of_heads_that_were_trained_differently_those_with_the_defaults_are_meant(lab, photos):
+    usual = optimiser_of(FitHead(train="photos"), "miniature")
     (row,) = [row for row in paper.rows_of("1", ["miniature"]) if row.needs_head]
-    setting = Setting(["miniature"], "miniature", str(photos))
+    request = Reproduce(**MINIATURE, train=photos)
     for spec in ({"optimiser": usual | {"epochs": 2}}, {"weights": "imported"}, {"optimiser": usual}):
-        latest = _put(workspace, spec)
-        assert PaperHeads(workspace, setting).by_seed(row) == [(latest,)]
-    _put(workspace, {"optimiser": usual, "clip_image": "features that were extracted anew"})
+        latest = _put(lab, spec)
+        assert PaperHeads(lab.workspace, request).by_seed(row) == [(latest,)]
+    _put(lab, {"optimiser": usual, "clip_image": "features that were extracted anew"})
     with pytest.raises(UsageError, match="heads of several recipes fit"):
-        PaperHeads(workspace, setting).by_seed(row)
+        PaperHeads(lab.workspace, request).by_seed(row)
 
 
-def _put(workspace: Workspace, spec: dict) -> HeadCard:
+def _put(lab: Lab, spec: dict) -> HeadCard:
     """A head of the photos in the cache, with a made-up recipe."""
     names = {"backbone": "miniature", "teacher": "miniature", "instruction": "related-1", "train": "photos"}
     what = {"head": "linear", "objective": "infonce", "clip_digest": "", "protocol": "released"}
     card = HeadCard(id=head_id(spec), seed=1, untrained=False, spec=spec, fitted="today", **names, **what)
-    save_head(workspace.cache.heads, card, {"weight": np.eye(2, dtype=np.float32)})
+    save_head(lab.cache.heads, card, {"weight": np.eye(2, dtype=np.float32)})
     return card
 
 
-def test_an_unknown_table_is_refused(workspace):
-    with pytest.raises(UsageError, match="the paper has no table 'C' of scores: choose 1, 2, 3, 4, 5, A, B"):
-        reproduce(workspace, ["C"])
+def test_an_unknown_table_is_refused(lab):
+    with pytest.raises(UsageError, match="the paper has no table 'C' of scores: choose 1, 2, 3, 4, 5, A or B"):
+        lab.reproduce("C")

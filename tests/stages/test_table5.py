@@ -1,31 +1,29 @@
 """The LLM in CLIP's place, for images, for prompts and for both, against a float64 computation from stored arrays."""
 
-from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
 import zarr
-from expclip import Scoring, Sweep, Training, UsageError, Wanted, evaluate, extract, fit_head
+from expclip import UsageError
 from expclip.manifests.classes import CLASSES
 from expclip.manifests.prompts import prompt_set
 from safetensors.numpy import load_file
 
-ONE_OF_EACH = Scoring(clips=["miniature"], prompts=["P-5"], images=["clip", "llm"], texts=["clip", "llm"])
-BY_MINIATURE = replace(ONE_OF_EACH, teacher="miniature")
-SMALL = Training(epochs=2, batch_size=16)
+MINIATURE = {"clip": "miniature", "teacher": "miniature"}
+BY_MINIATURE = MINIATURE | {"prompts": "P-5", "image": ["clip", "llm"], "text": ["clip", "llm"]}
+SMALL = {"epochs": 2, "batch_size": 16}
 
 
 @pytest.fixture
-def fitted(workspace, photos):
+def fitted(lab, photos):
     """A linear head and an MLP on the cached features of the photos."""
-    extract(workspace, [str(photos)], Wanted(clips=["miniature"], teacher="miniature", instructions=["related-1"]))
-    sweep = Sweep(clips=["miniature"], teacher="miniature", seeds=[1], heads=["linear", "mlp2"])
-    return fit_head(workspace, str(photos), sweep, SMALL)
+    lab.extract(photos, **MINIATURE, instruction="related-1")
+    return lab.fit_head(train=photos, **MINIATURE, seed=1, head=["linear", "mlp2"], **SMALL)
 
 
-def stored(workspace, dataset: str, node: str) -> np.ndarray:
-    (store,) = workspace.cache.find(dataset, node)
+def stored(lab, dataset: str, node: str) -> np.ndarray:
+    (store,) = lab.cache.find(dataset, node)
     return zarr.open_group(store.path, mode="r")["features"][:].astype(np.float64)
 
 
@@ -47,7 +45,7 @@ def by_class(cosines: np.ndarray, texts: list[str]) -> np.ndarray:
     )
 
 
-def projections(workspace, fitted) -> dict:
+def projections(lab, fitted) -> dict:
     """By kind of head, what its tensors say that it computes."""
     tensors = {one.card.head: load_file(one.path / "head.safetensors") for one in fitted}
     linear, mlp = ({name: value.astype(np.float64) for name, value in one.items()} for one in tensors.values())
@@ -57,12 +55,12 @@ def projections(workspace, fitted) -> dict:
     }
 
 
-def test_each_combination_equals_a_float64_computation(workspace, fitted, labelled, work):
-    found = evaluate(workspace, [str(labelled)], BY_MINIATURE)
-    e_i, e_g = (stored(workspace, "labelled", node) for node in ("clip_image", "llm"))
-    e_t, t5 = (stored(workspace, "text", node) for node in ("clip_text", "llm_text"))
+def test_each_combination_equals_a_float64_computation(lab, fitted, labelled, work):
+    found = lab.evaluate(labelled, **BY_MINIATURE)
+    e_i, e_g = (stored(lab, "labelled", node) for node in ("clip_image", "llm"))
+    e_t, t5 = (stored(lab, "text", node) for node in ("clip_text", "llm_text"))
     texts = list(prompt_set("P-5").texts)
-    project = projections(workspace, fitted)
+    project = projections(lab, fitted)
     expected = {("none", "clip", "clip"): (e_i, e_t), ("none", "llm", "llm"): (e_g, t5)}
     for head, P in project.items():
         expected[head, "clip", "clip"] = P(e_i), P(e_t)
@@ -75,18 +73,18 @@ def test_each_combination_equals_a_float64_computation(workspace, fitted, labell
         np.testing.assert_allclose(one.similarity, cosines, atol=2e-6)
     assert work["TextSide inputs"] == 42
     work.clear()
-    again = evaluate(workspace, [str(labelled)], replace(BY_MINIATURE, cached_only=True))
+    again = lab.evaluate(labelled, **BY_MINIATURE, cached_only=True)
     assert not work
     assert [one.uar for one in again.scores] == [one.uar for one in found.scores]
 
 
-def test_embeddings_of_prompts_are_averaged_before_a_head_whatever_encodes_them(workspace, fitted, labelled):
-    found = evaluate(workspace, [str(labelled)], replace(BY_MINIATURE, ensemble="embeddings"))
-    e_i, e_g = (stored(workspace, "labelled", node) for node in ("clip_image", "llm"))
+def test_embeddings_of_prompts_are_averaged_before_a_head_whatever_encodes_them(lab, fitted, labelled):
+    found = lab.evaluate(labelled, **BY_MINIATURE, ensemble="embeddings")
+    e_i, e_g = (stored(lab, "labelled", node) for node in ("clip_image", "llm"))
     texts = list(prompt_set("P-5").texts)
-    e_t, t5 = (mean_embeddings(stored(workspace, "text", node), texts) for node in ("clip_text", "llm_text"))
+    e_t, t5 = (mean_embeddings(stored(lab, "text", node), texts) for node in ("clip_text", "llm_text"))
     expected = {("none", "clip", "clip"): (e_i, e_t), ("none", "llm", "llm"): (e_g, t5)}
-    for head, P in projections(workspace, fitted).items():
+    for head, P in projections(lab, fitted).items():
         expected[head, "clip", "clip"] = P(e_i), P(e_t)
         expected[head, "clip", "llm"] = P(e_i), t5
         expected[head, "llm", "clip"] = e_g, P(e_t)
@@ -96,10 +94,8 @@ def test_embeddings_of_prompts_are_averaged_before_a_head_whatever_encodes_them(
         np.testing.assert_allclose(one.similarity, unit(images) @ unit(prompts).T, atol=2e-6)
 
 
-def test_every_score_has_an_interval_and_a_gain_where_clip_alone_is_scored_on_the_same_samples(
-    workspace, fitted, labelled
-):
-    found = evaluate(workspace, [str(labelled)], BY_MINIATURE)
+def test_every_score_has_an_interval_and_a_gain_where_clip_alone_is_scored_on_the_same_samples(lab, fitted, labelled):
+    found = lab.evaluate(labelled, **BY_MINIATURE)
     for one in found.scores:
         assert one.certainty is not None
         assert one.certainty.score.uar.low <= one.uar <= one.certainty.score.uar.high
@@ -107,21 +103,21 @@ def test_every_score_has_an_interval_and_a_gain_where_clip_alone_is_scored_on_th
         assert (one.certainty.gain is not None) == is_gain
 
 
-def test_frames_of_clips_are_averaged_behind_a_head_before_they_meet_the_llms_prompts(workspace, fitted, clips):
-    found = evaluate(workspace, [str(clips)], replace(BY_MINIATURE, images=["clip"], texts=["llm"], frames="edge"))
-    e_i, t5 = stored(workspace, "list", "clip_image"), stored(workspace, "text", "llm_text")
-    manifest = workspace.cache.current_manifest("list")
+def test_frames_of_clips_are_averaged_behind_a_head_before_they_meet_the_llms_prompts(lab, fitted, clips):
+    found = lab.evaluate(clips, **BY_MINIATURE | {"image": "clip", "text": "llm"}, frames="edge")
+    e_i, t5 = stored(lab, "list", "clip_image"), stored(lab, "text", "llm_text")
+    manifest = lab.cache.current_manifest("list")
     texts = list(prompt_set("P-5").texts)
     offsets, rows = manifest.clips["edge"].offsets, manifest.clips["edge"].indices
     for one in found.predictions:
-        frames = projections(workspace, fitted)[one.of.head](e_i)
+        frames = projections(lab, fitted)[one.of.head](e_i)
         means = np.stack([frames[rows[a:b]].mean(axis=0) for a, b in pairwise(offsets)])
         np.testing.assert_allclose(one.similarity, by_class(unit(means) @ unit(t5).T, texts), atol=2e-6)
     assert {one.of.head for one in found.predictions} == {"linear", "mlp2"}
 
 
-def test_results_name_what_encoded_images_and_prompts(workspace, fitted, labelled, tmp_path):
-    evaluate(workspace, [str(labelled)], BY_MINIATURE, tmp_path / "out")
+def test_results_name_what_encoded_images_and_prompts(lab, fitted, labelled, tmp_path):
+    lab.evaluate(labelled, **BY_MINIATURE, out=tmp_path / "out")
     columns, *rows = [line.split(",") for line in (tmp_path / "out/scores.csv").read_text().splitlines()]
     sides = {tuple(row[columns.index(name)] for name in ("head", "image", "text")) for row in rows}
     assert len(sides) == len(rows) == 8
@@ -131,21 +127,21 @@ def test_results_name_what_encoded_images_and_prompts(workspace, fitted, labelle
     assert "LLM alone · related-1" in tables
 
 
-def test_e_g_of_another_kind_than_a_head_was_fitted_to_is_refused(workspace, fitted, labelled):
+def test_e_g_of_another_kind_than_a_head_was_fitted_to_is_refused(lab, fitted, labelled):
     with pytest.raises(UsageError, match=r"was fitted to llm features .* of photos; labelled has"):
-        evaluate(replace(workspace, dtype="float32"), [str(labelled)], replace(BY_MINIATURE, texts=["clip"]))
+        lab.evaluate(labelled, **BY_MINIATURE | {"text": "clip"}, dtype="float32")
 
 
-def test_what_is_missing_is_named_with_its_command(workspace, fitted, labelled):
-    evaluate(workspace, [str(labelled)], replace(BY_MINIATURE, images=["clip"], texts=["clip"]))
+def test_what_is_missing_is_named_with_its_command(lab, fitted, labelled):
+    lab.evaluate(labelled, **BY_MINIATURE | {"image": "clip", "text": "clip"})
     with pytest.raises(UsageError, match=r"--features llm --teacher miniature --instruction related-1 --cache"):
-        evaluate(workspace, [str(labelled)], replace(BY_MINIATURE, texts=["clip"], cached_only=True))
+        lab.evaluate(labelled, **BY_MINIATURE | {"text": "clip"}, cached_only=True)
     with pytest.raises(UsageError, match="text features of P-5 by miniature are not cached"):
-        evaluate(workspace, [str(labelled)], replace(BY_MINIATURE, images=["clip"], cached_only=True))
+        lab.evaluate(labelled, **BY_MINIATURE | {"image": "clip"}, cached_only=True)
 
 
-def test_without_a_head_nothing_leads_from_clip_to_the_llm(workspace, labelled):
+def test_without_a_head_nothing_leads_from_clip_to_the_llm(lab, labelled):
     with pytest.raises(UsageError, match="no head of the cache matches"):
-        evaluate(workspace, [str(labelled)], replace(BY_MINIATURE, images=["clip"], texts=["llm"]))
-    with pytest.raises(UsageError, match="--image 'blip': choose clip or llm"):
-        Scoring(images=["blip"])
+        lab.evaluate(labelled, **BY_MINIATURE | {"image": "clip", "text": "llm"})
+    with pytest.raises(UsageError, match="image 'blip': choose clip or llm"):
+        lab.evaluate(labelled, **BY_MINIATURE | {"image": "blip"})

@@ -6,15 +6,13 @@ import numpy as np
 import pytest
 import trees
 import videos
-from expclip import Wanted, Workspace, extract, open_features
-from expclip.encoders import videos as reader
+from expclip.encoders import video_frames as reader
 from expclip.errors import UsageError
 from expclip.manifests.catalogue import catalogue
 from expclip.manifests.classes import CLASSES
 from expclip.stages.datasets import audit
+from lab import Lab
 from PIL import Image
-
-WANTED = Wanted(clips=["miniature"])
 
 
 @pytest.fixture
@@ -23,9 +21,10 @@ def root(tmp_path):
 
 
 @pytest.fixture
-def workspace(tmp_path, root) -> Workspace:
+def lab(tmp_path, root) -> Lab:
+    """Its data sets are all below `root`."""
     root.mkdir()
-    return Workspace(tmp_path / "cache", dict.fromkeys(catalogue(), root), workers=2, device="cpu", batch_size=8)
+    return Lab(tmp_path / "cache", root=dict.fromkeys(catalogue(), root), batch_size=8)
 
 
 @pytest.fixture
@@ -43,7 +42,7 @@ def begun(monkeypatch):
 
 
 @pytest.fixture
-def listed(workspace, root):
+def listed(root):
     """Makes a list file with some lines and returns its path as a data set's name."""
 
     def make(*lines, name="list"):
@@ -61,7 +60,7 @@ def unfold(video, folder):
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "avi"])
-def test_features_of_a_video_are_those_of_a_folder_of_its_frames(workspace, root, listed, suffix):
+def test_features_of_a_video_are_those_of_a_folder_of_its_frames(lab, root, listed, suffix):
     codec = "libx264" if suffix == "mp4" else "mpeg4"
     for k, frames in enumerate((40, 10)):
         unfold(
@@ -69,10 +68,8 @@ def test_features_of_a_video_are_those_of_a_folder_of_its_frames(workspace, root
         )
     as_videos = listed(f"my clips/0.{suffix} 40 anger", f"my clips/1.{suffix} 10 fear", name="videos")
     as_folders = listed("frames/0 40 anger", "frames/1 10 fear", name="folders")
-    extract(workspace, [as_videos, as_folders], WANTED)
-    one, other = (
-        open_features(name, model="miniature", cache=workspace.cache.root) for name in ("videos", "folders")
-    )
+    lab.extract([as_videos, as_folders], clip="miniature")
+    one, other = (lab.open_features(name, model="miniature") for name in ("videos", "folders"))
     assert len(one.array) == 16 + 10
     np.testing.assert_array_equal(one.array, other.array)
     for policy in ("released", "edge"):
@@ -80,106 +77,106 @@ def test_features_of_a_video_are_those_of_a_folder_of_its_frames(workspace, root
     assert one.ids[:2] == (f"my clips/0.{suffix}[1]", f"my clips/0.{suffix}[3]")
 
 
-def test_a_video_is_decoded_once_whatever_the_batches(workspace, root, listed, begun):
+def test_a_video_is_decoded_once_whatever_the_batches(lab, root, listed, begun):
     videos.make(root / "a.mp4", 60, options={"g": "250", "sc_threshold": "0"})
     videos.make(root / "b.mp4", 60, options={"g": "250", "sc_threshold": "0"}, seed=5)
-    extract(workspace, [listed("a.mp4 60 0", "b.mp4 60 1")], WANTED, frames="all")
+    lab.extract(listed("a.mp4 60 0", "b.mp4 60 1"), clip="miniature", frames="all")
     assert sorted(begun) == ["a.mp4", "b.mp4"]
 
 
-def test_equal_frames_are_one_row(workspace, root, listed):
+def test_equal_frames_are_one_row(lab, root, listed):
     videos.make(root / "a.mp4", 8)
-    manifest = workspace.read(workspace.dataset(listed("a.mp4 8 0", "a.mp4 8 0")))
+    manifest = lab.workspace.read(lab.workspace.dataset(listed("a.mp4 8 0", "a.mp4 8 0")))
     assert manifest.rows.sources == ("a.mp4",) * 8
     assert manifest.rows.frames.tolist() == list(range(8))
     assert set(manifest.rows.sizes.tolist()) == {(root / "a.mp4").stat().st_size}
     assert manifest.samples("released").indices.tolist() == [0] * 32
 
 
-def test_where_the_list_says_how_many_frames_no_video_is_opened_before_the_work(workspace, root, listed, monkeypatch):
+def test_where_the_list_says_how_many_frames_no_video_is_opened_before_the_work(lab, root, listed, monkeypatch):
     videos.make(root / "a.mp4", 20)
     monkeypatch.setattr("expclip.manifests.videos.open_video", lambda path: pytest.fail("opened"))
-    assert len(workspace.read(workspace.dataset(listed("a.mp4 20 0"))).rows) == 16
+    assert len(lab.workspace.read(lab.workspace.dataset(listed("a.mp4 20 0"))).rows) == 16
 
 
-def test_short_damaged_and_missing_videos_fail_with_the_reason(workspace, root, listed):
+def test_short_damaged_and_missing_videos_fail_with_the_reason(lab, root, listed):
     videos.make(root / "good.mp4", 20)
     videos.make(root / "short.mp4", 18)
     (root / "text.mp4").write_text("hello")
     name = listed("good.mp4 20 0", "short.mp4 20 1", "text.mp4 3 2", "gone.avi 3 3")
-    (failed,) = extract(workspace, [name], WANTED).failed.values()
+    failed = lab.extract(name, clip="miniature").failed
     reasons = {row.source: row.error for row in failed}
     assert reasons["short.mp4[18]"] == "the video has only 18 frames"
-    assert reasons["text.mp4[2]"].startswith("this is no video that can be read")
+    assert reasons["text.mp4[2]"].startswith("this is not a readable video")
     assert reasons["gone.avi[0]"] == "the file is missing"
     assert not any(source.startswith("good.mp4") for source in reasons)
-    errors = audit(workspace, name).errors
+    errors = audit(lab.workspace, name).errors
     assert len(errors) == 3
     assert "short.mp4: the video has only 18 frames (2 frames fail)" in errors
     assert "gone.avi: the file is missing (3 frames fail)" in errors
 
 
-def test_more_frames_than_the_list_says_are_a_remark(workspace, root, listed):
+def test_more_frames_than_the_list_says_are_a_remark(lab, root, listed):
     videos.make(root / "a.mp4", 20)
-    found = audit(workspace, listed("a.mp4 18 0"))
+    found = audit(lab.workspace, listed("a.mp4 18 0"))
     assert (found.errors, found.remarks) == ([], ["a.mp4: 20 frames in the video, the list says 18"])
 
 
-def test_two_names_of_one_video_share_their_frames(workspace, root, listed):
+def test_two_names_of_one_video_share_their_frames(lab, root, listed):
     for name in ("a.mp4", "b.mp4"):
         videos.make(root / name, 3)
-    found = audit(workspace, listed("a.mp4 3 0", "b.mp4 3 0"))
+    found = audit(lab.workspace, listed("a.mp4 3 0", "b.mp4 3 0"))
     assert found.remarks == ["2 clips share a frame: a.mp4, b.mp4"] * 3
 
 
-def test_mafw_may_be_its_own_lists_and_videos(workspace, root):
+def test_mafw_may_be_its_own_lists_and_videos(lab, root):
     for fold in range(1, 6):
         trees.text(root / f"Train & Test Set/single/no_caption/set_{fold}/test.txt", [f"0000{fold}.mp4 contempt"])
         videos.make(root / f"clips/0000{fold}.mp4", 3 + fold, seed=10 * fold)
-    manifest = workspace.read(workspace.dataset("mafw"))
+    manifest = lab.workspace.read(lab.workspace.dataset("mafw"))
     assert manifest.sample_ids == tuple(f"clips/0000{fold}.mp4" for fold in range(1, 6))
     assert manifest.folds.tolist() == [1, 2, 3, 4, 5]
     assert len(manifest.rows) == 4 + 5 + 6 + 7 + 8
-    assert audit(workspace, "mafw").errors == []
+    assert audit(lab.workspace, "mafw").errors == []
 
 
-def test_mafw_prefers_folders_of_faces_to_videos(workspace, root):
+def test_mafw_prefers_folders_of_faces_to_videos(lab, root):
     for fold in range(1, 6):
         trees.text(root / f"single/no_caption/set_{fold}/test.txt", [f"0000{fold}.mp4 anger"])
         trees.clip(root / f"data/faces/0000{fold}", 2)
         (root / "clips").mkdir(exist_ok=True)
-    assert workspace.read(workspace.dataset("mafw")).sample_ids[0] == "data/faces/00001"
+    assert lab.workspace.read(lab.workspace.dataset("mafw")).sample_ids[0] == "data/faces/00001"
 
 
-def test_afew_may_be_folders_of_videos(workspace, root):
+def test_afew_may_be_folders_of_videos(lab, root):
     for k, folder in enumerate(trees.AFEW_FOLDERS):
         videos.make(root / f"Val_AFEW/{folder}/000{k}.avi", 5, "mpeg4", seed=6 * k)
-    manifest = workspace.read(workspace.dataset("afew"))
+    manifest = lab.workspace.read(lab.workspace.dataset("afew"))
     assert manifest.sample_ids[:2] == ("Val_AFEW/Anger/0003.avi", "Val_AFEW/Disgust/0005.avi")
     assert sorted(manifest.labels.tolist()) == list(range(7))
-    assert audit(workspace, "afew").errors == []
+    assert audit(lab.workspace, "afew").errors == []
 
 
-def test_a_folder_of_videos_is_read_with_and_without_classes(workspace, root):
+def test_a_folder_of_videos_is_read_with_and_without_classes(lab, root):
     for name in ("happy", "sad"):
         videos.make(root / f"classes/{name}/a.mp4", 3)
     videos.make(root / "plain/deep/a.mp4", 4)
-    classes, plain = (workspace.read(workspace.dataset(str(root / name))) for name in ("classes", "plain"))
+    classes, plain = (lab.workspace.read(lab.workspace.dataset(str(root / name))) for name in ("classes", "plain"))
     assert (classes.kind, classes.classes) == ("clips", CLASSES[:7])
     assert dict(zip(classes.sample_ids, classes.labels.tolist(), strict=True)) == {"happy/a.mp4": 0, "sad/a.mp4": 1}
     assert (plain.kind, plain.sample_ids, plain.is_labelled) == ("clips", ("deep/a.mp4",), False)
     assert len(plain.rows) == 4
 
 
-def test_videos_among_images_are_left_out_with_a_remark(workspace, root):
+def test_videos_among_images_are_left_out_with_a_remark(lab, root):
     trees.picture(root / "photos/a.png")
     videos.make(root / "photos/b.mp4", 3)
-    manifest = workspace.read(workspace.dataset(str(root / "photos")))
+    manifest = lab.workspace.read(lab.workspace.dataset(str(root / "photos")))
     assert (manifest.kind, len(manifest)) == ("images", 1)
-    assert manifest.remarks == ("1 files are no images by their name and were left out (first: b.mp4)",)
+    assert manifest.remarks == ("1 files are not images by name and were left out (first: b.mp4)",)
 
 
-def test_without_pyav_the_list_is_refused_before_any_work(workspace, root, listed, monkeypatch):
+def test_without_pyav_the_list_is_refused_before_any_work(lab, root, listed, monkeypatch):
     videos.make(root / "a.mp4", 3)
     name = listed("a.mp4 3 0")
     real = builtins.__import__
@@ -193,4 +190,4 @@ def test_without_pyav_the_list_is_refused_before_any_work(workspace, root, liste
     with pytest.raises(
         UsageError, match=r"^videos need PyAV: run pip install 'expclip\[video\]', or give folders of"
     ):
-        workspace.read(workspace.dataset(name))
+        lab.workspace.read(lab.workspace.dataset(name))

@@ -6,8 +6,8 @@ import numpy as np
 import open_clip
 import pytest
 import torch
-from expclip.encoders.models import Models
-from expclip.training import clip
+from expclip.encoders.families import Models
+from expclip.training import train_clip
 from expclip.training.__main__ import make
 from expclip.training.tokenizer import EOS, PAD
 
@@ -28,11 +28,11 @@ def test_it_replaces_the_folder_and_leaves_nothing_beside_it(made):
 
 def test_its_models_load_as_the_real_ones_do(made, pixels):
     models = Models(asked_device="cpu")
-    e_q = models.query_tokens(str(made / "teacher")).load("cpu")(pixels)
+    e_q = models.node("query_tokens", str(made / "teacher")).load("cpu")(pixels)
     features = [
-        models.clip_image(f"local-dir:{made / 'clip'}").load("cpu")(pixels),
-        models.clip_text(f"local-dir:{made / 'clip'}").load("cpu")(["happiness.", "an expression of fear."]),
-        models.llm(str(made / "teacher"), "related-1").load("cpu")(e_q),
+        models.node("clip_image", f"local-dir:{made / 'clip'}").load("cpu")(pixels),
+        models.node("clip_text", f"local-dir:{made / 'clip'}").load("cpu")(["happiness.", "an expression of fear."]),
+        models.node("llm", str(made / "teacher"), instruction_name="related-1").load("cpu")(e_q),
     ]
     assert all(np.isfinite(one).all() for one in features)
 
@@ -47,7 +47,7 @@ def test_its_card_names_its_seed_steps_losses_and_scores(made):
 
 def test_what_texts_share_is_written_into_the_tower_and_changes_nothing_else_of_them():
     torch.manual_seed(0)
-    model = open_clip.CLIP(**clip.clip_config(300)).eval()
+    model = open_clip.CLIP(**train_clip.clip_config(300)).eval()
     torch.nn.init.normal_(model.ln_final.weight, 1.0, 0.1)
     torch.nn.init.normal_(model.ln_final.bias, 0.0, 0.2)
     ids = torch.randint(10, 300, (64, 12))
@@ -56,6 +56,6 @@ def test_what_texts_share_is_written_into_the_tower_and_changes_nothing_else_of_
     with torch.no_grad():
         before = model.encode_text(ids)
         own = before - torch.outer(before @ shared, shared)
-        clip._move_texts(model, shared, ids)
+        train_clip._move_texts(model, shared, ids)
         after = model.encode_text(ids)
     torch.testing.assert_close(after, own + 0.5 * own.norm(dim=1).mean() * shared, atol=1e-4, rtol=1e-4)

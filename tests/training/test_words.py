@@ -6,13 +6,14 @@ from expclip.manifests.faces.action_units import CLASSES
 from expclip.manifests.faces.sampling import sample_face
 from expclip.training import captions
 from expclip.training.captions import caption
-from expclip.training.descriptions import action_phrases, look_phrases, sentence
 from expclip.training.looks import colour_name
+from expclip.training.plain_data import WORDS
+from expclip.training.sentences import action_phrases, look_phrases, sentence
 
 MOODS = {
     word
-    for table in (captions._ADJECTIVES, captions._NOUNS, captions._VAGUE)
-    for words in table.values()
+    for table in ("adjectives", "nouns", "vague")
+    for words in WORDS["captions"][table].values()
     for word in words
 }
 

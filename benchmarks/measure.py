@@ -1,0 +1,43 @@
+"""What the benchmarks share: they run several things in turn, so that ratios hold where absolute times do not.
+
+`python benchmarks/NAME.py --help` tells what a benchmark takes.
+"""
+
+import argparse
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+
+def parser(description: str | None, **defaults: Any) -> argparse.ArgumentParser:
+    """A parser with one option for each default."""
+    made = argparse.ArgumentParser(description=description)
+    for name, default in defaults.items():
+        made.add_argument(f"--{name}", type=type(default), default=default, help="default: %(default)s")
+    return made
+
+
+def timed(run: Callable[[], Any]) -> tuple[float, Any]:
+    """The seconds something takes, and what it returns."""
+    started = time.perf_counter()
+    result = run()
+    return time.perf_counter() - started, result
+
+
+def in_turn(
+    runs: Mapping[str, Callable[[], Any]], repeats: int, summary: Callable[[list[float]], float] = min
+) -> dict[str, float]:
+    """The seconds that each run takes, the best of `repeats` unless another summary is asked for."""
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(repeats):
+        for name, run in runs.items():
+            times[name].append(timed(run)[0])
+    return {name: summary(some) for name, some in times.items()}
+
+
+def show(took: Mapping[str, float], work: float, unit: str) -> None:
+    """Print the seconds of each run, its rate (`work` over seconds), and its ratio to the first one's."""
+    first = next(iter(took))
+    for name, seconds in took.items():
+        ratio = seconds / took[first]
+        print(f"{name:20} {seconds:9.4f} s  {work / seconds:9.1f} {unit}  {ratio:6.3f} × the time of {first}")

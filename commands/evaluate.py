@@ -1,0 +1,96 @@
+"""`expclip evaluate`: zero-shot scores of cached test features, over every combination of prompts and heads."""
+
+from pathlib import Path
+from typing import Any
+
+from ..errors import UsageError, option
+from ..reports.console import print_table
+from ..reports.results import as_row
+from ..reports.tables import tables
+from ..scoring.scores import Evaluation
+from . import options
+from .command import DONE, DONE_WITH_FAILURES, Command, say
+from .extract import check_scheduler
+from .options import Names
+from .request import Request, ask
+
+RESULTS = Path("expclip-results")
+"""Where the command line writes where nothing else is said."""
+
+
+class Evaluate(Request, verb="evaluate"):
+    """Score cached test features for every combination of data sets, heads and prompts.
+
+    Image features that are missing are extracted first. Writes `scores.csv`, `predictions.csv`, `confusion.npz`,
+    `tables.md` and a figure per confusion matrix. UAR: mean recall over classes; WAR: accuracy; both in percent, in
+    the files with 95 % intervals and with each head's gain over plain CLIP on the same samples. With `--image llm` or
+    `--text llm` the LLM takes CLIP's place (a head's own LLM and instruction; where the LLM has both places,
+    --teacher and --instruction). Example:
+
+    `expclip evaluate raf-db dfew --clip ViT-L-14 --prompts P-3`
+    """
+
+    datasets: Names = options.DATASETS
+    clip: Names = options.CLIP
+    head: Names = options.HEAD
+    prompts: Names = options.PROMPTS
+    image: Names = ask(
+        "What encodes images: CLIP, or the LLM, by e_G; repeat to sweep. CLIP's embeddings go through the head, the "
+        "LLM's do not.",
+        options.SIDES[:1],
+        choices=options.SIDES,
+    )
+    text: Names = ask("What encodes prompts: CLIP, or the LLM's encoder.", options.SIDES[:1], choices=options.SIDES)
+    teacher: str = options.TEACHER
+    instruction: Names = options.INSTRUCTION
+    ensemble: str = options.ENSEMBLE
+    intervals: bool = ask("95 % intervals of scores and gains, by bootstrap.", True)
+    frames: str = options.FRAMES
+    protocol: str = options.PROTOCOL
+    cached_only: bool = ask("Never run a model.", False)
+    batch_size: int | None = options.BATCH_SIZE
+    device: str | None = options.DEVICE
+    dtype: str | None = options.DTYPE
+    workers: int | None = options.WORKERS
+    executor: str | None = options.EXECUTOR
+    scheduler: str | None = options.SCHEDULER
+    out: Path | None = ask(
+        "Folder of the results; `none` writes none.", None, unset="none", untyped=RESULTS, in_file=False
+    )
+    root: Names = options.ROOT
+    cache: Path | None = options.CACHE
+
+    def check(self) -> None:
+        check_scheduler(self.executor, self.scheduler)
+        refuse_file(self.out)
+
+
+def refuse_file(out: Path | None) -> None:
+    """Raise UsageError where a folder of results is a file."""
+    if out is not None and out.exists() and not out.is_dir():
+        raise UsageError(f"{option('out')} {out}: this is a file; a folder is needed")
+
+
+def show(request: Evaluate, answer: Evaluation) -> None:
+    """A table per data set and backbone."""
+    for table in tables(answer.scores):
+        print_table(table.title, table.columns, table.rows)
+    if request.out is not None:
+        print(f"{request.out}: scores.csv, predictions.csv, confusion.npz, tables.md and figures/")
+
+
+def document(request: Evaluate, answer: Evaluation) -> dict[str, Any]:
+    """What --json prints."""
+    return {"out": str(request.out or ""), "scores": [as_row(one) for one in answer.scores]}
+
+
+def ending(request: Evaluate, answer: Evaluation) -> int:
+    """Say where samples were left out."""
+    failed = max((one.n_failed for one in answer.scores), default=0)
+    if not failed:
+        return DONE
+    say(f"some samples could not be scored because an image failed (up to {failed} per data set): see scores.csv")
+    return DONE_WITH_FAILURES
+
+
+EVALUATE = Command(Evaluate, "stages.evaluate.evaluate:evaluate", show, document, ending)

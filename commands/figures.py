@@ -1,0 +1,74 @@
+"""`expclip figures`: pictures of what cached features say."""
+
+from pathlib import Path
+from typing import Any
+
+from ..cache.files import printable
+from ..errors import UsageError, option
+from . import options
+from .command import Command
+from .options import Names
+from .request import Request, ask
+
+KINDS = {
+    "confusion": "stages.figures.of_scores:draw_confusion",
+    "samples": "stages.figures.of_scores:draw_samples",
+    "variance": "stages.figures.of_embeddings:draw_variance",
+    "tsne": "stages.figures.of_embeddings:draw_tsne",
+    "retrieval": "stages.figures.of_embeddings:draw_retrieval",
+}
+"""What may be drawn: a function that takes a Subject and gives figures with their names. A new one is a line here."""
+
+
+class Figures(Request, verb="figures"):
+    """Draw figures of cached features, as PNG and PDF.
+
+    Confusion matrices side by side and sample predictions with probabilities for every data set, backbone and prompt
+    set; variance within classes, t-SNE and retrieval by descriptions for every data set and backbone. All but the
+    matrices show at most four rows of the score tables: choose with --head. Only descriptions run a model. Example:
+
+    `expclip figures raf-db --clip ViT-L-14 --prompts P-3`
+    """
+
+    datasets: Names = options.DATASETS
+    kind: Names = ask(
+        "Repeat for several; `auto` is all but retrieval, which comes with --descriptions.",
+        (),
+        choices=KINDS,
+        unset="auto",
+    )
+    clip: Names = options.CLIP
+    head: Names = options.HEAD
+    prompts: Names = options.PROMPTS
+    ensemble: str = options.ENSEMBLE
+    frames: str = options.FRAMES
+    protocol: str = options.PROTOCOL
+    dtype: str | None = options.DTYPE
+    descriptions: Path | None = ask(
+        "A CSV file `sample_id,text` for retrieval, with ids as in predictions.csv. Its texts are encoded.",
+        None,
+        metavar="FILE",
+        unset="none",
+    )
+    seed: int = ask("Of the choice of samples, and of t-SNE.", 0, least=0)
+    out: Path = ask("Folder of the figures.", Path("expclip-figures"), in_file=False)
+    cache: Path | None = options.CACHE
+
+    def check(self) -> None:
+        if self.descriptions is not None and self.kind and "retrieval" not in self.kind:
+            raise UsageError(
+                f"{option('descriptions')} is for {option('kind')} retrieval only: add that, or leave the file out"
+            )
+
+
+def show(request: Figures, answer: list[Path]) -> None:
+    """The files."""
+    print("\n".join(printable(str(path)) for path in answer))
+
+
+def document(request: Figures, answer: list[Path]) -> list[Any]:
+    """What --json prints."""
+    return [str(path) for path in answer]
+
+
+FIGURES = Command(Figures, "stages.figures.figures:figures", show, document)

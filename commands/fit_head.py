@@ -1,0 +1,91 @@
+"""`expclip fit-head`: train projection heads from cached features."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ..heads.kinds import KINDS
+from ..heads.recipe import PRECISIONS, Recipe
+from ..heads.saving import HeadCard
+from . import options
+from .command import Command, note_untrained, print_records
+from .options import Names
+from .request import Request, ask
+
+_USUAL = Recipe()
+
+
+class FitHead(Request, verb="fit-head"):
+    """Train heads from cached features, in seconds.
+
+    Every combination of repeated options is trained unless it is in the cache already. No model is loaded and no
+    image is read. Example:
+
+    `expclip fit-head --train caer-s --clip ViT-L-14 --instruction related-1 --instruction empty`
+    """
+
+    train: str = ask("The faces to learn from.", metavar="DATASET", in_file=False)
+    clip: Names = options.CLIP
+    teacher: str = options.TEACHER
+    instruction: Names = options.INSTRUCTION
+    protocol: str = options.PROTOCOL
+    head: Names = ask(
+        "The kind of head; ridge is the least squared error in closed form, without a seed; repeat to sweep.",
+        ("linear",),
+        choices=KINDS,
+    )
+    objective: str = options.OBJECTIVE
+    seed: tuple[int, ...] = ask("Repeat for several.", (1, 2, 3))
+    epochs: int | None = ask(
+        "`auto` is 5; for infonce with the miniature, what suits it.", None, unset="auto", least=1
+    )
+    batch_size: int = ask("Rows per step.", _USUAL.batch_size, least=2)
+    lr: float | None = ask(
+        "Learning rate of SGD; `auto` is 0.001; for infonce with the miniature, what suits it.",
+        None,
+        unset="auto",
+        above=0,
+    )
+    momentum: float = ask("Of SGD.", _USUAL.momentum, least=0)
+    weight_decay: float = ask("Of SGD.", _USUAL.weight_decay, least=0)
+    precision: str = ask("The dtype of the matrix products.", _USUAL.precision, choices=PRECISIONS)
+    ridge_lambda: float = ask(
+        "λ of ridge as a share of the mean eigenvalue of XᵀX / n; 0 is plain least squares.",
+        _USUAL.ridge_lambda,
+        least=0,
+    )
+    device: str | None = options.DEVICE
+    cache: Path | None = options.CACHE
+
+
+@dataclass(frozen=True)
+class FittedHead:
+    """A head in the cache."""
+
+    path: Path
+    card: HeadCard
+    is_new: bool
+    """Whether this run trained it."""
+
+
+_COLUMNS = {
+    "id": "card.id",
+    "backbone": "card.backbone",
+    "head": "card.label",
+    "loss": lambda one: " → ".join(dict.fromkeys(f"{one.card.losses[end]:.3f}" for end in (0, -1))),
+    "fitted in": lambda one: f"{one.card.seconds:.1f} s" if one.is_new else "in the cache",
+}
+
+
+def show(request: FitHead, answer: list[FittedHead]) -> None:
+    """A line per head."""
+    print_records(f"Heads trained on {request.train}", answer, _COLUMNS)
+    note_untrained(one.card.untrained for one in answer)
+
+
+def document(request: FitHead, answer: list[FittedHead]) -> list[dict[str, Any]]:
+    """What --json prints: the cards."""
+    return [asdict(one.card) | {"path": one.path, "is_new": one.is_new} for one in answer]
+
+
+FIT_HEAD = Command(FitHead, "stages.fit_head:fit_head", show, document)

@@ -1,0 +1,103 @@
+"""The options that several commands share, each declared once."""
+
+from ..encoders.dtypes import DTYPES
+from ..encoders.names import DEFAULT_CLIP, DEFAULT_TEACHER
+from ..heads.objectives import OBJECTIVES
+from ..manifests.frames import POLICIES
+from ..manifests.prompts import DEFAULT_INSTRUCTION, PROMPT_SETS
+from ..manifests.protocols import PROTOCOLS, RELEASED
+from .request import ask
+
+Names = tuple[str, ...]
+
+EXECUTORS = {"local": "pipeline.run_local:run", "dask": "pipeline.run_dask:run"}
+"""The ways in which a plan is run, each a function that is loaded when it is used."""
+ENSEMBLES = ("logits", "embeddings")
+SIDES = ("clip", "llm")
+"""What encodes images, and what encodes prompts. The projection leads from CLIP's space to the LLM's."""
+
+DATASETS = ask(
+    "Names (see `expclip datasets list`), NAME:SPLIT, or paths.", metavar="DATASET…", is_argument=True, in_file=False
+)
+CACHE = ask(
+    "The cache folder; `auto` is $EXPCLIP_CACHE, else expclip.toml, else ./expclip-cache.",
+    None,
+    unset="auto",
+    in_file=False,
+)
+ROOT = ask(
+    "Where a named data set is; repeat for several. expclip.toml has a table [roots] for them.",
+    (),
+    metavar="[NAME=]DIR",
+    unset="none",
+    in_file=False,
+)
+CLIP = ask(
+    "ViT-B-32, ViT-B-16, ViT-L-14 (OpenAI's), ARCH@TAG, ARCH@FILE, ARCH@random, local-dir:PATH or miniature; repeat "
+    "to sweep.",
+    (DEFAULT_CLIP,),
+    metavar="NAME",
+    in_defaults=True,
+)
+TEACHER = ask(
+    "A BLIP-2 with a T5: OWNER/REPOSITORY, a folder or miniature.", DEFAULT_TEACHER, metavar="NAME", in_defaults=True
+)
+INSTRUCTION = ask(
+    "related-1, related-2, related-3, unrelated-1, empty, random-1, …; a text with a space in it; a .txt file; "
+    "repeat to sweep.",
+    (DEFAULT_INSTRUCTION,),
+    metavar="NAME|TEXT|FILE",
+)
+PROTOCOL = ask(
+    "As the released code, or as the paper: see docs/protocols.md.", RELEASED, choices=PROTOCOLS, in_defaults=True
+)
+OBJECTIVE = ask(
+    "infonce (cosines with a normalised e_G), or mse (squared error, e_G as it is stored).",
+    "infonce",
+    choices=OBJECTIVES,
+)
+HEAD = ask(
+    "Heads of the cache or in files, `none` for plain CLIP; `all` is plain CLIP and all heads of the cache that "
+    "match.",
+    (),
+    metavar="ID|FILE|DIR|none",
+    unset="all",
+)
+PROMPTS = ask(
+    'P-1 … P-5; a .json file with {"class": ["prompt", …], …} or {"templates": ["… {class} …", …]}; a .txt file with '
+    "one template per line.",
+    PROMPT_SETS,
+    metavar="SET|FILE",
+)
+ENSEMBLE = ask(
+    "Of several prompts per class: average the `logits` behind the head (as released), or the normalised "
+    "`embeddings` before it (CLIP's own habit).",
+    ENSEMBLES[0],
+    choices=ENSEMBLES,
+)
+FRAMES = ask("Frames of a clip.", "released", choices=POLICIES)
+BATCH_SIZE = ask(
+    "Images that an encoder sees at once; `auto` goes by the device.", None, unset="auto", least=1, in_defaults=True
+)
+DEVICE = ask("cpu, cuda, cuda:N or mps; `auto` is the best one here.", None, unset="auto", in_defaults=True)
+DTYPE = ask(
+    "The dtype of the vision towers; `auto` is float16 on CUDA, else float32. T5 is float32 with float32, else "
+    "bfloat16.",
+    None,
+    choices=DTYPES,
+    unset="auto",
+    in_defaults=True,
+)
+WORKERS = ask(
+    "Decoding threads; with --executor dask, worker processes.", None, unset="auto", least=1, in_defaults=True
+)
+EXECUTOR = ask(
+    "In this process or on Dask; `auto` is dask with --scheduler, else local.",
+    None,
+    choices=EXECUTORS,
+    unset="auto",
+    in_defaults=True,
+)
+SCHEDULER = ask(
+    "A running Dask scheduler, for example tcp://host:8786.", None, metavar="ADDR", unset="none", in_defaults=True
+)

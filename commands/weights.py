@@ -1,0 +1,143 @@
+"""`expclip weights`: which files the models need, fetching them, and whether those that are here are complete."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.filesize import decimal as byte_count
+
+from . import options
+from .command import DONE, FAILED, Command, as_document, records, say
+from .options import Names
+from .request import Request
+
+if TYPE_CHECKING:
+    from ..encoders.weights import FileState
+
+TEACHERS = options.TEACHER.but(
+    help="Teachers, as for `extract`; repeat for several. With neither --clip nor --teacher the default models.",
+    default=(),
+    unset="none",
+    in_defaults=False,
+)
+CLIPS = options.CLIP.but(default=(), unset="none", in_defaults=False)
+USUAL_CLIP = options.CLIP.but(default=options.DEFAULT_CLIP, key="clip", is_typed=False)
+USUAL_TEACHER = options.TEACHER.but(key="teacher", is_typed=False)
+
+
+class ListWeights(Request, verb="weights list"):
+    """The models that have a name: what they need, where it comes from, and what of it is here.
+
+    Makes no network requests. The commit is that of the files that are here; no other is fetched for them later.
+    """
+
+
+@dataclass(frozen=True)
+class WeightsLine:
+    """One model that has a name, for a list."""
+
+    model: str
+    kind: str
+    """clip or teacher."""
+    source: str
+    bytes: int
+    """About what is fetched."""
+    bytes_published: int
+    licence: str
+    files: int
+    """Files needed, as far as that is known from what is here."""
+    here: int
+    commit: str | None
+    """The revision of what is here."""
+
+
+_MODELS = {
+    "model": "model",
+    "kind": "kind",
+    "needs about": lambda one: " of ".join(dict.fromkeys(map(byte_count, (one.bytes, one.bytes_published)))),
+    "licence": "licence",
+    "source": lambda one: f"hf.co/{one.source}",
+    "here": lambda one: f"{one.here} of {one.files} files at {one.commit[:7]}" if one.commit and one.here else "–",
+}
+
+
+LIST_WEIGHTS = Command(ListWeights, "stages.weights:list_weights", records("Weights", _MODELS), as_document)
+
+
+class FetchWeights(Request, verb="weights fetch"):
+    """Fetch models ahead, for machines without a network.
+
+    Of a BLIP-2 only the shards that hold a tensor of its encoder side are fetched. The files lie in the hub's cache;
+    set HF_HOME to a folder that the other machine sees, or copy it there. Example:
+
+    `HF_HOME=/shared/hub expclip weights fetch --clip ViT-L-14 --teacher blip2-flan-t5-xxl`
+    """
+
+    clip: Names = CLIPS
+    teacher: Names = TEACHERS
+    usual_clip: str = USUAL_CLIP
+    usual_teacher: str = USUAL_TEACHER
+
+
+@dataclass(frozen=True)
+class FetchedFile:
+    """A file of a model that is on this machine now."""
+
+    model: str
+    file: str
+    path: Path | None
+    """None for random weights and what comes with expclip."""
+
+    @property
+    def size(self) -> str:
+        return byte_count(self.path.stat().st_size) if self.path else ""
+
+
+FETCH_WEIGHTS = Command(
+    FetchWeights,
+    "stages.weights:fetch_weights",
+    records("Here now", {"model": "model", "file": "file", "size": "size"}),
+    as_document,
+)
+
+
+class CheckWeights(Request, verb="weights check"):
+    """Read every byte of what is here, and compare it with the digests on record.
+
+    Ends with exit code 1 where a file of the models is damaged or missing. A local folder has no digests on record:
+    there it is checked that its safetensors files are complete.
+    """
+
+    clip: Names = CLIPS
+    teacher: Names = TEACHERS
+    usual_clip: str = USUAL_CLIP
+    usual_teacher: str = USUAL_TEACHER
+
+
+_FILES = {
+    "model": "model",
+    "file": "file",
+    "state": "state",
+    "size": lambda one: byte_count(one.bytes) if one.path else "",
+}
+
+
+def states_document(request: CheckWeights, answer: "Sequence[FileState]") -> list[dict[str, Any]]:
+    """What --json prints."""
+    return [asdict(one) | {"path": one.path or ""} for one in answer]
+
+
+def states_ending(request: CheckWeights, answer: "Sequence[FileState]") -> int:
+    """Say what to do about files that are damaged or missing."""
+    for one in answer:
+        if one.state == "damaged":
+            say(f"damaged: remove {one.path}, and fetch it again")
+    if any(one.state == "missing" for one in answer):
+        say("missing files: `expclip weights fetch` with the same options fetches them")
+    return FAILED if any(one.state in ("damaged", "missing") for one in answer) else DONE
+
+
+CHECK_WEIGHTS = Command(
+    CheckWeights, "stages.weights:check_weights", records("Weights", _FILES), states_document, states_ending
+)

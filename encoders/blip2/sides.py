@@ -1,0 +1,170 @@
+"""BLIP-2's two sides: pixels to query tokens, and query tokens with an instruction to e_G; its T5 alone for texts."""
+
+from collections.abc import Sequence
+from functools import partial
+from threading import Lock
+from typing import Any
+from weakref import WeakValueDictionary
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+
+from ...cache.keys import digest
+from ...errors import ExpclipError, reason
+from ..dtypes import torch_dtype
+from ..families import How
+from ..filling import fill
+from ..images import MeanStd
+from ..node import Node
+from ..pixels import as_tensor, to_planes
+from .teacher import CONFIG, TOKENIZER, ImageParts, Teacher, TextParts
+
+_MEAN, _STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+"""CLIP's constants, with which BLIP-2 was trained according to its processor's configuration."""
+
+
+def query_tokens_node(teacher: Teacher, how: How) -> Node:
+    """`query_tokens`: the Q-Former's output e_Q (tokens, width), before the language projection."""
+    dtype, squash = how.dtypes.tower, how.squash(teacher.vision["image_size"], _MEAN, _STD)
+    encoder = {
+        "vision": teacher.vision,
+        "qformer": teacher.qformer,
+        "query_tokens": teacher.query_tokens,
+        "weights": teacher.image_digests,
+    }
+    precision = {"vision": dtype, "residual": "float32", "qformer": "float32"}
+    shape = (teacher.query_tokens, teacher.qformer["hidden_size"])
+    load = partial(ImageSide, teacher, dtype, squash.mean_std)
+    return how.node("query_tokens", teacher.name, encoder, precision, shape, load, squash)
+
+
+def llm_node(teacher: Teacher, how: How) -> Node:
+    """`llm`: e_G (L',), the mean over tokens of the T5 encoder's output for [projected e_Q; instruction].
+
+    Source: Exp-CLIP, section 3; pooling as in its released code: unweighted, end-of-sequence included.
+    """
+    assert how.instruction is not None
+    parent = query_tokens_node(teacher, how)
+    encoder = {
+        "input": parent.digest,
+        **_t5_spec(teacher),
+        "instruction": how.instruction.text,
+        "pooling": "mean over query and instruction tokens, end-of-sequence included",
+    }
+    precision = {"projection": "float32", "t5": how.dtypes.t5, "residual": "float32"}
+    load = partial(TextSide, teacher, how.dtypes.t5, how.instruction.text)
+    known = {"instruction": how.instruction.name, "parent": parent}
+    return how.node("llm", teacher.name, encoder, precision, (teacher.text["d_model"],), load, **known)
+
+
+def llm_text_node(teacher: Teacher, how: How) -> Node:
+    """`llm_text`: a text's embedding (L',) in the space of e_G, the mean of the T5 encoder's output over its tokens.
+
+    The text stands alone: no query tokens come before it. Source: Exp-CLIP, Table 5, which does not say how the text
+    is pooled; here it is pooled as for e_G.
+    """
+    encoder = {**_t5_spec(teacher), "pooling": "mean over the text's tokens, end-of-sequence included"}
+    precision = {"t5": how.dtypes.t5, "residual": "float32"}
+    load = partial(Texts, teacher, how.dtypes.t5)
+    return how.node("llm_text", teacher.name, encoder, precision, (teacher.text["d_model"],), load)
+
+
+def _t5_spec(teacher: Teacher) -> dict[str, Any]:
+    """Which T5 it is. The files are those of `llm`, so that one T5 per process serves both."""
+    tokenizer = teacher.checkpoint.sha256(TOKENIZER, teacher.hashes)
+    return {"t5": teacher.text, "weights": teacher.text_digests, "tokenizer": tokenizer}
+
+
+class ImageSide:
+    """Pixels to e_Q: vision tower and Q-Former."""
+
+    def __init__(self, teacher: Teacher, dtype: str, mean_std: MeanStd | None, device: str):
+        self._products = torch_dtype(dtype)
+        self._parts = ImageParts(teacher, self._products)
+        fill(self._parts, teacher.checkpoint, device)
+        self._mean_std = mean_std
+        self._device = device
+
+    @torch.inference_mode()
+    def __call__(self, pixels: np.ndarray) -> np.ndarray:
+        planes = to_planes(pixels, self._device, self._mean_std)
+        kind = self._device.partition(":")[0]
+        with torch.autocast(kind, dtype=self._products, enabled=self._products != torch.float32):
+            seen = self._parts.vision_model(pixel_values=planes).last_hidden_state
+        queries = self._parts.query_tokens.expand(len(planes), -1, -1)
+        found = self._parts.qformer(query_embeds=queries, encoder_hidden_states=seen.float()).last_hidden_state
+        return found.cpu().numpy()
+
+
+class TextSide:
+    """e_Q to e_G under one instruction: language projection and T5 encoder."""
+
+    def __init__(self, teacher: Teacher, dtype: str, instruction: str, device: str):
+        self._parts = _shared_text_parts(teacher, dtype, device)
+        ids = torch.tensor(_token_ids(teacher, [instruction]), device=device)
+        self._words = self._parts.language_model.shared(ids).float()
+        self._device = device
+
+    @torch.inference_mode()
+    def __call__(self, query_tokens: np.ndarray) -> np.ndarray:
+        queries = self._parts.language_projection(as_tensor(query_tokens).to(self._device, torch.float32))
+        # float32 where the T5's products are bfloat16: the residual stream is float32, as in the released code
+        tokens = torch.cat([queries, self._words.expand(len(queries), -1, -1)], dim=1)
+        return _token_mean(self._parts, tokens)
+
+
+class Texts:
+    """Texts to the T5 encoder's token means, without query tokens."""
+
+    def __init__(self, teacher: Teacher, dtype: str, device: str):
+        self._parts = _shared_text_parts(teacher, dtype, device)
+        self._teacher = teacher
+        self._device = device
+
+    @torch.inference_mode()
+    def __call__(self, texts: list[str]) -> np.ndarray:
+        ids = _token_ids(self._teacher, texts)
+        found = np.empty((len(texts), self._teacher.text["d_model"]), dtype=np.float32)
+        for length in {len(one) for one in ids}:  # texts of one length go together, so that nothing is padded
+            rows = [k for k, one in enumerate(ids) if len(one) == length]
+            some = torch.tensor([ids[k] for k in rows], device=self._device)
+            found[rows] = _token_mean(self._parts, self._parts.language_model.shared(some).float())
+        return found
+
+
+def _token_mean(parts: TextParts, tokens: torch.Tensor) -> np.ndarray:
+    """(n, L') float32 from token embeddings (n, tokens, L'): the plain mean of the T5 encoder's output."""
+    hidden = parts.language_model(inputs_embeds=tokens).last_hidden_state
+    return hidden.mean(dim=1).float().cpu().numpy()
+
+
+def _token_ids(teacher: Teacher, texts: Sequence[str]) -> list[list[int]]:
+    """Each text's tokens, end-of-sequence included. Raises ExpclipError where the tokenizer does not fit."""
+    path = teacher.checkpoint.file(TOKENIZER)
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises no type of its own
+        raise ExpclipError(f"{path}: not a tokenizer ({reason(error)}): download it again") from error
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    found = [tokenizer.encode(text).ids for text in texts]
+    if any(ids[-1:] != [teacher.end_of_sequence] or max(ids) >= teacher.text["vocab_size"] for ids in found):
+        raise ExpclipError(f"{path}: this tokenizer does not belong to the T5 that {CONFIG} describes")
+    return found
+
+
+_text_parts: WeakValueDictionary[str, TextParts] = WeakValueDictionary()
+_loading = Lock()
+
+
+def _shared_text_parts(teacher: Teacher, dtype: str, device: str) -> TextParts:
+    """One T5 encoder per process, however many instructions use it, and none once no encoder does."""
+    key = digest([teacher.text_digests, teacher.text, dtype, device])
+    with _loading:
+        parts = _text_parts.get(key)
+        if parts is None:
+            parts = TextParts(teacher, torch_dtype(dtype))
+            fill(parts, teacher.checkpoint, device)
+            _text_parts[key] = parts
+    return parts

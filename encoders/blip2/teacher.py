@@ -1,0 +1,192 @@
+"""A BLIP-2 with a T5: its configuration, and its encoder side as modules without storage.
+
+The encoder side is vision tower, Q-Former, language projection, token embedding and T5 encoder; the T5 decoder, more
+than half of the checkpoint, is not part of it.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import (
+    Blip2QFormerConfig,
+    Blip2QFormerModel,
+    Blip2VisionConfig,
+    Blip2VisionModel,
+    T5Config,
+    T5EncoderModel,
+)
+
+from ...errors import UsageError, option, reason
+from ..checkpoint import INDEX, WHOLE, Checkpoint
+from ..filling import needed
+from ..hashes import Hashes
+from ..names import BUILTIN, ModelName, teacher_name
+from ..weights import ModelFiles
+
+CONFIG = "config.json"
+TOKENIZER = "tokenizer.json"
+_QUERY_TOKENS = 32
+_SIZES = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
+_VISION = (*_SIZES, "image_size", "patch_size", "hidden_act", "layer_norm_eps", "qkv_bias")
+_QFORMER = (*_SIZES, "hidden_act", "layer_norm_eps", "cross_attention_frequency")
+_T5 = (
+    *("vocab_size", "d_model", "d_kv", "d_ff", "num_layers", "num_heads", "dense_act_fn", "is_gated_act"),
+    *("relative_attention_num_buckets", "relative_attention_max_distance", "layer_norm_epsilon"),
+)
+"""The fields that the encoder side is built from, and so all that can change its values; no others are passed on."""
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A BLIP-2 that was found: its files, its resolved configuration and what its values depend on."""
+
+    name: str
+    checkpoint: Checkpoint
+    vision: dict[str, Any]
+    qformer: dict[str, Any]
+    text: dict[str, Any]
+    query_tokens: int
+    end_of_sequence: int
+    """The token that ends every instruction."""
+    hashes: Hashes
+
+    @cached_property
+    def image_digests(self) -> list[str]:
+        """SHA-256 of the files that hold vision tower, queries and Q-Former."""
+        return self.checkpoint.digests(needed(ImageParts(self), self.checkpoint), self.hashes)
+
+    @cached_property
+    def text_digests(self) -> list[str]:
+        """SHA-256 of the files that hold language projection and T5 encoder."""
+        return self.checkpoint.digests(needed(TextParts(self), self.checkpoint), self.hashes)
+
+
+def find(text: str, hashes: Hashes) -> Teacher:
+    """Read a teacher's configuration without loading weights.
+
+    Raises UsageError where it is not a BLIP-2 with a T5, ExpclipError where its files cannot be had.
+    """
+    asked = teacher_name(text)
+    return _read(asked.canonical, _checkpoint(asked), hashes)
+
+
+def _checkpoint(asked: ModelName) -> Checkpoint:
+    if asked.source in BUILTIN:
+        return Checkpoint(str(BUILTIN[asked.source] / "teacher"), is_local=True)
+    place = str(Path(asked.source).absolute()) if asked.is_path else asked.source
+    return Checkpoint(place, is_local=asked.is_path)
+
+
+def _read(name: str, checkpoint: Checkpoint, hashes: Hashes) -> Teacher:
+    place = checkpoint.place
+    config = checkpoint.json(CONFIG)
+    _require_t5(config, place)
+    vision = _section(config, "vision_config", Blip2VisionConfig, place)
+    qformer = _section(config, "qformer_config", Blip2QFormerConfig, place)
+    text = _section(config, "text_config", T5Config, place)
+    query_tokens = config.get("num_query_tokens", _QUERY_TOKENS)
+    for field, value in (("image_size", vision.image_size), ("num_query_tokens", query_tokens)):
+        if type(value) is not int or value < 1:
+            raise UsageError(f"{option('teacher')} {place}: {field} is {value!r} in {CONFIG}; it must be one number")
+    if not isinstance(text.eos_token_id, int):
+        raise UsageError(f"{option('teacher')} {place}: {CONFIG} names no single eos_token_id (end of sequence)")
+    return Teacher(
+        name=name,
+        checkpoint=checkpoint,
+        vision={field: getattr(vision, field) for field in _VISION},
+        qformer={field: getattr(qformer, field) for field in _QFORMER} | {"encoder_hidden_size": vision.hidden_size},
+        text={field: getattr(text, field) for field in _T5},
+        query_tokens=query_tokens,
+        end_of_sequence=text.eos_token_id,
+        hashes=hashes,
+    )
+
+
+def _require_t5(config: dict[str, Any], place: str) -> None:
+    text = config.get("text_config")
+    language = text.get("model_type") if isinstance(text, dict) else None
+    if config.get("model_type") != "blip-2" or language != "t5":
+        raise UsageError(
+            f"{option('teacher')} {place}: {CONFIG} describes a {config.get('model_type') or 'model without a name'} "
+            f"with the language model {language or '(none)'}; a blip-2 with a t5 is needed, such as "
+            f"Salesforce/blip2-flan-t5-xxl"
+        )
+
+
+def _section(config: dict[str, Any], name: str, kind: Callable[..., Any], place: str) -> Any:
+    """A part of the configuration, verbatim, with the library's defaults for what it omits."""
+    with _usable(place, name):
+        return kind(**config.get(name, {}))
+
+
+class ImageParts(nn.Module):
+    """Vision tower, queries and Q-Former, named as in the checkpoint and without storage.
+
+    `products` is the dtype of the vision tower's matrix products; everything else is float32.
+    """
+
+    def __init__(self, teacher: Teacher, products: torch.dtype = torch.float32):
+        super().__init__()
+        with torch.device("meta"), _usable(teacher.checkpoint.place, "the model"):
+            self.vision_model = Blip2VisionModel(Blip2VisionConfig(**teacher.vision))
+            self.query_tokens = nn.Parameter(torch.empty(1, teacher.query_tokens, teacher.qformer["hidden_size"]))
+            self.qformer = Blip2QFormerModel(Blip2QFormerConfig(**teacher.qformer))
+        self.to(torch.float32)
+        for part in self.vision_model.modules():
+            # not the patch convolution: the tower runs its residual stream in the dtype of that layer
+            if isinstance(part, nn.Linear):
+                part.to(products)
+
+
+class TextParts(nn.Module):
+    """Language projection in float32 and T5 encoder in `t5`, named as in the checkpoint and without storage."""
+
+    def __init__(self, teacher: Teacher, t5: torch.dtype = torch.float32):
+        super().__init__()
+        with torch.device("meta"), _usable(teacher.checkpoint.place, "the model"):
+            self.language_projection = nn.Linear(
+                teacher.qformer["hidden_size"], teacher.text["d_model"], dtype=torch.float32
+            )
+            self.language_model = T5EncoderModel(T5Config(**teacher.text)).to(t5)  # pyright: ignore[reportArgumentType]
+
+
+@contextmanager
+def _usable(place: str, what: str) -> Iterator[None]:
+    """Say in one line that a configuration cannot be used, however the library finds out."""
+    try:
+        yield
+    except Exception as error:
+        raise UsageError(
+            f"{option('teacher')} {place}: {what} of {CONFIG} cannot be used ({reason(error)})"
+        ) from error
+
+
+def teacher_files(text: str, fetch: bool = False) -> ModelFiles:
+    """The files of a teacher's encoder side; arguments and errors as in `clip_files`.
+
+    Of its shards only those that hold a tensor of the encoder side: the T5 decoder, more than half of a checkpoint,
+    is neither fetched nor missed. Until its configuration and index are here, no shards are known to be needed.
+    """
+    asked = teacher_name(text)
+    checkpoint = _checkpoint(asked)
+    is_described = all(checkpoint.first(names, may_ask=False) for names in ((CONFIG,), (INDEX, WHOLE)))
+    names = _encoder_side(checkpoint) if fetch or is_described else (CONFIG, TOKENIZER, INDEX)
+    if fetch:
+        for name in names:
+            checkpoint.file(name)
+    return ModelFiles(asked.canonical, "teacher", checkpoint, names)
+
+
+def _encoder_side(checkpoint: Checkpoint) -> tuple[str, ...]:
+    teacher = _read("", checkpoint, Hashes())
+    holder = checkpoint.tensors()
+    names = needed(ImageParts(teacher), checkpoint) | needed(TextParts(teacher), checkpoint)
+    shards = {holder[name] for name in names}
+    index = () if shards == {WHOLE} else (INDEX,)
+    return CONFIG, TOKENIZER, *index, *sorted(shards)

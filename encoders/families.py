@@ -1,0 +1,146 @@
+"""The families of frozen models, and how a name becomes a model and its nodes.
+
+A new family is a folder and a line in FAMILIES.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..errors import ExpclipError
+from ..lazy import load
+from ..manifests.prompts import Instruction, instruction
+from ..manifests.protocols import PROTOCOLS, RELEASED
+from ..manifests.protocols import Protocol as Rules
+from .dtypes import DTYPES, PartDTypes, resolve_device
+from .hashes import Hashes
+from .images import Squash
+from .names import ModelName, clip_name, teacher_name
+from .node import NODES, Encoder, Node, Role
+from .weights import ModelFiles
+
+
+class How(NamedTuple):
+    """What a node depends on besides its model."""
+
+    rules: Rules
+    dtypes: PartDTypes
+    instruction: Instruction | None
+
+    def squash(self, size: int, mean: Sequence[float], std: Sequence[float]) -> Squash:
+        """For a model that takes pixels of this size and was trained with this mean and std."""
+        mean_std = (list(mean), list(std)) if self.rules.normalises else None
+        return Squash(size, self.rules.honours_orientation, mean_std)
+
+    def node(
+        self,
+        name: str,
+        model: str,
+        encoder: dict[str, Any],
+        precision: str | dict[str, str],
+        row_shape: tuple[int, ...],
+        load: Callable[[str], Encoder],
+        squash: Squash | None = None,
+        **known: Any,
+    ) -> Node:
+        """A node of NODES: its spec says what encodes, which pixels and with which dtypes. `known`: other fields."""
+        kind = NODES[name]
+        protocol = self.rules.name if kind.of == "images" else ""
+        pixels = {"protocol": protocol, "transform": squash.spec()} if squash else {}
+        spec = {"node": name, **encoder, **pixels, "precision": precision, "stored": "float16"}
+        return Node(name, model, spec, row_shape, kind.input, load, protocol=protocol, squash=squash, **known)
+
+
+@dataclass(frozen=True)
+class Code:
+    """What a family's folder does. `find` resolves a name without building the model."""
+
+    find: Callable[[str, Hashes], Any]
+    """(name, hashes) → the model."""
+    files: Callable[[str, bool], ModelFiles]
+    """(name, whether to fetch them) → the files that it needs."""
+    nodes: Mapping[str, Callable[[Any, How], Node]]
+    """By a name of NODES: (model, how) → the node."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """A family of models in one role."""
+
+    role: Role
+    name: Callable[[str], ModelName]
+    """What a text names. Raises UsageError where that is nothing."""
+    target: str
+    """Its Code."""
+    claims: Callable[[str], bool] = lambda model: True
+    """Whether a text names one of this family; it belongs to the first family that claims it."""
+
+    @property
+    def code(self) -> Code:
+        return load(self.target)
+
+
+FAMILIES = {
+    "clip": Family("clip", clip_name, "encoders.clip:CODE"),
+    "blip2": Family("teacher", teacher_name, "encoders.blip2:CODE"),
+}
+
+
+def family_of(role: Role, model: str) -> Family:
+    """The family of a model in a role."""
+    return next(one for one in FAMILIES.values() if one.role == role and one.claims(model))
+
+
+@dataclass(frozen=True, eq=False)
+class Models:
+    """Finds models and gives their nodes; each is described once."""
+
+    memory: Path | None = None
+    """File that remembers the digests of weights."""
+    asked_device: str | None = None
+    _found: dict[tuple[Role, str], Any] = field(default_factory=dict, repr=False)
+    _nodes: dict[tuple[Any, ...], Node] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def device(self) -> str:
+        return resolve_device(self.asked_device)
+
+    @cached_property
+    def _hashes(self) -> Hashes:
+        return Hashes(self.memory)
+
+    def node(
+        self, name: str, model: str, protocol: str = RELEASED, dtype: str | None = None, instruction_name: str = ""
+    ) -> Node:
+        """A node of NODES by its name, under a model, a protocol, a dtype and, where it has one, an instruction.
+
+        Raises UsageError for an unknown model, ExpclipError where its files cannot be had.
+        """
+        key = name, model, protocol, dtype, instruction_name
+        if key not in self._nodes:
+            self._nodes[key] = self._made(name, model, protocol, PartDTypes(self.device, dtype), instruction_name)
+        return self._nodes[key]
+
+    def _made(self, name: str, model: str, protocol: str, dtypes: PartDTypes, instruction_name: str) -> Node:
+        kind = NODES[name]
+        how = How(PROTOCOLS[protocol], dtypes, instruction(instruction_name) if kind.has_instruction else None)
+        code = family_of(kind.role, model).code
+        if (kind.role, model) not in self._found:
+            self._found[kind.role, model] = code.find(model, self._hashes)
+        return code.nodes[name](self._found[kind.role, model], how)
+
+    def digests(self, name: str, model: str, protocol: str, instruction_name: str = "") -> set[str] | None:
+        """The encoder digests that a model's node has with any dtypes; None where the model is not on this machine.
+
+        They say whether features are a model's, whatever it was called and wherever it ran.
+        """
+        try:
+            files = family_of(NODES[name].role, model).code.files(model, False)
+            if not all(files.path(one) for one in files.names):
+                return None
+            every = [PartDTypes("cpu", dtype) for dtype in (None, *DTYPES)]
+            return {self._made(name, model, protocol, dtypes, instruction_name).digest for dtypes in every}
+        except ExpclipError:
+            return None

@@ -1,0 +1,153 @@
+"""Heads on disk: a safetensors file and what is known of it, beside it in a JSON file or within it."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from ..cache.files import new_folder, read_json, write_json
+from ..cache.keys import digest
+from ..errors import UsageError, option, reason
+from .kinds import KINDS
+
+_WEIGHTS = "head.safetensors"
+_CARD = "head.json"
+_CARD_WITHIN = "expclip"
+"""Key of the card among the metadata of a file that was exported."""
+
+
+@dataclass(frozen=True)
+class HeadCard:
+    """What a head is and what it was trained from."""
+
+    id: str
+    """The first 12 digits of the digest of `spec`."""
+    head: str
+    """Its kind, a name of `kinds.KINDS`."""
+    objective: str
+    backbone: str
+    """The CLIP whose embeddings it projects."""
+    clip_digest: str
+    """Encoder digest of those embeddings: test features must have the same."""
+    teacher: str
+    instruction: str
+    protocol: str
+    train: str
+    """Name of the data set it was trained on."""
+    seed: int | None
+    """None for a head that has none, or whose is unknown."""
+    untrained: bool
+    """Whether an encoder behind it has random weights."""
+    spec: dict[str, Any]
+    """Everything that determines the head: kind, sizes, objective, optimiser, seed, the two stores' keys, failed
+    rows; for one that was imported, its weights' digest and what was said of it."""
+    losses: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+    fitted: str = ""
+
+    @property
+    def recipe(self) -> str:
+        """What is the same for heads that differ only in the seed: 8 digits."""
+        return digest({name: value for name, value in self.spec.items() if name != "seed"})[:8]
+
+    @property
+    def label(self) -> str:
+        objective = "" if self.objective == "infonce" else f", {self.objective}"
+        seed = "" if self.seed is None else f" · seed {self.seed}"
+        instruction = f" · {self.instruction}" if self.instruction else ""
+        return f"{self.head}{objective}{instruction}{seed}"
+
+
+def head_id(spec: dict[str, Any]) -> str:
+    return digest(spec)[:12]
+
+
+def save_head(heads: Path, card: HeadCard, tensors: Mapping[str, np.ndarray]) -> Path:
+    """Write a head's folder whole; returns it. An existing one is kept."""
+    folder = heads / card.id
+    with new_folder(folder) as temporary:
+        save_file(_contiguous(tensors), temporary / _WEIGHTS)
+        stamped = asdict(card) | {"fitted": card.fitted or datetime.now(UTC).isoformat(timespec="seconds")}
+        write_json(temporary / _CARD, stamped)
+    return folder
+
+
+def write_head(file: Path, card: HeadCard, tensors: Mapping[str, np.ndarray]) -> None:
+    """Write a head as one safetensors file that carries its card."""
+    save_file(_contiguous(tensors), file, metadata={_CARD_WITHIN: json.dumps(asdict(card))})
+
+
+def _contiguous(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name: np.ascontiguousarray(value) for name, value in tensors.items()}
+
+
+def read_card(path: Path) -> HeadCard | None:
+    """The card of a head's folder, or of a safetensors file that carries one; None where there is none."""
+    content = read_json(path / _CARD) if path.is_dir() else _card_within(path)
+    try:
+        return HeadCard(**content) if isinstance(content, dict) else None
+    except TypeError:
+        return None
+
+
+def _card_within(file: Path) -> Any | None:
+    try:
+        with safe_open(file, framework="np") as tensors:
+            return json.loads((tensors.metadata() or {}).get(_CARD_WITHIN, "null"))
+    except (SafetensorError, OSError, ValueError):
+        return None
+
+
+def load_head(path: Path, card: HeadCard) -> Any:
+    """The head of a folder, or of a safetensors file. Raises UsageError where its file is missing or damaged."""
+    file = path / _WEIGHTS if path.is_dir() else path
+    if card.head not in KINDS:
+        known = ", ".join(KINDS)
+        raise UsageError(f"{file}: a {card.head!r} head is unknown to this version, which has {known}: fit it again")
+    try:
+        with safe_open(file, framework="np") as tensors:
+            found = {name: tensors.get_tensor(name) for name in tensors.keys()}  # noqa: SIM118
+        return KINDS[card.head].trainer.load(found, card.spec)
+    except (SafetensorError, OSError, KeyError) as error:
+        raise UsageError(f"{file}: the head cannot be read ({reason(error)}): fit it again") from error
+
+
+def all_heads(heads: Path) -> Iterator[tuple[Path, HeadCard]]:
+    """The heads of a cache with their cards, alike ones side by side.
+
+    Raises UsageError for one that cannot be read: none is left out.
+    """
+    found = []
+    for folder in heads.glob("[!.]*") if heads.is_dir() else ():
+        card = read_card(folder)
+        if card is None:
+            raise UsageError(f"{folder}: the head cannot be read: remove the folder, and fit the head again")
+        found.append((folder, card))
+    yield from sorted(found, key=lambda one: (one[1].label, one[1].id))
+
+
+def find_head(name: str, known: Sequence[tuple[Path, HeadCard]]) -> tuple[Path, HeadCard]:
+    """The head that a user means by a folder, a file, or the beginning of an id. Raises UsageError otherwise."""
+    path = Path(name)
+    if path.is_file() and path.name == _WEIGHTS and (path.parent / _CARD).is_file():
+        path = path.parent
+    card = read_card(path)
+    if card is not None:
+        return path, card
+    if path.is_file():
+        raise UsageError(
+            f"{option('head')} {name}: the file does not say what head it is: run `expclip heads import {name}`"
+        )
+    matching = [(folder, card) for folder, card in known if card.id.startswith(name)]
+    if len(matching) != 1:
+        ids = ", ".join(card.id for _, card in known) or "there is none"
+        raise UsageError(
+            f"{name!r}: {'several heads have ids that begin so' if matching else 'no such head'} ({ids})"
+        )
+    return matching[0]

@@ -1,0 +1,256 @@
+"""What a command needs, and how it is met: found in the cache, or made by one plan, or named by the one command.
+
+Which store is meant, by name, by digest, by weights or as the only one there, is decided here and nowhere else.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from ..cache.header import Header
+from ..cache.select import describe, differences
+from ..cache.store import FeatureStore
+from ..commands import options
+from ..commands.extract import Extract
+from ..encoders.families import family_of
+from ..encoders.node import NODES, Node
+from ..errors import UsageError, option
+from ..manifests.catalogue import DataSetRef
+from ..manifests.frames import DEFAULT_POLICIES
+from ..manifests.manifest import Manifest
+from ..manifests.prompts import instruction_name
+from ..manifests.protocols import RELEASED
+from .plan import Wanted, header_of
+from .workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Need:
+    """Features of all rows of a data set under one frozen encoder."""
+
+    dataset: str
+    """As the user named it."""
+    node: str
+    model: str
+    """As the user named it, or the first digits of an encoder digest."""
+    instruction: str = ""
+    protocol: str = RELEASED
+    dtype: str | None = None
+    """Of the vision tower; None is whichever is there."""
+    frames: str | None = None
+
+    def fields(self, manifest: Manifest) -> dict[str, str]:
+        """What the header of such a store says, whatever its model is called."""
+        wanted = {"protocol": self.protocol, "rows_digest": manifest.rows.digest}
+        if NODES[self.node].has_instruction:
+            wanted["instruction"] = instruction_name(self.instruction)
+        if self.dtype and self.node == "clip_image":
+            wanted["tower_dtype"] = self.dtype
+        return wanted
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How a need is met."""
+
+    manifest: Manifest
+    header: Header
+    """Of the store that is there, or that will be made."""
+    node: Node | None
+    """What makes it; None where the cache has all of it."""
+
+
+@dataclass
+class Needs:
+    """The needs of one command. `answers` says what they mean, `stores` makes what is missing by one plan."""
+
+    workspace: Workspace
+    makes: bool
+    """Whether what is missing may be made; else it is an error that names the command."""
+    _asked: dict[Need, None] = field(default_factory=dict)
+    _read: dict[str, Manifest] = field(default_factory=dict)
+    """The data sets that were read from disk, because something of them is missing."""
+    _known: dict[str, Manifest | None] = field(default_factory=dict)
+    """The data sets as the cache has them."""
+
+    def answers(self, needs: Sequence[Need]) -> list[Answer]:
+        """How some needs are met. Raises UsageError where features are missing that may not be made."""
+        self._asked |= dict.fromkeys(needs)
+        found = [self._found(need) for need in needs]
+        missing = [need for need, answer in zip(needs, found, strict=True) if answer is None]
+        if missing and not self.makes:
+            raise UsageError(why_missing(self.workspace, missing))
+        return [self._to_make(need) if answer is None else answer for need, answer in zip(needs, found, strict=True)]
+
+    def stores(self) -> dict[Need, tuple[Manifest, FeatureStore]]:
+        """Everything that was asked for, after making what is missing."""
+        answers = dict(zip(self._asked, self.answers(list(self._asked)), strict=True))
+        by_dataset: dict[str, list[Answer]] = defaultdict(list)
+        for need, answer in answers.items():
+            if answer.node is not None:
+                by_dataset[need.dataset].append(answer)
+        wanted = [
+            Wanted(some[0].manifest, tuple(one.node for one in some if one.node)) for some in by_dataset.values()
+        ]
+        if wanted:
+            names = ", ".join(dict.fromkeys(one.manifest.name for one in wanted))
+            self.workspace.run(self.workspace.plan(wanted), wanted, f"extract {names}")
+        found = {}
+        for need, answer in answers.items():
+            store = self.workspace.cache.open_store(answer.header)
+            assert store is not None
+            found[need] = answer.manifest, store
+        return found
+
+    def manifest(self, dataset: str) -> Manifest:
+        """A data set that something was asked of: as read now, or else as it is in the cache."""
+        manifest = self._read.get(dataset) or self._cached(dataset)
+        assert manifest is not None
+        return manifest
+
+    def _cached(self, dataset: str) -> Manifest | None:
+        if dataset not in self._known:
+            self._known[dataset] = known_manifest(self.workspace, self.workspace.dataset(dataset))
+        return self._known[dataset]
+
+    def _found(self, need: Need) -> Answer | None:
+        manifest = self._read.get(need.dataset) or self._cached(need.dataset)
+        if manifest is None or not manifest.covers(need.frames or DEFAULT_POLICIES[0]):
+            return None
+        store = chosen_store(self.workspace, manifest, need)
+        return Answer(manifest, store.header, None) if store and store.is_complete() else None
+
+    def _to_make(self, need: Need) -> Answer:
+        workspace = self.workspace
+        if need.dataset not in self._read:
+            self._read[need.dataset] = workspace.read(workspace.dataset(need.dataset), need.frames)
+        manifest = self._read[need.dataset]
+        node = node_of(workspace, need)
+        return Answer(manifest, header_of(manifest, node), node)
+
+
+def node_of(workspace: Workspace, need: Need) -> Node:
+    """The node that makes what is needed."""
+    return workspace.models.node(need.node, need.model, need.protocol, need.dtype, need.instruction)
+
+
+def known_manifest(workspace: Workspace, ref: DataSetRef) -> Manifest | None:
+    """The cached manifest of a data set; None where there is none, or where the path is another folder or list.
+
+    A path that exists no more is known by its name.
+    """
+    manifest = workspace.cache.current_manifest(ref.name)
+    if manifest is None or ref.path is None or not ref.path.exists():
+        return manifest
+    asked = workspace.root_of(ref) or (ref.path if ref.path.is_dir() else ref.path.parent)
+    return manifest if str(asked.expanduser().absolute()) == manifest.root else None
+
+
+def chosen_store(workspace: Workspace, manifest: Manifest, need: Need) -> FeatureStore | None:
+    """The store that a need means, complete or not; complete ones are preferred. None where there is none.
+
+    A model that is named by a path is known by its weights where they can be read, whatever it was called; any other
+    by its name, and by its weights where no store has the name. Raises UsageError where several stores are left.
+    """
+    stores = workspace.cache.find(manifest.name, need.node, **need.fields(manifest))
+    matching = [store for store in stores if store.header.encoder_digest.startswith(need.model)]
+    if not is_digest(need.model):
+        matching = _of_model(workspace, stores, need)
+    found = [store for store in matching if store.is_complete()] or matching
+    if len(found) > 1:
+        said = describe({"model": need.model} | need.fields(manifest))
+        raise UsageError(
+            f"{manifest.name} has {len(found)} stores of {need.node} for {said}, which differ in "
+            f"{differences(found)}: give {option('dtype')}, or one's digest instead of the model's name"
+        )
+    return found[0] if found else None
+
+
+def _of_model(workspace: Workspace, stores: Sequence[FeatureStore], need: Need) -> list[FeatureStore]:
+    name = family_of(NODES[need.node].role, need.model).name(need.model)
+    named = [store for store in stores if store.header.model == name.canonical]
+    if not stores or (named and not name.is_path):
+        return named
+    known = workspace.models.digests(need.node, need.model, need.protocol, need.instruction)
+    return named if known is None else [store for store in stores if store.header.encoder_digest in known]
+
+
+def is_digest(text: str) -> bool:
+    """Whether a model was named by the first digits of its encoder digest."""
+    return re.fullmatch(r"[0-9a-f]{8,64}", text) is not None
+
+
+def canonical_model(node: str, model: str) -> str:
+    """What a model is called in the cache; a digest stays as it is."""
+    return model if is_digest(model) else family_of(NODES[node].role, model).name(model).canonical
+
+
+def is_there(workspace: Workspace, need: Need) -> bool:
+    """Whether the cache has what is needed, under any of several models that it can mean."""
+    try:
+        ref = workspace.dataset(need.dataset)
+    except UsageError:  # a data set that has no name in this version
+        return False
+    manifest = known_manifest(workspace, ref)
+    try:
+        store = chosen_store(workspace, manifest, need) if manifest else None
+    except UsageError:  # several
+        return True
+    return store is not None and store.is_complete()
+
+
+def why_missing(workspace: Workspace, missing: Sequence[Need]) -> str:
+    """What the cache lacks of some needs, and the command that makes all of them."""
+    need, command = missing[0], extract_command(workspace, missing)
+    ref = workspace.dataset(need.dataset)
+    manifest = known_manifest(workspace, ref)
+    if manifest is None:
+        return f"{workspace.cache.root} has nothing of {ref.name}: run `{command}`"
+    store = chosen_store(workspace, manifest, need)
+    if store and not store.is_complete():
+        done = f"{store.rows_done():,} of {store.header.rows:,} rows are extracted"
+        return f"{store.path.name}: {done}: run `{command}`"
+    said = {"model": canonical_model(need.node, need.model), "instruction": need.instruction}
+    more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+    what = describe({name: value for name, value in said.items() if value})
+    return f"{ref.name} has no complete {need.node} for {what}{more} in {workspace.cache.root}: run `{command}`"
+
+
+def extract_command(workspace: Workspace, needs: Iterable[Need]) -> str:
+    """The `expclip extract` that makes all of some needs; one after another where no single one can."""
+    alike: dict[tuple[Any, ...], list[Need]] = defaultdict(list)
+    for need in needs:
+        alike[need.protocol, need.dtype, None if need.frames in DEFAULT_POLICIES else need.frames].append(need)
+    commands = (_commands(workspace.named_cache, how, some) for how, some in alike.items())
+    return "` and `".join(chain.from_iterable(commands))
+
+
+def _commands(cache: Path | None, how: tuple[Any, ...], needs: Sequence[Need]) -> Iterator[str]:
+    """One command for each teacher; the first is for the clips too."""
+    protocol, dtype, frames = how
+    by_clip = [need for need in needs if NODES[need.node].role == "clip"]
+    by_teacher: dict[str | None, list[Need]] = defaultdict(list)
+    for need in needs:
+        if NODES[need.node].role == "teacher":
+            by_teacher[need.model].append(need)
+    for teacher, some in by_teacher.items() or [(None, [])]:
+        yield Extract(
+            datasets=_distinct(need.dataset for need in (*by_clip, *some)),
+            features=_distinct(need.node for need in (*by_clip, *some)),
+            clip=_distinct(need.model for need in by_clip) or options.CLIP.default,
+            teacher=teacher,
+            instruction=_distinct(need.instruction for need in some if need.instruction),
+            protocol=protocol,
+            dtype=dtype,
+            frames=frames,
+            cache=cache,
+        ).command()
+        by_clip = []
+
+
+def _distinct(values: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(values))

@@ -1,0 +1,143 @@
+"""Embeddings of texts: they are cached text by text, and only what no store holds is ever encoded."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..cache.cache import TEXT, Cache
+from ..cache.header import Header
+from ..cache.keys import digest
+from ..cache.select import differences
+from ..cache.store import FeatureStore
+from ..errors import UsageError, option
+from ..manifests.manifest import text_manifest
+from .needs import canonical_model, is_digest
+from .plan import Wanted
+from .workspace import Workspace
+
+
+@dataclass(frozen=True)
+class TextEncoder:
+    """What encodes texts, and how its features in the cache are told from others."""
+
+    node: str
+    model: str
+    asked: str
+    """The model as the user named it."""
+    identity: dict[str, Any] | None
+    """Of the features that it belongs to; None where it is whatever the model's name means."""
+    dtype: str | None
+    of: str = ""
+    """Those features, human-readable."""
+
+
+def clip_encoder(clip: str, images: Header) -> TextEncoder:
+    """The text tower that belongs to some image features, in their dtype."""
+    model = images.model if is_digest(clip) else clip
+    features = f"the {images.node} features of {images.dataset}"
+    return TextEncoder("clip_text", model, clip, _identity(images.spec), images.spec["precision"], features)
+
+
+def t5_encoder(workspace: Workspace, teacher: str, e_g: Header | None, texts: Collection[str]) -> TextEncoder:
+    """A teacher's T5: the one behind e_G; where that is unknown, the one whose features of all texts are cached.
+
+    Raises UsageError where several are.
+    """
+    spec = e_g.spec if e_g else _cached_t5(workspace.cache, teacher, texts)
+    if spec is None:
+        return TextEncoder("llm_text", teacher, teacher, None, None)
+    return TextEncoder("llm_text", teacher, teacher, _identity(spec), spec["precision"]["t5"], "e_G")
+
+
+def _identity(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a spec of images or texts says by which encoder texts are encoded, in which dtype."""
+    if "t5" in spec:
+        return {part: spec[part] for part in ("t5", "weights", "tokenizer")} | {"dtype": spec["precision"]["t5"]}
+    return {part: spec[part] for part in ("architecture", "weights")} | {"dtype": spec["precision"]}
+
+
+def _cached_t5(cache: Cache, teacher: str, texts: Collection[str]) -> dict[str, Any] | None:
+    """The spec of the only T5 of a teacher by whose features all texts are cached."""
+    by_t5: dict[str, list[tuple[FeatureStore, Sequence[str]]]] = defaultdict(list)
+    for store, known in stores_of_texts(cache, "llm_text", texts, model=canonical_model("llm_text", teacher)):
+        by_t5[digest(_identity(store.header.spec))].append((store, known))
+    whole = [some for some in by_t5.values() if {text for _, known in some for text in known}.issuperset(texts)]
+    stores = [some[0][0] for some in whole]
+    if len(stores) > 1:
+        raise UsageError(
+            f"the prompts have {len(stores)} stores of llm_text by {teacher}, which differ in {differences(stores)}; "
+            f"the features that the head was fitted to would tell which it needs: bring them back with "
+            f"`expclip cache import`"
+        )
+    return stores[0].header.spec if stores else None
+
+
+class Texts:
+    """The embeddings of texts for one command: each store is read once, and each new text encoded once."""
+
+    def __init__(self, workspace: Workspace, cached_only: bool = False):
+        self._workspace = workspace
+        self._cached_only = cached_only
+        self._known: dict[str, dict[str, np.ndarray]] = defaultdict(dict)
+        """By encoder, (L,) float64 by text."""
+
+    def embeddings(self, encoder: TextEncoder, wanted: Mapping[str, Sequence[str]]) -> dict[str, np.ndarray]:
+        """The embeddings (L,) float64 of texts, which are given by the name of what they are needed for.
+
+        Texts that are missing are encoded first; no model is loaded where there are none. Raises UsageError where
+        they may not be encoded, or the weights are others by now.
+        """
+        texts = list(dict.fromkeys(text for some in wanted.values() for text in some))
+        missing = self._missing(texts, encoder.identity) if encoder.identity else texts
+        if missing and self._cached_only:
+            names = ", ".join(name for name, some in wanted.items() if not set(missing).isdisjoint(some))
+            raise UsageError(
+                f"text features of {names} by {encoder.asked} are not cached: `expclip evaluate` without "
+                f"{option('cached_only')} encodes them"
+            )
+        identity = self._encode(texts, encoder) if missing else encoder.identity
+        known = self._known[digest(identity)]
+        return {text: known[text] for text in texts}
+
+    def _missing(self, texts: Sequence[str], identity: dict[str, Any]) -> list[str]:
+        """Those texts that no finished store of an encoder holds; the others are known afterwards."""
+        known = self._known[digest(identity)]
+        node = "llm_text" if "t5" in identity else "clip_text"
+        unknown = set(texts) - known.keys()
+        for store, held in stores_of_texts(self._workspace.cache, node, unknown) if unknown else ():
+            if _identity(store.header.spec) == identity and not unknown.isdisjoint(held):
+                rows = zip(held, store.read().astype(np.float64), strict=True)
+                known |= {text: row for text, row in rows if text in unknown}
+                unknown -= known.keys()
+        return [text for text in texts if text in unknown]
+
+    def _encode(self, texts: Sequence[str], encoder: TextEncoder) -> dict[str, Any]:
+        """Encode the texts that are missing; returns the encoder's identity."""
+        workspace = self._workspace
+        node = workspace.models.node(encoder.node, encoder.model, dtype=encoder.dtype)
+        identity = _identity(node.spec)
+        if encoder.identity and identity != encoder.identity:
+            raise UsageError(
+                f"{encoder.asked} has other weights now than those that made {encoder.of}: extract again, or bring "
+                f"them back"
+            )
+        missing = [(text, 0) for text in self._missing(texts, identity)]
+        if missing:
+            wanted = [Wanted(text_manifest(TEXT, (TEXT,), missing), (node,))]
+            workspace.run(workspace.plan(wanted), wanted, "encode texts")
+            self._missing(texts, identity)
+        return identity
+
+
+def stores_of_texts(
+    cache: Cache, node: str, texts: Iterable[str], **fields: str
+) -> Iterator[tuple[FeatureStore, Sequence[str]]]:
+    """The finished stores of a node that hold any of some texts, each with the texts that it holds, by row."""
+    manifests, wanted = cache.texts(), set(texts)
+    for store in cache.find(TEXT, node, **fields):
+        known = manifests.get(store.header.rows_digest)
+        if known and not wanted.isdisjoint(known.rows.sources) and store.is_complete():
+            yield store, known.rows.sources

@@ -1,0 +1,1 @@
+"""`expclip crop`: cropping, and the record from which it resumes."""

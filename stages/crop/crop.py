@@ -1,0 +1,161 @@
+"""`expclip crop`: faces from whole images."""
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import BrokenExecutor
+from pathlib import Path
+from typing import cast
+
+from joblib import Parallel, delayed
+from PIL import Image
+from rich.progress import Progress
+
+from ...cache.files import new_file, printable, writing
+from ...commands.crop import CROPPED, Crop, CropFaces, Cropped
+from ...encoders.detectors import detector
+from ...encoders.images import ImageError, read_image
+from ...errors import ExpclipError, UsageError, option
+from ...manifests.boxes import CHOICES, Face, read_boxes
+from ...manifests.disk import kind_of, walk
+from ...manifests.manifest import size_of
+from ...pipeline.workspace import stderr
+from .record import (
+    NO_FACE,
+    OUTSIDE,
+    RECORD,
+    UNREADABLE,
+    add_line,
+    open_record,
+    open_settings,
+    read_record,
+    write_record,
+)
+
+_JPEG = {"quality": 95, "subsampling": 0}
+"""As little loss as is usual: the scene was compressed once already."""
+
+
+def crop(request: CropFaces) -> Cropped:
+    """Cut one face out of every image below `source`, and save it under the same relative path below `out`.
+
+    Images are turned upright first. Where no face is found there is no crop: nothing is guessed. `crops.csv` in `out`
+    has a line for each image; one that has a line and a crop is not done again, and an image that could not be read
+    is tried again. Raises UsageError where `out` was begun with other settings, or is `source` or inside of it.
+    """
+    images, remarks = _images(request.source, request.out)
+    boxes = read_boxes(request.boxes) if request.boxes is not None else None
+    if boxes is not None:
+        remarks += _boxes_without_image(boxes, images, request)
+    else:
+        detector(request.detects_with)
+    open_settings(request.out, _settings(request))
+    sizes = {path: size_of(request.source, path) for path in images}
+    record = read_record(request.out)
+    done = {path: one for path, one in record.items() if _is_done(one, sizes.get(path), request.out)}
+    missing = [path for path in images if path not in done]
+    if missing:
+        write_record(request.out, done.values())
+        done |= _crop_missing(request, boxes, sizes, missing)
+    return Cropped(tuple(done[path] for path in images), len(missing), tuple(remarks))
+
+
+def _images(source: Path, out: Path) -> tuple[list[str], list[str]]:
+    """Paths of the images below a folder, and remarks."""
+    if kind_of(source) != "folder":
+        raise UsageError(f"{source}: there is no such folder: give the one that holds the images")
+    if out.resolve().is_relative_to(source.resolve()):
+        raise UsageError(
+            f"{option('out')} {out}: this lies in {source}, where crops would be taken for images: choose another"
+        )
+    images, remarks = walk(source)
+    if not images:
+        raise UsageError(f"{source}: there are no images here: choose the folder that holds them")
+    return images, remarks
+
+
+def _boxes_without_image(boxes: dict[str, list[Face]], images: Sequence[str], request: CropFaces) -> list[str]:
+    source = request.source
+    lost = sorted(boxes.keys() - set(images))
+    if len(lost) == len(boxes):
+        raise UsageError(
+            f"{request.boxes}: none of its {len(boxes):,} images lies in {source} (the list has {lost[0]}, the "
+            f"folder {images[0]}): give the folder to which the list's paths are relative"
+        )
+    return [f"{len(lost):,} images of {request.boxes} are not in {source} (first: {lost[0]})"] if lost else []
+
+
+def _settings(request: CropFaces) -> dict[str, object]:
+    """What may not change within one folder of crops; a list of boxes is its content."""
+    boxes = hashlib.sha256(request.boxes.read_bytes()).hexdigest()[:16] if request.boxes is not None else None
+    return {
+        "source": printable(str(request.source.absolute())),
+        "detector": request.detects_with or None,
+        "boxes (SHA-256)": boxes,
+        "margin": request.margin,
+        "face": request.face,
+    }
+
+
+def _is_done(crop: Crop, size: int | None, out: Path) -> bool:
+    """Whether an image need not be looked at again; `size` is None for one that is there no more."""
+    if crop.outcome == UNREADABLE or size not in (None, crop.bytes):
+        return False
+    return crop.outcome != CROPPED or size_of(out, crop.path) > 0
+
+
+def _crop_missing(
+    request: CropFaces, boxes: dict[str, list[Face]] | None, sizes: dict[str, int], paths: Sequence[str]
+) -> dict[str, Crop]:
+    """Crop images in several processes (dlib lets no other thread run), and note each as it is done."""
+    console, out = stderr(), request.out
+    calls = (
+        delayed(crop_image)(request, path, sizes[path], None if boxes is None else boxes.get(path, []))
+        for path in paths
+    )
+    crops: dict[str, Crop] = {}
+    n_jobs = min(request.workers or os.cpu_count() or 1, len(paths))
+    try:
+        with (
+            writing(out / RECORD),
+            open_record(out) as record,
+            Progress(console=console, transient=True, disable=not console.is_terminal) as bars,
+        ):
+            finished = cast(Iterator[Crop], Parallel(n_jobs=n_jobs, return_as="generator")(calls))
+            for one in bars.track(finished, len(paths), description="cropping"):
+                add_line(record, one)
+                crops[one.path] = one
+    except BrokenExecutor as error:
+        raise ExpclipError(
+            f"a process that cropped images was killed, for want of memory perhaps: give fewer {option('workers')} "
+            f"and run the same command to resume"
+        ) from error
+    return crops
+
+
+def crop_image(request: CropFaces, path: str, size: int, faces: Sequence[Face] | None) -> Crop:
+    """Crop one image. `faces` are those of a list; None asks the detector."""
+    try:
+        image = read_image(request.source / path, honour_orientation=True)
+    except ImageError as error:
+        return Crop(path, size, UNREADABLE, why=str(error))
+    if faces is None:
+        faces = detector(request.detects_with)(image)
+    if not faces:
+        why = f"{request.detects_with} finds no face" if request.detects_with else "the list has no box for it"
+        return Crop(path, size, NO_FACE, why=why)
+    inside = [face for face in faces if face.inside(*image.size)]
+    if not inside:
+        why = f"the box has no pixel of the image, which is {image.width} × {image.height}"
+        return Crop(path, size, OUTSIDE, len(faces), faces[0], why)
+    face = CHOICES[request.face](inside, *image.size)
+    _save(image.crop(face.inside(*image.size, request.margin)), request.out / path)
+    return Crop(path, size, CROPPED, len(faces), face)
+
+
+def _save(image: Image.Image, path: Path) -> None:
+    """Write an image in the format that its name says, whole or not at all."""
+    file_format = Image.registered_extensions()[path.suffix.lower()]
+    options = {"JPEG": _JPEG, "WEBP": {"lossless": True}}.get(file_format, {})
+    with new_file(path) as temporary:
+        image.save(temporary, file_format, **options)

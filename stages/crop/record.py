@@ -1,0 +1,100 @@
+"""What a folder of crops was made with, and what became of each image: the state from which `crop` goes on."""
+
+import csv
+import io
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TextIO, cast
+
+from ...cache.files import new_file, read_json, write_json
+from ...commands.crop import Crop
+from ...errors import UsageError, option
+from ...manifests.boxes import Face
+
+SETTINGS, RECORD = "crops.json", "crops.csv"
+COLUMNS = ("path", "bytes", "outcome", "n_faces", "score", "x0", "y0", "x1", "y1", "why")
+NO_FACE, OUTSIDE, UNREADABLE = "no-face", "outside", "unreadable"
+
+
+def line_of(crop: Crop) -> str:
+    """A crop as a line of the record."""
+    face = crop.face
+    box = [f"{value:.10g}" for value in (face.x0, face.y0, face.x1, face.y1)] if face else [""] * 4
+    score = "" if face is None or face.score is None else f"{face.score:.10g}"
+    text = io.StringIO()
+    cells = (crop.path, crop.bytes, crop.outcome, crop.n_faces, score, *box, crop.why)
+    csv.writer(text, lineterminator="\n").writerow(cells)
+    return text.getvalue()
+
+
+def open_settings(out: Path, settings: Mapping[str, Any]) -> None:
+    """Note in a new or empty folder what its crops are made with.
+
+    Raises UsageError where the folder holds other files, or crops that were made with other settings.
+    """
+    noted = read_json(out / SETTINGS)
+    if isinstance(noted, dict):
+        differing = [
+            f"{name} was {noted.get(name)} and is {value} now"
+            for name, value in settings.items()
+            if noted.get(name) != value
+        ]
+        if differing:
+            raise UsageError(
+                f"{out}: its crops were made otherwise ({'; '.join(differing)}): choose another {option('out')}, or "
+                f"repeat the options noted in {out / SETTINGS}"
+            )
+        return
+    if out.exists() and (not out.is_dir() or any(entry.name[0] != "." for entry in out.iterdir())):
+        raise UsageError(f"{out}: this holds files that are not our crops: choose a new or an empty folder")
+    write_json(out / SETTINGS, settings)
+
+
+def read_record(out: Path) -> dict[str, Crop]:
+    """The last whole line of each image; of what a killed process left half-written there is none."""
+    try:
+        with _open(out / RECORD) as file:
+            text = file.read()
+    except FileNotFoundError:
+        return {}
+    rows = list(csv.reader(io.StringIO(text, newline="")))
+    if not text.endswith("\n"):
+        rows = rows[:-1]
+    crops = (_parse(row) for row in rows)
+    return {crop.path: crop for crop in crops if crop}
+
+
+def write_record(out: Path, crops: Iterable[Crop]) -> None:
+    """Replace the record whole."""
+    with new_file(out / RECORD) as temporary, _open(temporary, "w") as file:
+        file.write(",".join(COLUMNS) + "\n")
+        file.writelines(line_of(crop) for crop in crops)
+
+
+def open_record(out: Path) -> TextIO:
+    """The record, open for more lines."""
+    return _open(out / RECORD, "a")
+
+
+def add_line(record: TextIO, crop: Crop) -> None:
+    """Note a crop; the line is on its way to the disk before the next image is done."""
+    record.write(line_of(crop))
+    record.flush()
+
+
+def _open(path: Path, mode: str = "r") -> TextIO:
+    """File names may hold bytes that are not text."""
+    return cast(TextIO, path.open(mode, encoding="utf-8", errors="surrogateescape", newline=""))
+
+
+def _parse(row: list[str]) -> Crop | None:
+    """A line of the record; None for anything else."""
+    try:
+        path, size, outcome, n_faces, score, *box, why = row
+        face = None
+        if any(box):
+            x0, y0, x1, y1 = map(float, box)
+            face = Face(x0, y0, x1, y1, float(score) if score else None)
+        return Crop(path, int(size), outcome, int(n_faces), face, why)
+    except ValueError:
+        return None

@@ -1,0 +1,1 @@
+"""`expclip evaluate`: what is asked, what is compared, and its scores."""

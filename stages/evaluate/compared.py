@@ -1,0 +1,147 @@
+"""What is compared: needs, then one plan, then arrays."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...cache.header import Header
+from ...commands.evaluate import Evaluate
+from ...heads.saving import HeadCard
+from ...manifests.manifest import Manifest
+from ...manifests.prompts import PromptSet
+from ...manifests.protocols import PROTOCOLS
+from ...pipeline.features import read_features
+from ...pipeline.needs import Need, Needs
+from ...pipeline.texts import TextEncoder, Texts, clip_encoder, t5_encoder
+from ...pipeline.workspace import Workspace
+from ...scoring.compare import Comparison, Scorable
+from ...scoring.cosines import PlainClip
+from ...scoring.ensembles import ClassVectors
+from ...scoring.scores import Combination
+from .asked import CLIP, LLM, NO_HEAD, Asked, Known, prompt_sets_of, refuse_unscorable
+
+
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """All that is compared on one data set under one backbone, or under the LLM alone."""
+
+    comparisons: list[Comparison]
+    plain: Comparison | None
+    """CLIP without a head, whether or not it is among them: what gains are gains over."""
+    encode: Callable[[Mapping[str, Sequence[str]]], Mapping[str, np.ndarray]]
+    """Texts, by what they are for → the embeddings (L,) of each; what is missing is encoded."""
+
+
+def compared(request: Evaluate) -> Iterator[Compared]:
+    """Everything that a request compares; features that are missing are made by one plan before the first."""
+    workspace = Workspace.of(request, request.datasets)
+    prompt_sets = prompt_sets_of(request)
+    needs = Needs(workspace, makes=not request.cached_only)
+    asked = Asked(request, workspace, needs)
+    for dataset in asked.datasets:
+        refuse_unscorable(needs.manifest(dataset), prompt_sets)
+    found = _Found(request, workspace, needs, prompt_sets)
+    for dataset in asked.datasets:
+        for need, heads in asked.heads[dataset].items():
+            yield found.compared(need, heads)
+        if (LLM, LLM) in asked.sides:
+            yield from (found.llm_alone(need) for need in asked.llm_alone[dataset])
+        found.forget()
+
+
+@dataclass
+class _Found:
+    """The features that a request means, as arrays. The samples of a data set are read once."""
+
+    request: Evaluate
+    workspace: Workspace
+    needs: Needs
+    prompt_sets: list[PromptSet]
+    _samples: dict[Path, tuple[Scorable, Header]] = field(default_factory=dict)
+    """By store: several needs may mean one."""
+
+    def __post_init__(self) -> None:
+        self._texts = Texts(self.workspace, self.request.cached_only)
+        self._stores = self.needs.stores()
+
+    def forget(self) -> None:
+        """Let the samples of a data set go."""
+        self._samples.clear()
+
+    def samples(self, need: Need) -> tuple[Scorable, Header]:
+        """The samples of a data set with their features."""
+        manifest, store = self._stores[need]
+        if store.path not in self._samples:
+            features = read_features(store, manifest)
+            clips, pools = manifest.samples(self.request.frames), PROTOCOLS[store.header.protocol].pools
+            scorable = Scorable.of(manifest, features.array, features.mask, clips, pools)
+            self._samples[store.path] = scorable, store.header
+        return self._samples[store.path]
+
+    def compared(self, need: Need, heads: Sequence[Known]) -> Compared:
+        """A data set under one backbone."""
+        scorable, header = self.samples(need)
+        encoder = clip_encoder(need.model, header)
+        texts = self._vectors(scorable.manifest, encoder)
+        plain = Comparison(self._of(None, scorable, header), scorable, PlainClip(), texts)
+        sides = set(product(self.request.image, self.request.text))
+        found: list[Comparison] = []
+        for known in heads:
+            card, head = known.card, known.head
+            if (CLIP, CLIP) in sides:
+                of = self._of(card, scorable, header)
+                found.append(Comparison(of, scorable, head, texts) if card else plain)
+            if (CLIP, LLM) in sides and known.teaching:
+                by_t5 = self._t5_vectors(scorable.manifest, known.teaching.teacher, known.teaching.features)
+                found.append(Comparison(self._of(card, scorable, header, text=LLM), scorable, head, by_t5))
+            if known.e_g:
+                e_g, e_g_header = self.samples(known.e_g)
+                found.append(Comparison(self._of(card, e_g, e_g_header, image=LLM), e_g, head, texts))
+        return Compared(found, plain if (CLIP, CLIP) in sides else None, partial(self._encode, encoder))
+
+    def llm_alone(self, need: Need) -> Compared:
+        """A data set by its e_G, and prompts by the teacher's T5."""
+        scorable, header = self.samples(need)
+        texts = self._t5_vectors(scorable.manifest, need.model, header)
+        of = self._of(None, scorable, header, LLM, LLM)
+        encoder = t5_encoder(self.workspace, need.model, header, ())
+        return Compared([Comparison(of, scorable, PlainClip(), texts)], None, partial(self._encode, encoder))
+
+    def _encode(self, encoder: TextEncoder, wanted: Mapping[str, Sequence[str]]) -> Mapping[str, np.ndarray]:
+        return Texts(self.workspace).embeddings(encoder, wanted)
+
+    def _vectors(self, manifest: Manifest, encoder: TextEncoder) -> list[ClassVectors]:
+        covering = [one.covering(manifest.classes) for one in self.prompt_sets]
+        known = self._texts.embeddings(encoder, {one.name: one.texts for one in covering})
+        return [ClassVectors.of(one, known, self.request.ensemble, manifest.classes) for one in covering]
+
+    def _t5_vectors(self, manifest: Manifest, teacher: str, e_g: Header | None) -> list[ClassVectors]:
+        texts = {text for one in self.prompt_sets for text in one.covering(manifest.classes).texts}
+        return self._vectors(manifest, t5_encoder(self.workspace, teacher, e_g, texts))
+
+    def _of(
+        self, card: HeadCard | None, scorable: Scorable, header: Header, image: str = CLIP, text: str = CLIP
+    ) -> Combination:
+        """What is compared; its prompts are filled in later."""
+        known: dict[str, Any] = {"objective": "", "teacher": header.model if image == LLM else ""}
+        known |= {"instruction": header.instruction, "train": "", "recipe": "", "seed": None}
+        known |= {name: getattr(card, name) for name in known} if card else {}
+        return Combination(
+            dataset=scorable.manifest.name,
+            backbone=card.backbone if card and image == LLM else header.model,
+            head=card.head if card else NO_HEAD,
+            head_id=card.id if card else "",
+            **known,
+            image=image,
+            text=text,
+            prompts="",
+            ensemble="",
+            protocol=header.protocol,
+            frames=self.request.frames if scorable.manifest.kind == "clips" else "",
+            untrained=header.untrained or (card is not None and card.untrained),
+        )

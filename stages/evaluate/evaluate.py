@@ -1,0 +1,36 @@
+"""Zero-shot scores of cached test features, over every combination of prompts and heads."""
+
+from ...commands.evaluate import Evaluate
+from ...errors import UsageError
+from ...reports.results import write_results
+from ...scoring.scores import Evaluation, scores_of
+from .compared import Compared, compared
+
+
+def evaluate(request: Evaluate) -> Evaluation:
+    """Score every combination of data sets, backbones, heads and prompt sets; write the results to `out`.
+
+    Features that are missing are extracted first, unless `cached_only`. Raises UsageError where a data set has no
+    labels, a head belongs to other features, or something is missing that may not be extracted.
+    """
+    found = Evaluation([], [])
+    for one in compared(request):
+        score(one, request.intervals, found)
+    if not found.scores:
+        raise UsageError("no head of the cache matches, and without one there is nothing to compare: fit one first")
+    if request.out is not None:
+        write_results(found.scores, found.predictions, request.out)
+    return found
+
+
+def score(compared: Compared, intervals: bool, found: Evaluation) -> None:
+    """Add the predictions and scores of everything that is compared on a data set."""
+    plain = {}
+    if intervals and compared.plain is not None:
+        plain = {one.of.prompts: one.predicted for one in compared.plain.predictions}
+    for comparison in compared.comparisons:
+        gains = {} if comparison is compared.plain or comparison.has_llm_side else plain
+        for predictions in comparison.predictions:
+            over = gains.get(predictions.of.prompts)
+            found.predictions.append(predictions)
+            found.scores.extend(scores_of(predictions, comparison.scorable.failed, intervals, over))

@@ -1,0 +1,54 @@
+"""Pictures of what cached features say, for papers and for looking."""
+
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from ...cache.files import writing
+from ...commands.evaluate import Evaluate
+from ...commands.figures import KINDS, Figures
+from ...lazy import load
+from ...reports.confusion import literal_text
+from ...scoring.scores import Evaluation
+from ..evaluate.compared import compared
+from ..evaluate.evaluate import score
+from .subject import Subject
+
+FORMATS = ("png", "pdf")
+
+
+@literal_text
+def figures(request: Figures) -> list[Path]:
+    """Draw figures of every data set and backbone into `out`, each as PNG and PDF; returns the files.
+
+    Only cached features are used, but for descriptions, which are encoded once. Sample predictions need the pictures
+    too, and are left out where these are gone. Raises UsageError where something is not cached or not known.
+    """
+    every = [kind for kind in KINDS if kind != "retrieval" or request.descriptions is not None]
+    return [
+        path
+        for subject in _subjects(request)
+        for kind in dict.fromkeys(request.kind or every)
+        for name, figure in load(KINDS[kind])(subject)
+        for path in _save(figure, request.out, name)
+    ]
+
+
+def _subjects(request: Figures) -> Iterator[Subject]:
+    shared = {one.name for one in fields(Evaluate)} & {one.name for one in fields(Figures)} - {"out"}  # pyright: ignore[reportArgumentType]
+    evaluation = Evaluate(**{name: getattr(request, name) for name in shared}, cached_only=True, intervals=False)
+    for one in compared(evaluation):
+        found = Evaluation([], [])
+        score(one, intervals=False, found=found)
+        yield Subject(request, one.comparisons, found, one.encode)
+
+
+def _save(figure: Figure, out: Path, name: str) -> list[Path]:
+    paths = [out / f"{name}.{suffix}" for suffix in FORMATS]
+    with writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+        for path in paths:
+            figure.savefig(path, dpi=130)
+    return paths

@@ -1,0 +1,72 @@
+"""Figures of what is predicted: confusion matrices side by side, and samples with probabilities."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from ...encoders.images import ImageError
+from ...encoders.pictures import read_pictures
+from ...heads.recipe import LOGIT_SCALE
+from ...reports.confusion import comparison_figure
+from ...reports.sample_sheet import Sample, probabilities, samples_figure
+from ...reports.tables import rows_by_head
+from ...scoring.scores import ALL, MEAN, Predictions, Score
+from .subject import MOST_ROWS, Named, Subject
+
+_SAMPLES = 8
+
+
+def draw_confusion(subject: Subject) -> Named:
+    """The matrices of all heads side by side, for each prompt set."""
+    for name, part in subject.by_prompts():
+        yield f"confusion-{name}", comparison_figure(_rows(part.scores))
+
+
+def draw_samples(subject: Subject) -> Named:
+    """Pictures with what heads say of them, for each prompt set; left out where the pictures are gone."""
+    for name, part in subject.by_prompts():
+        sheet = _sample_sheet(part.predictions, _rows(part.scores), subject.request.seed)
+        if sheet:
+            yield f"samples-{name}", sheet
+
+
+def _rows(scores: Sequence[Score]) -> dict[str, list[Score]]:
+    return rows_by_head([score for score in scores if score.fold in (ALL, MEAN)])
+
+
+def _sample_sheet(predictions: Sequence[Predictions], rows: dict[str, list[Score]], seed: int) -> Figure | None:
+    """Samples drawn at random, one per class while there are classes; the first head of each row predicts."""
+    first = predictions[0]
+    manifest = first.manifest
+    by_head = {one.of.head_id: one for one in predictions}
+    firsts = [by_head[scores[0].of.head_id] for scores in list(rows.values())[:MOST_ROWS]]
+    shown = {one.of.seed_label: one for one in firsts}
+    chosen = _choose(manifest.labels[first.samples], seed)
+    likely = {label: probabilities(one.similarity, LOGIT_SCALE) for label, one in shown.items()}
+    clips = manifest.samples(first.of.frames or "image")
+    samples = []
+    for k in chosen.tolist():
+        sample = int(first.samples[k])
+        frames = clips.indices[clips.offsets[sample] : clips.offsets[sample + 1]]
+        row = int(frames[len(frames) // 2])
+        path = Path(manifest.root) / manifest.rows.sources[row]
+        ((_, picture),) = read_pictures(path, [int(manifest.rows.frames[row])])
+        if isinstance(picture, ImageError):
+            continue
+        truth = int(manifest.labels[sample])
+        samples.append(Sample(np.asarray(picture), truth, {label: values[k] for label, values in likely.items()}))
+    title = f"{first.of.dataset} · {first.of.backbone} · {first.of.prompts}"
+    return samples_figure(samples, manifest.classes, title) if samples else None
+
+
+def _choose(labels: np.ndarray, seed: int) -> np.ndarray:
+    """Positions of a few random samples, in the order of their classes, every class once before any twice."""
+    order = np.random.default_rng(seed).permutation(len(labels))
+    turn = np.empty(len(labels), dtype=int)
+    for label in np.unique(labels):
+        here = order[labels[order] == label]
+        turn[here] = np.arange(len(here))
+    chosen = order[np.argsort(turn[order], kind="stable")][:_SAMPLES]
+    return chosen[np.argsort(labels[chosen], kind="stable")]

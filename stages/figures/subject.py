@@ -1,0 +1,93 @@
+"""What a figure is of: one data set under one backbone, with all heads that are compared on it."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from ...commands.figures import Figures
+from ...errors import UsageError, option
+from ...manifests.manifest import Manifest
+from ...reports.confusion import COLOURS
+from ...reports.tables import UNTRAINED_NOTE, rows_by_head
+from ...scoring.compare import Comparison
+from ...scoring.cosines import unit
+from ...scoring.samples import Classifier, Head
+from ...scoring.scores import ALL, MEAN, Evaluation, Score
+
+Named = Iterator[tuple[str, Figure]]
+"""Figures with their file names, without a suffix."""
+
+MOST_ROWS = len(COLOURS)
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """One data set under one backbone."""
+
+    request: Figures
+    comparisons: Sequence[Comparison]
+    found: Evaluation
+    """Their scores."""
+    encode: Callable[[Mapping[str, Sequence[str]]], Mapping[str, np.ndarray]]
+    """Texts, by what they are for → the embeddings (L,) of each by the backbone's text tower."""
+
+    @property
+    def manifest(self) -> Manifest:
+        return self.comparisons[0].scorable.manifest
+
+    @property
+    def numbers(self) -> np.ndarray:
+        """(n,) numbers of the samples that have a label and features."""
+        return self.comparisons[0].scorable.numbers
+
+    @property
+    def labels(self) -> np.ndarray:
+        """(n,) class indices of the same."""
+        return self.comparisons[0].scorable.labels
+
+    def title(self, what: str) -> str:
+        """A figure's title, with a warning where untrained weights are behind what it shows."""
+        of = self.found.scores[0].of
+        untrained = any(score.of.untrained for scores in self.rows.values() for score in scores)
+        warning = "\n" + UNTRAINED_NOTE.replace(": ", ":\n") if untrained else ""
+        return f"{of.dataset} · {of.backbone} · {what}{warning}"
+
+    @property
+    def name(self) -> str:
+        """Of files about it."""
+        return self.found.scores[0].of.features_slug
+
+    @cached_property
+    def rows(self) -> dict[str, list[Score]]:
+        """Heads that project and differ only in the seed, by the name of their row; at most four rows are drawn."""
+        projecting = {one.of.head_id for one in self.comparisons if not isinstance(one.head, Classifier)}
+        scores = [one for one in self.found.scores if one.of.head_id in projecting and one.fold in (ALL, MEAN)]
+        if not scores:
+            raise UsageError(f"{option('head')}: heads that learnt from labels have no embeddings to draw")
+        scores = [one for one in scores if one.of.prompts == scores[0].of.prompts]
+        return dict(list(rows_by_head(scores).items())[:MOST_ROWS])
+
+    def by_prompts(self) -> Iterator[tuple[str, Evaluation]]:
+        """The evaluation cut by prompt set, each with a name for files."""
+        parts: dict[str, Evaluation] = defaultdict(lambda: Evaluation([], []))
+        for score in self.found.scores:
+            parts[score.of.setting_slug].scores.append(score)
+        for predictions in self.found.predictions:
+            parts[predictions.of.setting_slug].predictions.append(predictions)
+        yield from parts.items()
+
+    def head(self, score: Score) -> Head:
+        """What is behind a score."""
+        head = next(one.head for one in self.comparisons if one.of.head_id == score.of.head_id)
+        assert not isinstance(head, Classifier)
+        return head
+
+    def embeddings(self, score: Score, places: np.ndarray | None = None) -> np.ndarray:
+        """(n, L') float32 unit embeddings of samples, or of those at some places, behind the head of a score."""
+        samples = self.comparisons[0].scorable.samples
+        some = samples if places is None else samples.take(places)
+        return unit(self.head(score).project(some)).astype(np.float32)

@@ -1,0 +1,1 @@
+"""`expclip reproduce`: the tables, which heads a row means, and the commands that make what is missing."""

@@ -1,0 +1,73 @@
+"""Which heads of a cache a row of the paper's tables means: they are found by what their cards say."""
+
+from dataclasses import replace
+from typing import Any
+
+from ...commands.reproduce import Reproduce
+from ...errors import UsageError
+from ...heads.saving import HeadCard, all_heads
+from ...manifests.paper import RowOfPaper
+from ...pipeline.needs import canonical_model
+from ...pipeline.workspace import Workspace
+from ..fit_head import optimiser_of
+from .requests import fit_request
+
+
+class PaperHeads:
+    """The heads of a cache, by the rows that they belong to."""
+
+    def __init__(self, workspace: Workspace, request: Reproduce):
+        self._request = request
+        self._cards = [card for _, card in all_heads(workspace.cache.heads)]
+        self._same = {
+            "teacher": canonical_model("llm", request.teacher),
+            "protocol": request.protocol,
+            "train": workspace.dataset(request.train).name,
+        }
+
+    def fitting(self, row: RowOfPaper, instruction: str) -> list[HeadCard]:
+        """All heads of a row under one of its instructions, however they were trained."""
+        of_row: dict[str, Any] = {"head": row.head, "objective": row.objective, "instruction": instruction}
+        wanted = self._same | of_row | {"backbone": canonical_model("clip_image", row.backbone)}
+        return [card for card in self._cards if all(getattr(card, name) == wanted[name] for name in wanted)]
+
+    def by_seed(self, row: RowOfPaper) -> list[tuple[HeadCard, ...]]:
+        """For each seed the heads whose scores are averaged: one per instruction.
+
+        Of heads that differ in more than the seed, those that were trained with the defaults are meant. Raises
+        UsageError where there is none, or where several recipes are left.
+        """
+        if not row.needs_head:
+            return []
+        found = [self._of_one_recipe(row, instruction) for instruction in row.instructions]
+        common = [seed for seed in found[0] if all(seed in one for one in found)]
+        if not common:
+            raise UsageError(f"no seed has a head under each of {', '.join(row.instructions)}: fit the same seeds")
+        return [tuple(one[seed] for one in found) for seed in common]
+
+    def _of_one_recipe(self, row: RowOfPaper, instruction: str) -> dict[int | None, HeadCard]:
+        fitting = self.fitting(row, instruction)
+        if not fitting:
+            command = fit_request(self._request, [replace(row, instructions=(instruction,))]).command()
+            raise UsageError(f"there is no such head: run `{command}`")
+        best = min(_rank(card, self._request) for card in fitting)
+        chosen = [card for card in fitting if _rank(card, self._request) == best]
+        if len({card.recipe for card in chosen}) > 1:
+            ids = ", ".join(card.id for card in chosen)
+            raise UsageError(
+                f"heads of several recipes fit, which are not averaged ({ids}): keep those that are meant"
+            )
+        return {card.seed: card for card in sorted(chosen, key=lambda card: card.seed or 0)}
+
+
+def _rank(card: HeadCard, request: Reproduce) -> int:
+    """Trained here with the defaults; not trained here or not step by step; trained in another way."""
+    return 2 if unusual(card, request) else 0 if "optimiser" in card.spec else 1
+
+
+def unusual(card: HeadCard, request: Reproduce) -> str:
+    """How a head's training differs from the defaults; empty where it does not, or where it was not trained here."""
+    used = card.spec.get("optimiser", {})
+    usual = optimiser_of(fit_request(request, [RowOfPaper("", "", objective=card.objective)]), card.teacher)
+    changed = [name for name in used if used[name] != usual.get(name)]
+    return ", ".join(f"{name} {used[name]} (default {usual.get(name)})" for name in changed)

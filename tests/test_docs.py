@@ -1,0 +1,145 @@
+"""What the documentation shows runs as it stands there."""
+
+import re
+import shutil
+import sys
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+import joblib
+import numpy as np
+import pytest
+from expclip import UsageError
+from expclip.commands import figures
+from expclip.commands.heads import ListHeads
+from expclip.encoders import families, names
+from expclip.heads import kinds
+from expclip.manifests import catalogue
+from expclip.manifests.faces import sets
+from expclip.stages.heads import list_heads
+
+ROOT = Path(__file__).parent.parent
+
+
+def blocks(page: str, language: str) -> list[tuple[str, str]]:
+    """The blocks of a page in a language, each with its first line and the rest."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    found = re.findall(rf"^```{language}\n(.*?)\n(.*?)^```$", text, flags=re.DOTALL | re.MULTILINE)
+    return [(first.removeprefix("# "), rest) for first, rest in found]
+
+
+def module(path: str, code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make a file of the package out of a block."""
+    name = "expclip." + path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+    made = ModuleType(name)
+    made.__package__ = name if path.endswith("__init__.py") else name.rpartition(".")[0]
+    monkeypatch.setitem(sys.modules, name, made)
+    exec(compile(code, path, "exec"), vars(made))
+
+
+def entry(line: str, **known) -> dict:
+    """A line of a table."""
+    return eval("{" + line + "}", known)
+
+
+@pytest.fixture
+def extended(monkeypatch):
+    """The package with everything that docs/extending.md adds."""
+    tables = {}
+    for where, code in blocks("docs/extending.md", "python"):
+        path, _, table = where.partition(": ")
+        if table:
+            tables.setdefault(path, []).append(code)
+        else:
+            module(path, code, monkeypatch)
+    (family,) = tables.pop("encoders/families.py")
+    new = entry(family, Family=families.Family, ModelName=names.ModelName)
+    monkeypatch.setattr(families, "FAMILIES", new | families.FAMILIES)
+    for line in tables.pop("heads/kinds.py"):
+        for name, kind in entry(line, Kind=kinds.Kind).items():
+            monkeypatch.setitem(kinds.KINDS, name, kind)
+    (figure,) = tables.pop("commands/figures.py")
+    for name, target in entry(figure).items():
+        monkeypatch.setitem(figures.KINDS, name, target)
+    assert tables == {}
+
+
+def test_an_encoder_family_extracts_and_scores(extended, lab, labelled):
+    assert lab.extract(labelled, clip="grid").encoded == 42
+    (score,) = lab.evaluate(labelled, clip="grid", prompts="P-1").scores
+    assert (score.of.backbone, score.n) == ("grid", 42)
+    stored = lab.cache.find("labelled", "clip_image")[0].read()
+    assert stored.shape == (42, 48)
+    assert 0 < stored.min() < stored.max() <= 1
+
+
+def test_a_head_from_a_teacher_is_fitted_kept_and_scored(extended, lab, photos, labelled):
+    miniature = {"clip": "miniature", "teacher": "miniature"}
+    lab.extract(photos, **miniature)
+    (fitted,) = lab.fit_head(train=photos, head="rotation", **miniature)
+    (again,) = lab.fit_head(train=photos, head="rotation", **miniature)
+    assert (fitted.is_new, again.is_new, fitted.card.id) == (True, False, again.card.id)
+    scores = lab.evaluate(labelled, clip="miniature", prompts="P-3").scores
+    assert [score.of.head for score in scores] == ["none", "rotation"]
+
+
+def test_a_head_from_labels_learns_and_scores_clips_without_prompts(extended, lab, labelled, clips):
+    lab.extract([labelled, clips], clip="miniature")
+    (fitted,) = lab.fit_head(train=labelled, head="votes", clip="miniature")
+    assert (fitted.card.objective, fitted.card.seed) == ("labels", None)
+    found = lab.evaluate([labelled, clips], clip="miniature", prompts=["P-1", "P-3"])
+    of_votes = [score for score in found.scores if score.of.head == "votes"]
+    assert [score.of.prompts for score in of_votes] == ["labels", "labels"]
+    assert of_votes[0].uar > 80  # it is scored on what it learnt from
+    assert of_votes[1].n == 7
+
+
+def test_a_head_from_labels_needs_labels_and_the_classes_that_it_learnt(extended, lab, labelled, photos, tmp_path):
+    lab.extract([labelled, photos], clip="miniature")
+    with pytest.raises(UsageError, match="photos has no labels: votes learns from them"):
+        lab.fit_head(train=photos, head="votes", clip="miniature")
+    lab.fit_head(train=labelled, head="votes", clip="miniature")
+    shutil.copytree(labelled / "fear", tmp_path / "own" / "pain")
+    shutil.copytree(labelled / "happiness", tmp_path / "own" / "relief")
+    scores = lab.evaluate(tmp_path / "own", clip="miniature", prompts="P-1").scores
+    assert [score.of.head for score in scores] == ["none"]  # of all heads, those that fit
+    (_, card), *_ = list_heads(ListHeads(cache=lab.cache.root))
+    with pytest.raises(UsageError, match=r"learnt the classes happiness, .*; own has pain, relief too"):
+        lab.evaluate(tmp_path / "own", clip="miniature", prompts="P-1", head=card.id)
+
+
+def test_a_data_set_of_the_catalogue_is_read(monkeypatch, lab, labelled, tmp_path):
+    ((_, text),) = blocks("docs/extending.md", "toml")
+    new = {name: catalogue.DataSet.model_validate(one) for name, one in tomllib.loads(text).items()}
+    known = catalogue.catalogue() | new
+    for place in (catalogue, sys.modules["expclip.pipeline.workspace"]):
+        monkeypatch.setattr(place, "catalogue", lambda: known)
+    shutil.copytree(labelled, tmp_path / "mine" / "test")
+    mine = lab.but(root={"my-faces": tmp_path / "mine"})
+    (score,) = mine.evaluate("my-faces", clip="miniature", prompts="P-1").scores
+    assert (score.of.dataset, score.n, len(score.classes)) == ("my-faces", 42, 7)
+
+
+def test_a_figure_is_drawn(extended, lab, labelled, tmp_path):
+    lab.evaluate(labelled, clip="miniature", prompts="P-1")
+    drawn = lab.figures(labelled, kind="counts", clip="miniature", prompts="P-1", out=tmp_path / "figures")
+    assert [path.name for path in drawn] == ["counts-labelled-miniature.png", "counts-labelled-miniature.pdf"]
+    assert all(path.stat().st_size > 1000 for path in drawn)
+
+
+def test_the_notebook_example_of_the_readme_runs_as_it_stands(monkeypatch, tmp_path):
+    counts = {"faces-train": 520, "faces-test": 16, "faces-clips": 3}
+    small = {name: replace(one, count=counts[name]) for name, one in sets.SETS.items()}
+    monkeypatch.setattr(sets, "SETS", small)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("EXPCLIP_CACHE", raising=False)
+    code = [f"{first}\n{rest}" for first, rest in blocks("README.md", "python")]
+    assert len(code) == 1
+    known: dict = {}
+    with joblib.parallel_config(backend="threading"):
+        exec(compile(code[0], "README.md", "exec"), known)
+    assert known["faces"].array.shape == (520, 128)
+    assert known["cosines"].shape[0] == 520
+    assert np.isfinite(known["cosines"]).all()
