@@ -5,14 +5,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 
 from ..errors import ExpclipError, UsageError, reason
 from . import hub
 from .hashes import Hashes
+
+if TYPE_CHECKING:
+    import torch
 
 INDEX = "model.safetensors.index.json"
 WHOLE = "model.safetensors"
@@ -82,7 +84,7 @@ class Checkpoint:
         holder = self.tensors()
         return sorted({self.sha256(shard, hashes) for shard in {holder[name] for name in names}})
 
-    def read(self, names: Iterable[str]) -> Iterator[tuple[str, torch.Tensor]]:
+    def read(self, names: Iterable[str]) -> "Iterator[tuple[str, torch.Tensor]]":
         """Some tensors, file by file; no other bytes of the files are read.
 
         A tensor is a view of its file, which is opened for it alone: once the tensor is dropped, its pages are free.

@@ -61,7 +61,7 @@ def test_looking_around_does_not_import_torch(arguments, tmp_path):
         (["extract", "./nowhere", *MINI], "nowhere: there is no such folder or list file"),
         (
             ["extract", "{photos}", "--clip", "ViT-B-99@openai"],
-            "--clip ViT-B-99: open_clip knows no such architecture; close are ",
+            "--clip ViT-B-99: open_clip knows no such architecture; the closest are ",
         ),
         (["extract", "{photos}", "--clip", "RN50"], "name the weights too"),
         (["extract", "{photos}", *MINI, "--teacher", "nothing"], "--teacher 'nothing'"),

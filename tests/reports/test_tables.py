@@ -23,6 +23,8 @@ def combination(**changes) -> Combination:
         "train": "caer-s",
         "recipe": "r1",
         "seed": 1,
+        "image": "clip",
+        "text": "clip",
         "prompts": "P-1",
         "ensemble": "logits",
         "protocol": "released",
