@@ -12,8 +12,7 @@ from typing import Any, NamedTuple
 from ..errors import ExpclipError
 from ..lazy import load
 from ..manifests.prompts import Instruction, instruction
-from ..manifests.protocols import PROTOCOLS, RELEASED
-from ..manifests.protocols import Protocol as Rules
+from ..manifests.protocols import PROTOCOLS, RELEASED, Protocol
 from .dtypes import DTYPES, PartDTypes, resolve_device
 from .hashes import Hashes
 from .images import Squash
@@ -25,7 +24,7 @@ from .weights import ModelFiles
 class How(NamedTuple):
     """What a node depends on besides its model."""
 
-    rules: Rules
+    rules: Protocol
     dtypes: PartDTypes
     instruction: Instruction | None
 

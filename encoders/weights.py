@@ -47,7 +47,6 @@ class ModelFiles:
     """The files that one model is read from."""
 
     model: str
-    role: Role
     checkpoint: Checkpoint | None
     """None for random weights, which need no file."""
     names: tuple[str, ...]

@@ -180,7 +180,7 @@ def teacher_files(text: str, fetch: bool = False) -> ModelFiles:
     if fetch:
         for name in names:
             checkpoint.file(name)
-    return ModelFiles(asked.canonical, "teacher", checkpoint, names)
+    return ModelFiles(asked.canonical, checkpoint, names)
 
 
 def _encoder_side(checkpoint: Checkpoint) -> tuple[str, ...]:

@@ -165,14 +165,14 @@ def clip_files(text: str, fetch: bool = False) -> ModelFiles:
     """
     asked = clip_name(text)
     if asked.source == RANDOM:
-        return ModelFiles(asked.canonical, "clip", None, ())
+        return ModelFiles(asked.canonical, None, ())
     checkpoint, names = _source(asked)
     weights = checkpoint.first(names, may_ask=fetch) or names[0]
     if not asked.architecture:
         if not Path(checkpoint.place).is_dir():
             raise UsageError(f"there is no folder {checkpoint.place}")
         tokenizer = filter(checkpoint.here, TOKENIZER_FILES)
-        return ModelFiles(asked.canonical, "clip", checkpoint, (FOLDER_CONFIG, weights, *tokenizer))
+        return ModelFiles(asked.canonical, checkpoint, (FOLDER_CONFIG, weights, *tokenizer))
     if fetch and not checkpoint.is_local:
         checkpoint.file(weights)
-    return ModelFiles(asked.canonical, "clip", checkpoint, (weights,))
+    return ModelFiles(asked.canonical, checkpoint, (weights,))
