@@ -68,7 +68,7 @@ class LinearHead:
     def _step(
         self, images: torch.Tensor, teacher: torch.Tensor, weight: torch.Tensor, velocity: torch.Tensor
     ) -> torch.Tensor:
-        """One step of SGD with momentum and weight decay, in place; products in the number format of `images`."""
+        """One step of SGD with momentum and weight decay, in place; products in the dtype of `images`."""
         recipe = self.recipe
         projected = product(images, weight.to(images.dtype).T)
         loss, slope = OBJECTIVES[recipe.objective].loss(projected, teacher, recipe.logit_scale)

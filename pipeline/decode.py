@@ -68,7 +68,7 @@ class Decoder:
     def _submit(self, task: Task) -> Iterator[_Coming]:
         """For each batch of a task the files that hold its rows, begun with the first batch that needs them.
 
-        A file is decoded once a task, also where its rows reach into later batches.
+        A file is decoded once per task, also where its rows reach into later batches.
         """
         squashes = [job.node.squash for job in task.pixel_jobs if job.node.squash is not None]
         sizes = sorted({squash.size for squash in squashes})

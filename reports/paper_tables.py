@@ -69,7 +69,7 @@ class FilledTable:
 
 
 def as_text(table: FilledTable) -> tuple[Table, list[str]]:
-    """The table for people, up to three lines a row, and the notes below it."""
+    """The table for people, up to three lines per row, and the notes below it."""
     reasons: list[str] = []
     lines = [line for row in table.rows for line in _lines(row, reasons)]
     columns = ("UAR / WAR, %", "", *(cell.dataset for cell in table.rows[0].cells))

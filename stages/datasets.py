@@ -117,7 +117,7 @@ def _place(manifest: Manifest, row: int) -> str:
 
 
 def _errors(manifest: Manifest, failed: Mapping[int, str]) -> Iterator[str]:
-    """What is wrong, one line a file; frames that a clip lacks are one line a clip."""
+    """What is wrong, one line per file; frames that a clip lacks are one line per clip."""
     lacking: Counter[str] = Counter()
     of_videos: Counter[str] = Counter()
     others = []
