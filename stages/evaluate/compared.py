@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +44,7 @@ def compared(request: Evaluate) -> Iterator[Compared]:
     asked = Asked(request, workspace, needs)
     for dataset in asked.datasets:
         refuse_unscorable(needs.manifest(dataset), prompt_sets)
-    found = _Found(request, workspace, needs, prompt_sets)
+    found = _Found(request, workspace, needs, prompt_sets, asked.sides)
     for dataset in asked.datasets:
         for need, heads in asked.heads[dataset].items():
             yield found.compared(need, heads)
@@ -62,6 +61,7 @@ class _Found:
     workspace: Workspace
     needs: Needs
     prompt_sets: list[PromptSet]
+    sides: set[tuple[str, str]]
     _samples: dict[Path, tuple[Scorable, Header]] = field(default_factory=dict)
     """By store: several needs may mean one."""
 
@@ -89,20 +89,19 @@ class _Found:
         encoder = clip_encoder(need.model, header)
         texts = self._vectors(scorable.manifest, encoder)
         plain = Comparison(self._of(None, scorable, header), scorable, PlainClip(), texts)
-        sides = set(product(self.request.image, self.request.text))
         found: list[Comparison] = []
         for known in heads:
             card, head = known.card, known.head
-            if (CLIP, CLIP) in sides:
+            if (CLIP, CLIP) in self.sides:
                 of = self._of(card, scorable, header)
                 found.append(Comparison(of, scorable, head, texts) if card else plain)
-            if (CLIP, LLM) in sides and known.teaching:
+            if (CLIP, LLM) in self.sides and known.teaching:
                 by_t5 = self._t5_vectors(scorable.manifest, known.teaching.teacher, known.teaching.features)
                 found.append(Comparison(self._of(card, scorable, header, text=LLM), scorable, head, by_t5))
             if known.e_g:
                 e_g, e_g_header = self.samples(known.e_g)
                 found.append(Comparison(self._of(card, e_g, e_g_header, image=LLM), e_g, head, texts))
-        return Compared(found, plain if (CLIP, CLIP) in sides else None, partial(self._encode, encoder))
+        return Compared(found, plain if (CLIP, CLIP) in self.sides else None, partial(self._encode, encoder))
 
     def llm_alone(self, need: Need) -> Compared:
         """A data set by its e_G, and prompts by the teacher's T5."""
