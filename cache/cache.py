@@ -1,14 +1,16 @@
 """The cache folder: which data sets, manifests, stores and heads it holds, and choosing among them."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from ..errors import ExpclipError, reason
-from ..manifests.manifest import Manifest
-from .files import flush, new_folder, read_json, write_json
+from ..manifests.manifest import Manifest, Rows
+from .entries import Entry, read_entry, write_entry
+from .files import flush, new_folder
 from .header import Header
 from .keys import slug
-from .manifest_store import read_manifest, write_manifest
+from .manifest_store import read_manifest, rows_digest_of, write_manifest
 from .select import matches
 from .store import FeatureStore
 
@@ -42,33 +44,51 @@ class Cache:
     def save_manifest(self, manifest: Manifest) -> None:
         """Keep a manifest, as the data set's current one; of texts there are as many manifests as runs."""
         is_text = manifest.kind == "texts"
-        folder = self.root / (TEXT if is_text else manifest.name)
+        folder = self.root / (TEXT if is_text else manifest.folder)
         final = folder / f"manifest-{manifest.digest[:12]}.zarr"
         if not final.exists():
             with new_folder(final) as temporary:
                 write_manifest(temporary, manifest)
                 flush(temporary)
-        current = {"manifest": final.name, "root": manifest.root}
-        if not is_text and read_json(folder / "current.json") != current:
-            write_json(folder / "current.json", current)
+        if not is_text:
+            write_entry(folder, manifest, final.name)
 
-    def current_manifest(self, dataset: str) -> Manifest | None:
-        """The manifest of a data set as `extract` last read it; None if it never did."""
-        folder = self.root / dataset
-        pointer = read_json(folder / "current.json")
-        if pointer is None:
+    def entry(self, folder: str) -> Entry | None:
+        """What is noted of the data set that a folder keeps."""
+        return read_entry(self.root / folder)
+
+    def entries(self) -> list[Entry]:
+        """What is noted of each data set."""
+        found = (self.entry(folder) for folder in self.datasets())
+        return [entry for entry in found if entry is not None]
+
+    def current_manifest(self, folder: str) -> Manifest | None:
+        """The manifest of a data set as it was last read; None if it never was."""
+        entry = self.entry(folder)
+        if entry is None:
             return None
         try:
-            return read_manifest(folder / Path(pointer["manifest"]).name, pointer["root"])
+            manifest = read_manifest(self.root / folder / entry.manifest, entry.root)
         except Exception as error:
             raise ExpclipError(
-                f"{folder}: its manifest cannot be read ({reason(error)}): run `expclip extract`"
+                f"{self.root / folder}: its manifest cannot be read ({reason(error)}): run `expclip extract`"
             ) from error
+        return replace(manifest, origin=entry.origin)
 
-    def manifest_of(self, dataset: str, rows_digest: str) -> Manifest | None:
+    def manifest_of(self, folder: str, rows_digest: str) -> Manifest | None:
         """The current manifest of a data set, if it has the rows of a given digest."""
-        manifest = self.current_manifest(dataset)
+        manifest = self.current_manifest(folder)
         return manifest if manifest is not None and manifest.rows.digest == rows_digest else None
+
+    def rows_of_digest(self, folder: str, rows_digest: str) -> Rows | None:
+        """The rows of a digest, by the manifest that is kept in a data set's folder; None where there is none."""
+        for path in (self.root / folder).glob("manifest-*.zarr"):
+            if rows_digest_of(path) == rows_digest:
+                try:
+                    return read_manifest(path, "").rows
+                except Exception:  # a damaged manifest: nothing is known of these rows
+                    return None
+        return None
 
     def texts(self) -> dict[str, Manifest]:
         """The manifests of all texts that have features here, by the digest of their rows."""
@@ -91,6 +111,35 @@ class Cache:
         for path in folder.glob(f"{header.node}-*-{header.key[:12]}.zarr"):
             return path
         return folder / f"{header.node}-{slug(header.model)}-{header.key[:12]}.zarr"
+
+    def store_of(self, header: Header, manifest: Manifest) -> Path:
+        """Where the store with this key is, in the folder of its data set or of another with the same files."""
+        own = self.store_path(header)
+        if own.exists() or manifest.kind == "texts":
+            return own
+        found = self.root.glob(f"[!.]*/{header.node}-*-{header.key[:12]}.zarr")
+        return next((path for path in sorted(found) if self.serves(path.parent.name, manifest)), own)
+
+    def of_key(self, node: str, key: str) -> FeatureStore | None:
+        """The store of a node with a key, whichever data set it was made for."""
+        for path in sorted(self.root.glob(f"[!.]*/{node}-*-{key[:12]}.zarr")):
+            store = FeatureStore.open(path)
+            if store.header.key == key:
+                return store
+        return None
+
+    def serves(self, folder: str, manifest: Manifest) -> bool:
+        """Whether features that another data set of the cache has may be taken for those of the same rows.
+
+        They may where its files are the same ones, or are there no more: the data set was moved. Two folders that are
+        both there may hold different pictures under the same names and sizes.
+        """
+        other = self.entry(folder)
+        if folder == manifest.folder or other is None or not other.root:
+            return True
+        root = Path(other.root)
+        here = (source for source, size in zip(manifest.rows.sources, manifest.rows.sizes, strict=True) if size >= 0)
+        return str(root.resolve()) == manifest.origin.root or not (root / next(here, "")).exists()
 
     def open_store(self, header: Header) -> FeatureStore | None:
         """The store of a header where it exists."""
@@ -118,6 +167,14 @@ class Cache:
                         found = error
                     yield path, found
 
-    def find(self, dataset: str, node: str, **wanted: str) -> list[FeatureStore]:
-        """The stores of a data set and node whose headers have the wanted values; complete or not."""
+    def find(self, dataset: str | None, node: str, **wanted: str) -> list[FeatureStore]:
+        """The stores of a node, of one data set or of any, whose headers have the wanted values; complete or not."""
         return [store for store in self.stores(dataset) if matches(store.header, node, wanted)]
+
+    def of_manifest(self, manifest: Manifest, node: str, **wanted: str) -> list[FeatureStore]:
+        """The stores of a node for the rows of a manifest: in the folder of its data set, then in any that serves."""
+        wanted = {"rows_digest": manifest.rows.digest} | wanted
+        own = self.find(manifest.folder, node, **wanted)
+        keys = {store.header.key for store in own}
+        others = (store for store in self.find(None, node, **wanted) if store.header.key not in keys)
+        return own + [store for store in others if self.serves(store.path.parent.name, manifest)]

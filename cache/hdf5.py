@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import h5py
 import numpy as np
 
 from ..errors import ExpclipError, UsageError, reason
-from ..manifests.manifest import Manifest
+from ..manifests.manifest import Manifest, Origin
 from .cache import Cache
 from .files import writing
 from .header import Header, parse_header
@@ -93,8 +93,9 @@ class _Sink(io.FileIO):
 def import_store(cache: Cache, path: Path) -> FeatureStore:
     """Bring an exported store into a cache. Shards that are already there are kept.
 
-    Its manifest becomes the data set's current one, unless that has the same rows. Raises UsageError where the file
-    is not an export, ExpclipError where its contents contradict each other.
+    Its manifest becomes that of the data set of its name, or of one with six digits where the cache has another that
+    is called so. Raises UsageError where the file is not an export, ExpclipError where its contents contradict each
+    other.
     """
     with _reading(path, UsageError):
         file = h5py.File(path, "r")
@@ -102,14 +103,23 @@ def import_store(cache: Cache, path: Path) -> FeatureStore:
         with _reading(path, UsageError):
             header, receipts, features = _contents(file)
             manifest = _read_manifest(file, header) if "manifest" in file else None
+        header = replace(header, dataset=_folder(cache, header, manifest))
         store = cache.create_store(header)
         for receipt in receipts:
             with _reading(path, ExpclipError):
                 values = _read_shard(features, header, receipt)
             store.restore_shard(receipt, values)
     if manifest is not None and cache.manifest_of(header.dataset, header.rows_digest) is None:
-        cache.save_manifest(manifest)
+        cache.save_manifest(replace(manifest, origin=Origin(folder=header.dataset)))
     return store
+
+
+def _folder(cache: Cache, header: Header, manifest: Manifest | None) -> str:
+    """The folder of an imported store: its own name, or with six digits of its rows where others have that name."""
+    entry = cache.entry(header.dataset)
+    if manifest is None or entry is None or cache.rows_of_digest(header.dataset, header.rows_digest) is not None:
+        return header.dataset
+    return f"{header.dataset}-{header.rows_digest[:6]}"
 
 
 @contextmanager
@@ -169,6 +179,6 @@ def _read_manifest(file: h5py.File, header: Header) -> Manifest:
         return np.asarray(found[:])
 
     manifest = from_arrays(known, array, known["root"])
-    if (manifest.name, manifest.rows.digest) != (header.dataset, header.rows_digest):
+    if manifest.rows.digest != header.rows_digest or not header.dataset.startswith(manifest.name):
         raise ValueError("its manifest belongs to other features")
     return manifest

@@ -8,7 +8,7 @@ import numpy as np
 import zarr
 
 from ..manifests.manifest import NO_LABEL, Clips, Manifest, Rows
-from .files import printable
+from .files import printable, read_json
 
 
 def to_arrays(manifest: Manifest) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -83,6 +83,13 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     group = zarr.create_group(folder, attributes=known)
     for name, array in arrays.items():
         group.create_array(name, data=array)
+
+
+def rows_digest_of(folder: Path) -> str:
+    """The digest of a manifest's rows as it is noted, without reading its arrays; empty where that is unknown."""
+    noted = read_json(folder / "zarr.json")
+    attributes = noted.get("attributes") if isinstance(noted, dict) else None
+    return str(attributes.get("rows_digest", "")) if isinstance(attributes, dict) else ""
 
 
 def read_manifest(folder: Path, root: str) -> Manifest:

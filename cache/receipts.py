@@ -33,6 +33,8 @@ class Receipt:
     sha256: str
     """Over the bytes of those rows as stored."""
     failed: tuple[FailedRow, ...] = ()
+    copied: _Count = 0
+    """How many of the rows come from other stores, where they were encoded."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Seconds spent reading, inferring and writing."""
     device: str = ""

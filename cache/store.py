@@ -67,16 +67,17 @@ class FeatureStore:
         features: np.ndarray,
         failed: tuple[FailedRow, ...] = (),
         seconds: dict[str, float] | None = None,
+        again: bool = False,
         **circumstances: Any,
     ) -> Receipt:
         """Write a complete shard, then its receipt, which is returned.
 
         `features` (n, *row_shape) are the first n rows of the shard; the rest of it stays NaN, and so do failed rows.
-        The time of writing is added to `seconds`; `circumstances` are the receipt's `device`, `batch_size` and
-        `versions`. If another process finished these rows first, its shard and receipt are kept. Raises ExpclipError
-        where the disk refuses, or where a row that did not fail is not finite.
+        The time of writing is added to `seconds`; `circumstances` are the receipt's `copied`, `device`, `batch_size`
+        and `versions`. If another process finished these rows first, its shard and receipt are kept, unless rows were
+        tried `again`. Raises ExpclipError where the disk refuses, or where a row that did not fail is not finite.
         """
-        present = self.receipts.get(shard)
+        present = None if again else self.receipts.get(shard)
         if present is not None and present.rows >= len(features) and self._is_whole(shard):
             return present
         started = time.perf_counter()

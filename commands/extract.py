@@ -42,6 +42,11 @@ class Extract(Request, verb="extract"):
     )
     limit: int | None = ask("Only the first N rows of each data set.", None, unset="none", least=1, in_file=False)
     part: str = ask("Only every N-th shard, from the I-th.", "1/1", metavar="I/N", in_file=False)
+    retry_failed: bool = ask("Try rows again that could not be encoded.", False, in_file=False)
+    hash: bool = ask(
+        "Tell files by their contents, not by their sizes: for files that are replaced in place. Reads every file.",
+        False,
+    )
     plan: bool = ask("Show what is cached and missing; load no model.", False, in_file=False)
     batch_size: int | None = options.BATCH_SIZE
     device: str | None = options.DEVICE
@@ -97,7 +102,7 @@ class StoreState:
     encoder_digest: str
     key: str
     cached: int
-    """Rows that were there before."""
+    """Rows that were there before, in this store or in others from which they are copied."""
     missing: int
     """Rows that this run encodes."""
     bytes: int

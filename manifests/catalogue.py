@@ -1,6 +1,7 @@
 """The data sets that have a name, and how a name or a path becomes a manifest."""
 
 import difflib
+import re
 import tomllib
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -114,12 +115,14 @@ class DataSetRef:
     """What the user typed: a catalogue name with a split, or a path."""
 
     name: str
-    """What the data set is called in the cache."""
+    """Its title: the catalogue's name and split, or what the path is called, which others may be called too."""
     entry: DataSet | None
     split: str
     path: Path | None = None
     root_name: str = ""
-    """The name under which its folder is given: the catalogue's, whatever the split, or the path's."""
+    """The name under which its folder is given: the catalogue's, whatever the split, or the path's title."""
+    is_titled: bool = False
+    """Whether the user gave a path its title."""
 
     @property
     def published(self) -> Split | None:
@@ -127,9 +130,9 @@ class DataSetRef:
 
 
 def parse_dataset(text: str, known: Collection[str] = ()) -> DataSetRef:
-    """A catalogue name with an optional `:split`, or a path to a folder or a list file.
+    """A catalogue name with an optional `:split`, a path to a folder or a list file, or TITLE=PATH.
 
-    A path need not exist any more if its features may be cached: `known` are the names in the cache. Raises
+    A path need not exist any more if its features may be cached: `known` are the titles in the cache. Raises
     UsageError for an unknown name or split.
     """
     name, _, split = text.partition(":")
@@ -139,14 +142,40 @@ def parse_dataset(text: str, known: Collection[str] = ()) -> DataSetRef:
         if split not in entry.splits:
             raise UsageError(f"{name} has no split {split!r}: choose {one_of(entry.splits)}")
         return DataSetRef(_name_of_split(name, split), entry, split, root_name=name)
-    path = Path(text).expanduser()
-    path_name = _name_of_path(path)
-    looks_like_path = path.is_absolute() or text.startswith(".") or len(path.parts) > 1
-    if not text or not (looks_like_path or kind_of(path) != "missing" or path_name in known):
-        close = difflib.get_close_matches(name, catalogue(), n=1)
-        hint = f"did you mean {close[0]}?" if close else f"choose {one_of(catalogue())}"
-        raise UsageError(f"{text!r} is neither a data set nor a path: {hint}")
-    return DataSetRef(path_name, None, "", path, root_name=path_name)
+    title, words = _titled(text)
+    path = Path(words).expanduser()
+    looks_like_path = title or path.is_absolute() or words.startswith(".") or len(path.parts) > 1
+    name = title or title_of(path)
+    if not words or not (looks_like_path or kind_of(path) != "missing" or {name, words} & set(known)):
+        raise UsageError(f"{text!r} is neither a data set nor a path: {_suggestion(text, known)}")
+    return DataSetRef(name, None, "", path, root_name=name, is_titled=bool(title))
+
+
+def _titled(text: str) -> tuple[str, str]:
+    """The title and the path of TITLE=PATH; without a title, or where there is such a path, ("", path)."""
+    title, equals, path = text.partition("=")
+    if not equals or not re.fullmatch(r"\w[\w.-]*", title) or kind_of(Path(text).expanduser()) != "missing":
+        return "", text
+    if title in catalogue():
+        raise UsageError(
+            f"{text!r}: {title} is a data set of the catalogue: write `{title} {option('root')} {text}`, or choose "
+            f"another title"
+        )
+    if _is_taken(title):
+        raise UsageError(f"{text!r}: {title} means something else already: choose another title")
+    return title, path
+
+
+def _suggestion(text: str, known: Collection[str]) -> str:
+    """What may have been meant by a word that is nothing."""
+    name, colon, split = text.partition(":")
+    plain = {_letters(one): one for one in [*known, *catalogue()]}
+    close = difflib.get_close_matches(_letters(name), plain, n=1)
+    return f"did you mean {plain[close[0]]}{colon}{split}?" if close else f"choose {one_of(catalogue())}"
+
+
+def _letters(name: str) -> str:
+    return "".join(c for c in name.casefold() if c.isalnum())
 
 
 def _name_of_split(name: str, split: str) -> str:
@@ -156,17 +185,27 @@ def _name_of_split(name: str, split: str) -> str:
 _LIST_SUFFIXES = (".txt", ".csv", ".lst", ".list", ".tsv")
 
 
-def _name_of_path(path: Path) -> str:
-    """What a path is called in the cache: its last part, without characters that a file system may refuse.
+def title_of(path: Path) -> str:
+    """What a path is called: its last part, without characters that a file system may refuse.
 
     It depends on the text alone, so that the cached features of a path that is gone are still found.
     """
     absolute = path.resolve() if path.name == ".." else path.absolute()
     stem = absolute.stem if absolute.suffix.lower() in _LIST_SUFFIXES else absolute.name
-    name = "".join(c if c.isalnum() or c in "-_." else "-" for c in stem).strip("-.") or "root"
-    taken = {"heads", "builtin", "text"}
-    taken |= {_name_of_split(known, split) for known, entry in catalogue().items() for split in entry.splits}
-    return f"{name}-folder" if name in taken else name
+    name = plain_name(stem) or "root"
+    return f"{name}-folder" if _is_taken(name) else name
+
+
+def plain_name(text: str) -> str:
+    """A name without characters that a file system may refuse."""
+    return "".join(c if c.isalnum() or c in "-_." else "-" for c in text).strip("-.")
+
+
+def _is_taken(name: str) -> bool:
+    """Whether a name in a cache means something other than a path."""
+    return name in {"heads", "builtin", "text"} or any(
+        name == _name_of_split(known, split) for known, entry in catalogue().items() for split in entry.splits
+    )
 
 
 def read_dataset(
@@ -187,10 +226,11 @@ def read_dataset(
         root = ensure_set(ref.name, builtin_folder / f"{ref.name}-v{RENDERER_VERSION}", progress)
     if root is None:
         raise UsageError(
-            f"where is {ref.entry.title}? Give {option('root')} {ref.name}=DIR, or add it to [roots] in expclip.toml"
+            f"where is {ref.entry.title}? Give {option('root')} {ref.root_name}=DIR, or add it to [roots] in "
+            f"expclip.toml"
         )
-    root = _existing(root, ref.entry.title)
-    layout, found = _find_layout(ref, root)
+    root = root.expanduser().absolute()
+    layout, found = find_layout(ref, root)
     return _read_layout(ref.name, ref.entry, root, layout, found, policies)
 
 
@@ -216,12 +256,13 @@ def _read_path(name: str, path: Path, root: Path | None, policies: Iterable[str]
     return read_image_folder(name, path) if has_classes else read_plain_folder(name, path)
 
 
-def _find_layout(ref: DataSetRef, root: Path) -> tuple[Layout, list[tuple[Path, int]]]:
+def find_layout(ref: DataSetRef, root: Path) -> tuple[Layout, list[tuple[Path, int]]]:
     """The first layout that is on disk, with its files or its folder and their folds.
 
     A layout whose images are in place comes before one that has only its list.
     """
-    assert ref.published is not None
+    assert ref.published is not None and ref.entry is not None
+    root = _existing(root, ref.entry.title)
     looked_for, found = [], []
     for layout in ref.published.layouts:
         folds = range(1, len(ref.published.folds) + 1) if "{fold}" in layout.path else [0]

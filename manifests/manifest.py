@@ -28,7 +28,7 @@ class Rows:
     sources: tuple[str, ...]
     """Paths of the files relative to the root, with forward slashes; in a manifest of texts the texts themselves."""
     sizes: np.ndarray
-    """(rows,) int64, in bytes; -1 where the list names a file that is not on disk."""
+    """(rows,) int64, in bytes, or digests of contents (`contents.py`); -1 where a listed file is not on disk."""
     frames: np.ndarray
     """(rows,) int32, frame number within the clip or a file of many pictures (`holds_many`), 0 for a still image."""
 
@@ -69,11 +69,42 @@ class Clips:
         return cls(np.cumsum([0, *lengths], dtype=np.int64), np.asarray(flat, dtype=np.int64))
 
 
+@dataclass(frozen=True)
+class Origin:
+    """Where a manifest comes from, and what it is called here. Part of no digest."""
+
+    path: str = ""
+    """The folder or list that was read, resolved; empty for a named data set, and where it is unknown."""
+    root: str = ""
+    """The folder of the files, resolved. Together with the path it is what tells data sets of one title apart."""
+    folder: str = ""
+    """The folder of the cache that keeps it."""
+    label: str = ""
+    """What it is called in the answer of a command; empty where that is its title."""
+    stamp: str = ""
+    """Digest of what says the labels: lists, or the names of files and folders."""
+    read: str = ""
+    """When it was read (UTC, ISO 8601), where it was not read again now."""
+    has_contents: bool = False
+    """Whether files are told by their contents instead of their sizes."""
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """What tells a path from others of its title."""
+        return self.path, self.root
+
+    @property
+    def digits(self) -> str:
+        """Six digits of the identity, for names."""
+        return hashlib.sha256("\0".join(self.identity).encode("utf-8", "surrogateescape")).hexdigest()[:6]
+
+
 @dataclass(frozen=True, eq=False)
 class Manifest:
     """A data set as read from disk: rows (what is encoded) and samples (what is scored)."""
 
     name: str
+    """Its title: a name of the catalogue, or what its path is called. Others may have the same."""
     kind: Kind
     classes: tuple[str, ...]
     """Class names in label order; empty where the samples are unlabelled."""
@@ -89,9 +120,20 @@ class Manifest:
     """Where the sources were found; not part of any digest."""
     remarks: tuple[str, ...] = field(default=())
     """What the reader noticed and the user should know, one line each."""
+    origin: Origin = Origin()
 
     def __len__(self) -> int:
         return len(self.sample_ids)
+
+    @property
+    def label(self) -> str:
+        """What it is called wherever it is shown."""
+        return self.origin.label or self.name
+
+    @property
+    def folder(self) -> str:
+        """The folder of the cache that keeps it."""
+        return self.origin.folder or self.name
 
     @property
     def is_labelled(self) -> bool:
@@ -107,8 +149,8 @@ class Manifest:
             return self.clips["image"]
         if policy not in self.clips:
             raise UsageError(
-                f"the rows of {self.name} cover the frame policies {', '.join(self.clips)}, not {policy}: "
-                f"extract {self.name} with {option('frames')} {policy!r} first"
+                f"the rows of {self.label} cover the frame policies {', '.join(self.clips)}, not {policy}: "
+                f"extract {self.label} with {option('frames')} {policy!r} first"
             )
         return self.clips[policy]
 

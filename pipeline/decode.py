@@ -30,7 +30,7 @@ class Batch:
 
 Decoded = dict[int, np.ndarray] | str
 """Pixels by side length, or what is wrong with the image."""
-_Coming = tuple[range, list[Future[dict[int, Decoded]]]]
+_Coming = tuple[list[int], list[Future[dict[int, Decoded]]]]
 """The rows of a batch, and what the files that hold them give by row number, in order."""
 
 
@@ -61,9 +61,9 @@ class Decoder:
             rows, files = self._ahead.popleft()
             yield _assemble(rows, (file.result() for file in files))
 
-    def _batch_rows(self, task: Task) -> list[range]:
-        starts = range(task.start, task.stop, self._batch_size)
-        return [range(start, min(start + self._batch_size, task.stop)) for start in starts]
+    def _batch_rows(self, task: Task) -> list[list[int]]:
+        rows = task.pixel_rows
+        return [rows[start : start + self._batch_size] for start in range(0, len(rows), self._batch_size)]
 
     def _submit(self, task: Task) -> Iterator[_Coming]:
         """For each batch of a task the files that hold its rows, begun with the first batch that needs them.
@@ -75,22 +75,21 @@ class Decoder:
         upright = any(squash.honour_orientation for squash in squashes)
         files: deque[tuple[int, Future[dict[int, Decoded]]]] = deque()
         waiting = _rows_by_file(task)
-        submitted = task.start
+        submitted = -1
         for rows in self._batch_rows(task):
-            while submitted < rows.stop:
+            while submitted < rows[-1]:
                 source, row_of = next(waiting)
-                submitted = max(row_of.values()) + 1
+                submitted = max(row_of.values())
                 file = self._pool.submit(_decode, Path(task.root) / source, row_of, sizes, upright)
                 files.append((submitted, file))
             yield rows, [file for _, file in files]
-            while files and files[0][0] <= rows.stop:
+            while files and files[0][0] <= rows[-1]:
                 files.popleft()
 
 
 def _rows_by_file(task: Task) -> Iterator[tuple[str, dict[int, int]]]:
-    """Runs of consecutive rows whose pictures are in one file: its source, and each row by its frame number."""
-    rows = range(task.start, task.stop)
-    for source, run in groupby(rows, key=lambda row: task.sources[row - task.first]):
+    """Runs of rows whose pictures are in one file: its source, and each row by its frame number."""
+    for source, run in groupby(task.pixel_rows, key=lambda row: task.sources[row - task.first]):
         yield source, {task.frames[row - task.first]: row for row in run}
 
 
@@ -103,7 +102,7 @@ def _squashed(picture: Picture, sizes: Sequence[int]) -> Decoded:
     return str(picture) if isinstance(picture, ImageError) else {size: squash(picture, size) for size in sizes}
 
 
-def _assemble(rows: range, files: Iterable[dict[int, Decoded]]) -> Batch:
+def _assemble(rows: list[int], files: Iterable[dict[int, Decoded]]) -> Batch:
     by_row: dict[int, Decoded] = {}
     for file in files:
         by_row |= file

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..cache.cache import Cache
+from ..cache.store import FeatureStore
 from ..commands.options import EXECUTORS
 from ..lazy import load
 from .events import Emit, ignore
@@ -44,7 +45,7 @@ def run_plan(
     for one in wanted:
         cache.save_manifest(one.manifest)
     for line in plan.lines:
-        if line.to_do:
-            cache.create_store(line.header)
+        if line.to_do or line.copied:
+            FeatureStore.create(line.path, line.header)
     if plan.tasks:
         load(EXECUTORS[options.executor])(plan, options, emit)

@@ -57,7 +57,12 @@ def open_features(
     if node not in images:
         raise UsageError(f"{option('node')} {node!r}: choose {one_of(images)}")
     named = Path(cache) if cache else None
-    workspace = Workspace(Cache(cache_folder(named, read_settings())), {}, Models(), RunOptions(), named)
+    settings = read_settings()
+    kept = Cache(cache_folder(named, settings))
+    options = ("model", "instruction", "protocol")
+    workspace = Workspace(
+        kept, settings.roots, Models(), RunOptions(), named, texts=(dataset,), options_asked=options
+    )
     usual = DEFAULT_CLIP if NODES[node].role == "clip" else DEFAULT_TEACHER
     asked = instruction if NODES[node].has_instruction else ""
     need = Need(dataset, node, model or usual, asked, protocol)

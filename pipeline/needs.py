@@ -18,13 +18,13 @@ from ..commands import options
 from ..commands.extract import Extract
 from ..encoders.families import family_of
 from ..encoders.node import NODES, Node
-from ..errors import UsageError, option
-from ..manifests.catalogue import DataSetRef
+from ..errors import UsageError, one_of, option
 from ..manifests.frames import DEFAULT_POLICIES
 from ..manifests.manifest import Manifest
 from ..manifests.prompts import instruction_name
 from ..manifests.protocols import RELEASED
 from .plan import Wanted, header_of
+from .rereading import known_manifest
 from .workspace import Workspace
 
 
@@ -62,6 +62,8 @@ class Answer:
     """Of the store that is there, or that will be made."""
     node: Node | None
     """What makes it; None where the cache has all of it."""
+    store: FeatureStore | None = None
+    """The one that is there."""
 
 
 @dataclass
@@ -74,8 +76,6 @@ class Needs:
     _asked: dict[Need, None] = field(default_factory=dict)
     _read: dict[str, Manifest] = field(default_factory=dict)
     """The data sets that were read from disk, because something of them is missing."""
-    _known: dict[str, Manifest | None] = field(default_factory=dict)
-    """The data sets as the cache has them."""
 
     def answers(self, needs: Sequence[Need]) -> list[Answer]:
         """How some needs are met. Raises UsageError where features are missing that may not be made."""
@@ -97,38 +97,32 @@ class Needs:
             Wanted(some[0].manifest, tuple(one.node for one in some if one.node)) for some in by_dataset.values()
         ]
         if wanted:
-            names = ", ".join(dict.fromkeys(one.manifest.name for one in wanted))
+            names = ", ".join(dict.fromkeys(one.manifest.label for one in wanted))
             self.workspace.run(self.workspace.plan(wanted), wanted, f"extract {names}")
-        found = {}
-        for need, answer in answers.items():
-            store = self.workspace.cache.open_store(answer.header)
-            assert store is not None
-            found[need] = answer.manifest, store
-        return found
+        return {need: (answer.manifest, self._store(answer)) for need, answer in answers.items()}
+
+    def _store(self, answer: Answer) -> FeatureStore:
+        return answer.store or FeatureStore.open(self.workspace.cache.store_of(answer.header, answer.manifest))
 
     def manifest(self, dataset: str) -> Manifest:
         """A data set that something was asked of: as read now, or else as it is in the cache."""
-        manifest = self._read.get(dataset) or self._cached(dataset)
+        manifest = self._read.get(dataset) or known_manifest(self.workspace, dataset)
         assert manifest is not None
         return manifest
 
-    def _cached(self, dataset: str) -> Manifest | None:
-        if dataset not in self._known:
-            self._known[dataset] = known_manifest(self.workspace, self.workspace.dataset(dataset))
-        return self._known[dataset]
-
     def _found(self, need: Need) -> Answer | None:
-        manifest = self._read.get(need.dataset) or self._cached(need.dataset)
+        manifest = self._read.get(need.dataset) or known_manifest(self.workspace, need.dataset)
         if manifest is None or not manifest.covers(need.frames or DEFAULT_POLICIES[0]):
             return None
         store = chosen_store(self.workspace, manifest, need)
-        return Answer(manifest, store.header, None) if store and store.is_complete() else None
+        return Answer(manifest, store.header, None, store) if store and store.is_complete() else None
 
     def _to_make(self, need: Need) -> Answer:
         workspace = self.workspace
         if need.dataset not in self._read:
             self._read[need.dataset] = workspace.read(workspace.dataset(need.dataset), need.frames)
         manifest = self._read[need.dataset]
+        workspace.remark(manifest.label, *manifest.remarks)
         node = node_of(workspace, need)
         return Answer(manifest, header_of(manifest, node), node)
 
@@ -138,34 +132,25 @@ def node_of(workspace: Workspace, need: Need) -> Node:
     return workspace.models.node(need.node, need.model, need.protocol, need.dtype, need.instruction)
 
 
-def known_manifest(workspace: Workspace, ref: DataSetRef) -> Manifest | None:
-    """The cached manifest of a data set; None where there is none, or where the path is another folder or list.
-
-    A path that exists no more is known by its name.
-    """
-    manifest = workspace.cache.current_manifest(ref.name)
-    if manifest is None or ref.path is None or not ref.path.exists():
-        return manifest
-    asked = workspace.root_of(ref) or (ref.path if ref.path.is_dir() else ref.path.parent)
-    return manifest if str(asked.expanduser().absolute()) == manifest.root else None
-
-
 def chosen_store(workspace: Workspace, manifest: Manifest, need: Need) -> FeatureStore | None:
     """The store that a need means, complete or not; complete ones are preferred. None where there is none.
 
     A model that is named by a path is known by its weights where they can be read, whatever it was called; any other
     by its name, and by its weights where no store has the name. Raises UsageError where several stores are left.
     """
-    stores = workspace.cache.find(manifest.name, need.node, **need.fields(manifest))
+    stores = workspace.cache.of_manifest(manifest, need.node, **need.fields(manifest))
     matching = [store for store in stores if store.header.encoder_digest.startswith(need.model)]
     if not is_digest(need.model):
         matching = _of_model(workspace, stores, need)
     found = [store for store in matching if store.is_complete()] or matching
-    if len(found) > 1:
+    if len({store.header.key for store in found}) > 1:
         said = describe({"model": need.model} | need.fields(manifest))
+        digests = one_of(dict.fromkeys(store.header.encoder_digest[:12] for store in found))
+        by_dtype = len({store.header.tower_dtype for store in found}) == len(found) and workspace.has("dtype")
+        advice = f"give {option('dtype')}, or " if by_dtype else "give "
         raise UsageError(
-            f"{manifest.name} has {len(found)} stores of {need.node} for {said}, which differ in "
-            f"{differences(found)}: give {option('dtype')}, or one's digest instead of the model's name"
+            f"{manifest.label} has {len(found)} stores of {need.node} for {said}, which differ in "
+            f"{differences(found)}: {advice}one's digest ({digests}) instead of the model's name"
         )
     return found[0] if found else None
 
@@ -192,10 +177,9 @@ def canonical_model(node: str, model: str) -> str:
 def is_there(workspace: Workspace, need: Need) -> bool:
     """Whether the cache has what is needed, under any of several models that it can mean."""
     try:
-        ref = workspace.dataset(need.dataset)
+        manifest = known_manifest(workspace, need.dataset)
     except UsageError:  # a data set that has no name in this version
         return False
-    manifest = known_manifest(workspace, ref)
     try:
         store = chosen_store(workspace, manifest, need) if manifest else None
     except UsageError:  # several
@@ -204,12 +188,12 @@ def is_there(workspace: Workspace, need: Need) -> bool:
 
 
 def why_missing(workspace: Workspace, missing: Sequence[Need]) -> str:
-    """What the cache lacks of some needs, and the command that makes all of them."""
+    """What the cache lacks of some needs, what it has instead, and the command that makes all of them."""
     need, command = missing[0], extract_command(workspace, missing)
-    ref = workspace.dataset(need.dataset)
-    manifest = known_manifest(workspace, ref)
+    known = workspace.dataset(need.dataset)
+    manifest = known_manifest(workspace, need.dataset)
     if manifest is None:
-        return f"{workspace.cache.root} has nothing of {ref.name}: run `{command}`"
+        return f"{workspace.cache.root} has nothing of {known.label}: run `{command}`"
     store = chosen_store(workspace, manifest, need)
     if store and not store.is_complete():
         done = f"{store.rows_done():,} of {store.header.rows:,} rows are extracted"
@@ -217,7 +201,27 @@ def why_missing(workspace: Workspace, missing: Sequence[Need]) -> str:
     said = {"model": canonical_model(need.node, need.model), "instruction": need.instruction}
     more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
     what = describe({name: value for name, value in said.items() if value})
-    return f"{ref.name} has no complete {need.node} for {what}{more} in {workspace.cache.root}: run `{command}`"
+    has = _instead(workspace, manifest, need)
+    return (
+        f"{known.label} has no complete {need.node} for {what}{more} in {workspace.cache.root}: "
+        f"{f'{has}, or ' if has else ''}run `{command}`"
+    )
+
+
+def _instead(workspace: Workspace, manifest: Manifest, need: Need) -> str:
+    """What the cache has in place of what is missing, with the options that name it; empty where it has nothing."""
+    role = "model" if workspace.has("model") else NODES[need.node].role
+    stores = [one for one in workspace.cache.of_manifest(manifest, need.node) if one.is_complete()]
+    found: dict[str, None] = {}
+    for header in (store.header for store in stores):
+        wanted = {role: (header.model, canonical_model(need.node, need.model))}
+        wanted["instruction"] = (header.instruction, need.fields(manifest).get("instruction", header.instruction))
+        wanted["protocol"] = (header.protocol or need.protocol, need.protocol)
+        wanted["dtype"] = (header.tower_dtype, need.dtype or header.tower_dtype)
+        other = [f"{option(name)} {has}" for name, (has, asked) in wanted.items() if has != asked]
+        if other and all(workspace.has(name) for name, (has, asked) in wanted.items() if has != asked):
+            found[" ".join(other)] = None
+    return f"it is there with {one_of(found)}" if found else ""
 
 
 def extract_command(workspace: Workspace, needs: Iterable[Need]) -> str:

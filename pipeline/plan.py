@@ -1,17 +1,21 @@
 """From what is wanted to the tasks that are missing. Nothing is computed and nothing is written here."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+
+import numpy as np
 
 from ..cache.cache import TEXT, Cache
 from ..cache.header import Header
 from ..cache.keys import store_key
 from ..cache.receipts import Receipt
+from ..cache.store import FeatureStore
 from ..encoders.node import Node
 from ..manifests.manifest import Manifest, row_name
+from .copies import Copies, Copy
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,8 @@ class Portion:
     """Only the first so many rows of each data set."""
     part: tuple[int, int] = (1, 1)
     """(i, n): every n-th shard, beginning with the i-th."""
+    retries: bool = False
+    """Whether rows that could not be encoded are tried again."""
 
     def stop(self, rows: range) -> int:
         """Where to stop in a shard with these rows."""
@@ -42,13 +48,23 @@ class Portion:
 
 @dataclass(frozen=True)
 class Job:
-    """One store's part of a task: rows start … stop of the task's shard."""
+    """One store's part of a task."""
 
     node: Node
     store: Path
     start: int
+    """The first row of the task's shard that the store lacks."""
     parent_store: Path | None = None
     """Where the node's input is stored, if it is features."""
+    copies: tuple[Copy, ...] = ()
+    """Rows that other stores hold."""
+    again: tuple[int, ...] = ()
+    """Rows before the first that failed, and are tried once more."""
+
+    def rows(self, stop: int) -> np.ndarray:
+        """(n,) numbers of the rows before `stop` that are to be encoded, in order."""
+        missing = np.array([*self.again, *range(self.start, stop)], dtype=np.int64)
+        return np.setdiff1d(missing, np.concatenate([one.rows for one in self.copies])) if self.copies else missing
 
 
 @dataclass(frozen=True)
@@ -59,7 +75,7 @@ class Task:
     root: str
     shard: int
     first: int
-    """Row number of the shard's first row; `start` and `stop` are row numbers too."""
+    """Row number of the shard's first row; `stop` is a row number too."""
     stop: int
     sources: tuple[str, ...]
     """Sources of the rows first … stop."""
@@ -70,7 +86,7 @@ class Task:
     @property
     def rows(self) -> int:
         """Rows to encode, summed over stores."""
-        return sum(self.stop - job.start for job in self.jobs)
+        return sum(len(job.rows(self.stop)) for job in self.jobs)
 
     def name(self, row: int) -> str:
         """What a row is called where it is shown."""
@@ -81,9 +97,9 @@ class Task:
         return tuple(job for job in self.jobs if job.node.input == "pixels")
 
     @property
-    def start(self) -> int:
-        """The first row whose image is needed."""
-        return min((job.start for job in self.pixel_jobs), default=self.stop)
+    def pixel_rows(self) -> list[int]:
+        """The rows whose images are needed, in order."""
+        return sorted({row for job in self.pixel_jobs for row in job.rows(self.stop).tolist()})
 
 
 @dataclass(frozen=True)
@@ -92,8 +108,13 @@ class Line:
 
     header: Header
     node: Node
+    path: Path
+    label: str
+    """What the data set is called."""
     done: int
-    """Rows that have a receipt."""
+    """Rows that the cache has, in this store or in others from which they are copied."""
+    copied: int
+    """How many of them are in others."""
     to_do: int
     """Rows that this run would encode."""
     seconds: float | None
@@ -115,7 +136,7 @@ class Plan:
     @property
     def rows(self) -> int:
         """Rows to encode, summed over stores."""
-        return sum(task.rows for task in self.tasks)
+        return sum(line.to_do for line in self.lines)
 
     @property
     def seconds(self) -> float | None:
@@ -128,7 +149,7 @@ def header_of(manifest: Manifest, node: Node) -> Header:
     """The header of the store that a node gives for the rows of a manifest."""
     same = ("model", "instruction", "protocol", "untrained", "spec", "row_shape")
     return Header(
-        dataset=TEXT if manifest.kind == "texts" else manifest.name,
+        dataset=TEXT if manifest.kind == "texts" else manifest.folder,
         node=node.name,
         encoder_digest=node.digest,
         rows_digest=manifest.rows.digest,
@@ -141,23 +162,35 @@ def header_of(manifest: Manifest, node: Node) -> Header:
 
 def make_plan(cache: Cache, wanted: Iterable[Wanted], portion: Portion, device: str) -> Plan:
     """What is cached, what is missing, and the tasks that would make it."""
-    stores: list[tuple[_State, int]] = []
+    lines: list[tuple[_State, Wanted, tuple[Task, ...]]] = []
     tasks: list[Task] = []
     for one in _distinct(wanted):
-        states = {node.digest: _State(cache, header_of(one.manifest, node), node) for node in _with_parents(one)}
-        asked = {node.digest for node in one.nodes}
-        new = _tasks(one, states, portion)
+        states = {node.digest: _State(cache, one.manifest, node) for node in _with_parents(one)}
+        new = _tasks(cache, one, states, portion)
         tasks += new
-        for digest, state in states.items():
-            to_do = sum(task.stop - job.start for task in new for job in task.jobs if job.node.digest == digest)
-            if to_do or digest in asked:
-                stores.append((state, to_do))
+        asked = {node.digest for node in one.nodes}
+        needed = {job.node.digest for task in new for job in task.jobs}
+        lines += [(state, one, new) for digest, state in states.items() if digest in asked | needed]
     speeds = _seconds_per_row(cache, device) if tasks else {}
-    lines = [
-        Line(state.header, state.node, state.done, to_do, _estimate(speeds.get(state.node.digest), to_do))
-        for state, to_do in stores
-    ]
-    return Plan(tuple(lines), tuple(tasks))
+    return Plan(tuple(_line(*one, speeds) for one in lines), tuple(tasks))
+
+
+def _line(state: "_State", wanted: Wanted, tasks: Iterable[Task], speeds: Mapping[str, float]) -> Line:
+    """What the tasks of a data set do for one of its stores."""
+    jobs = [(job, task.stop) for task in tasks for job in task.jobs if job.node.digest == state.node.digest]
+    to_do = sum(len(job.rows(stop)) for job, stop in jobs)
+    copied = sum(len(one.rows) for job, _ in jobs for one in job.copies)
+    again = sum(len(job.again) for job, _ in jobs)
+    return Line(
+        header=state.header,
+        node=state.node,
+        path=state.path,
+        label=wanted.manifest.label,
+        done=state.done + copied - again,
+        copied=copied,
+        to_do=to_do,
+        seconds=_estimate(speeds.get(state.node.digest), to_do),
+    )
 
 
 def _distinct(wanted: Iterable[Wanted]) -> list[Wanted]:
@@ -168,12 +201,11 @@ def _distinct(wanted: Iterable[Wanted]) -> list[Wanted]:
 class _State:
     """What a store holds now."""
 
-    def __init__(self, cache: Cache, header: Header, node: Node):
-        self.header = header
+    def __init__(self, cache: Cache, manifest: Manifest, node: Node):
+        self.header = header_of(manifest, node)
         self.node = node
-        self.path = cache.store_path(header)
-        store = cache.open_store(header)
-        self.receipts: dict[int, Receipt] = store.finished() if store else {}
+        self.path = cache.store_of(self.header, manifest)
+        self.receipts: dict[int, Receipt] = FeatureStore.open(self.path).finished() if self.path.exists() else {}
 
     @property
     def done(self) -> int:
@@ -184,6 +216,11 @@ class _State:
         receipt = self.receipts.get(shard)
         return self.header.shard_rows(shard).start + (receipt.rows if receipt else 0)
 
+    def failed(self, shard: int, stop: int) -> tuple[int, ...]:
+        """The rows of a shard before `stop` that could not be encoded."""
+        receipt = self.receipts.get(shard)
+        return tuple(row.row for row in receipt.failed if row.row < stop) if receipt else ()
+
 
 def _with_parents(wanted: Wanted) -> list[Node]:
     """The nodes asked for and those they are computed from, each once."""
@@ -191,35 +228,41 @@ def _with_parents(wanted: Wanted) -> list[Node]:
     return list((parents | {node.digest: node for node in wanted.nodes}).values())
 
 
-def _tasks(wanted: Wanted, states: dict[str, _State], portion: Portion) -> list[Task]:
-    manifest = wanted.manifest
+def _tasks(cache: Cache, wanted: Wanted, states: dict[str, _State], portion: Portion) -> tuple[Task, ...]:
+    manifest, copies = wanted.manifest, Copies(cache, wanted.manifest)
     header = next(iter(states.values())).header
     tasks = []
     for shard in filter(portion.has, range(header.shards)):
         rows = header.shard_rows(shard)
         stop = portion.stop(rows)
-        jobs = _jobs(wanted, states, shard, stop)
+        jobs = _jobs(wanted, states, copies, shard, stop, portion.retries)
         if jobs:
             sources = manifest.rows.sources[rows.start : stop]
             frames = tuple(manifest.rows.frames[rows.start : stop].tolist())
-            tasks.append(Task(header.dataset, manifest.root, shard, rows.start, stop, sources, frames, jobs))
-    return tasks
+            tasks.append(Task(manifest.label, manifest.root, shard, rows.start, stop, sources, frames, jobs))
+    return tuple(tasks)
 
 
-def _jobs(wanted: Wanted, states: dict[str, _State], shard: int, stop: int) -> tuple[Job, ...]:
-    """The stores that miss rows of a shard; a parent is among them only where a child needs it."""
+def _jobs(
+    wanted: Wanted, states: dict[str, _State], copies: Copies, shard: int, stop: int, retries: bool
+) -> tuple[Job, ...]:
+    """The stores that miss rows of a shard; a parent is among them only where a child is computed from it."""
 
-    def misses(node: Node) -> bool:
-        return states[node.digest].next_row(shard) < stop
-
-    missing = [node for node in wanted.nodes if misses(node)]
-    parents = [node.parent for node in missing if node.parent is not None and misses(node.parent)]
-    jobs = {}
-    for node in (*parents, *missing):
+    def job(node: Node) -> Job | None:
         state = states[node.digest]
+        start, again = state.next_row(shard), state.failed(shard, stop) if retries else ()
+        if start >= stop and not again:
+            return None
         parent_store = states[node.parent.digest].path if node.parent else None
-        jobs[node.digest] = Job(node, state.path, state.next_row(shard), parent_store)
-    return tuple(jobs.values())
+        return Job(node, state.path, start, parent_store, copies.of_shard(state.header, range(start, stop)), again)
+
+    missing = {node.digest: found for node in wanted.nodes if (found := job(node))}
+    parents = {
+        one.node.parent.digest: found
+        for one in missing.values()
+        if one.node.parent and len(one.rows(stop)) and (found := job(one.node.parent))
+    }
+    return tuple((parents | missing).values())
 
 
 def _seconds_per_row(cache: Cache, device: str) -> dict[str, float]:
@@ -229,9 +272,9 @@ def _seconds_per_row(cache: Cache, device: str) -> dict[str, float]:
     for store in cache.stores():
         for receipt in store.receipts.read().values():
             if receipt.device == device:
-                rows[store.header.encoder_digest] += receipt.rows
+                rows[store.header.encoder_digest] += receipt.rows - receipt.copied
                 seconds[store.header.encoder_digest] += sum(receipt.seconds.values())
-    return {digest: seconds[digest] / count for digest, count in rows.items()}
+    return {digest: seconds[digest] / count for digest, count in rows.items() if count > 0}
 
 
 def _estimate(seconds_per_row: float | None, rows: int) -> float | None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..cache import header
 from ..cache.files import printable
 from ..cache.receipts import FailedRow, Receipt
 from ..cache.store import FeatureStore
@@ -51,25 +52,32 @@ class _ShardWork:
     def __init__(self, task: Task, job: Job):
         self.task = task
         self.node = job.node
-        self.start = job.start
+        self.rows = job.rows(task.stop)
+        """(n,) numbers of the rows that are encoded now."""
         self.store = FeatureStore.open(job.store)
-        header = self.store.header
-        self.values = np.full((task.stop - task.first, *header.row_shape), np.nan, dtype=header.dtype)
+        shape = (task.stop - task.first, *self.store.header.row_shape)
+        self.values = np.full(shape, np.nan, dtype=self.store.header.dtype)
         self.failed: dict[int, str] = {}
         """Why rows have no features, by row number."""
         self.seconds = {"read": 0.0, "infer": 0.0}
+        self.copied = sum(len(one.rows) for one in job.copies)
         if job.start > task.first:
             done, receipt = _finished(self.store, task, job.start)
             self.values[: len(done)] = done
-            self.failed = _failed_before(receipt, job.start)
+            self.failed = {
+                row: why for row, why in _failed_before(receipt, job.start).items() if row not in job.again
+            }
             self.seconds |= receipt.seconds
+            self.copied += receipt.copied
+        for one in job.copies:
+            self.values[one.rows - task.first] = _held(FeatureStore.open(one.store), one.of)
+        self._again = bool(job.again)
+        self._wanted = set(self.rows.tolist())
         self._example: Any = None
         self._inputs_differ = False
 
     def encode(self, encoder: Encoder, rows: np.ndarray, inputs: Any) -> None:
         """Encode inputs and put them in their rows."""
-        if not len(rows):
-            return
         self._compare(inputs)
         started = time.perf_counter()
         features = encoder(inputs)
@@ -78,19 +86,22 @@ class _ShardWork:
 
     def fail(self, errors: dict[int, str]) -> None:
         """Note why rows cannot be encoded; those that were done earlier stay as they are."""
-        self.failed |= {row: why for row, why in errors.items() if row >= self.start}
+        self.failed |= {row: why for row, why in errors.items() if row in self._wanted}
 
     def write(self, **circumstances: Any) -> Receipt:
         failed = tuple(
             FailedRow(row, printable(self.task.name(row)), printable(self.failed[row])) for row in sorted(self.failed)
         )
-        return self.store.write_shard(self.task.shard, self.values, failed, self.seconds, **circumstances)
+        known = circumstances | {"copied": self.copied}
+        return self.store.write_shard(self.task.shard, self.values, failed, self.seconds, self._again, **known)
 
     def refuse_constant(self) -> None:
         """Raise ExpclipError where different inputs gave the same features."""
-        encoded = self.values[self.start - self.task.first :].reshape(self.task.stop - self.start, -1)
+        if not self._inputs_differ:
+            return
+        encoded = self.values[self.rows - self.task.first].reshape(len(self.rows), -1)
         encoded = encoded[np.isfinite(encoded[:, 0])]
-        if self._inputs_differ and (encoded == encoded[0]).all():
+        if (encoded == encoded[0]).all():
             raise ExpclipError(
                 f"{self.node.label} gave the same features for different inputs (shard {self.task.shard} of "
                 f"{self.task.dataset}); the shard is not written. The weights or the configuration are wrong"
@@ -133,11 +144,11 @@ def _encode_pixels(task: Task, batches: Iterable[Batch], work: dict[str, _ShardW
             shard = work[job.node.digest]
             shard.seconds["read"] += waited
             shard.fail(batch.errors)
-            new = batch.rows >= job.start
+            new = np.isin(batch.rows, shard.rows)
             if new.any():
                 assert job.node.squash is not None
                 shard.encode(load(job.node), batch.rows[new], batch.pixels[job.node.squash.size][new])
-            emit(RowsEncoded(int(new.sum()) + sum(row >= job.start for row in batch.errors)))
+            emit(RowsEncoded(int(new.sum()) + int(np.isin(list(batch.errors), shard.rows).sum())))
         asked = time.perf_counter()
 
 
@@ -146,15 +157,18 @@ def _encode_derived(
 ) -> None:
     """Encode texts, or query tokens exactly as they are stored."""
     shard = work[job.node.digest]
+    if not len(shard.rows):
+        return
     inputs, failed = (task.sources, {}) if job.parent_store is None else _parent_features(task, job, work)
     shard.fail(failed)
-    for start in range(job.start, task.stop, batch_size):
-        stop = min(start + batch_size, task.stop)
-        rows = np.array([row for row in range(start, stop) if row not in failed], dtype=np.int64)
+    for start in range(0, len(shard.rows), batch_size):
+        some = shard.rows[start : start + batch_size]
+        rows = np.array([row for row in some.tolist() if row not in failed], dtype=np.int64)
         offsets = rows - task.first
         batch = inputs[offsets] if isinstance(inputs, np.ndarray) else [inputs[k] for k in offsets]
-        shard.encode(load(job.node), rows, batch)
-        emit(RowsEncoded(stop - start))
+        if len(rows):
+            shard.encode(load(job.node), rows, batch)
+        emit(RowsEncoded(len(some)))
 
 
 def _parent_features(task: Task, job: Job, work: dict[str, _ShardWork]) -> tuple[np.ndarray, dict[int, str]]:
@@ -175,6 +189,16 @@ def _finished(store: FeatureStore, task: Task, stop: int) -> tuple[np.ndarray, R
             f"{store.path}: shard {task.shard} was taken away while this run went on: run the command again"
         )
     return store.read(range(task.first, stop)), receipt
+
+
+def _held(store: FeatureStore, rows: np.ndarray) -> np.ndarray:
+    """(n, *row_shape) of some rows of a store, whose shards are read one after another."""
+    values = np.empty((len(rows), *store.header.row_shape), dtype=store.header.dtype)
+    shards = rows // header.SHARD_ROWS
+    for shard in np.unique(shards).tolist():
+        here = store.header.shard_rows(shard)
+        values[shards == shard] = store.read(here)[rows[shards == shard] - here.start]
+    return values
 
 
 def _failed_before(receipt: Receipt, stop: int) -> dict[int, str]:

@@ -1,25 +1,30 @@
 """Where a command works: its cache, its data sets and models, and how it runs what is missing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.filesize import decimal as byte_count
 from rich.progress import Progress
 
 from ..cache.cache import Cache
-from ..cache.files import writing
+from ..cache.files import printable, writing
 from ..commands.request import Request
 from ..encoders.families import Models
 from ..errors import UsageError, option
-from ..manifests.catalogue import DataSetRef, catalogue, parse_dataset, read_dataset
+from ..manifests.catalogue import catalogue, parse_dataset, read_dataset
+from ..manifests.contents import with_contents
 from ..manifests.frames import DEFAULT_POLICIES
 from ..manifests.manifest import Manifest
+from ..manifests.stamp import stamp
 from ..reports.console import duration
 from ..settings import cache_folder, read_settings
 from .executors import RunOptions, run_plan
+from .identity import DataSets, Known
 from .plan import Plan, Portion, Wanted, make_plan
 from .progress import progress_bar
 
@@ -38,12 +43,19 @@ class Workspace:
 
     cache: Cache
     roots: Mapping[str, Path]
-    """Folders of data sets by catalogue name."""
+    """Folders of data sets by catalogue name, and of lists by what was typed."""
     models: Models
     options: RunOptions
     named_cache: Path | None = None
     """The cache as the request names it, which a command that is printed must name too."""
     console: Console = field(default_factory=stderr)
+
+    texts: Sequence[str] = ()
+    """The data sets of the command, as they were typed."""
+    by_contents: bool | None = None
+    """Whether files are told by their contents; None is as the cache has it."""
+    options_asked: Collection[str] = ()
+    """The names of the command's options, for messages that advise one."""
 
     @classmethod
     def of(cls, request: Request, datasets: Sequence[str] = ()) -> "Workspace":
@@ -53,40 +65,75 @@ class Workspace:
         """
         said, settings = vars(request), read_settings()
         cache = Cache(cache_folder(said["cache"], settings))
-        roots = dict(settings.roots) | _roots(said.get("root", ()), datasets)
+        roots = dict(settings.roots) | _roots(said.get("root", ()), datasets, cache)
         models = Models(cache.root / WEIGHTS_MEMORY, said.get("device"))
-        if "executor" not in said:
-            return cls(cache, roots, models, RunOptions(), said["cache"])
-        executor = said["executor"] or ("dask" if said["scheduler"] else "local")
-        options = RunOptions("", said["batch_size"], said["workers"], executor, said["scheduler"])
-        return cls(cache, roots, models, options, said["cache"])
+        options = RunOptions()
+        if "executor" in said:
+            executor = said["executor"] or ("dask" if said["scheduler"] else "local")
+            options = RunOptions("", said["batch_size"], said["workers"], executor, said["scheduler"])
+        more: dict[str, Any] = {"texts": datasets, "by_contents": said.get("hash"), "options_asked": tuple(said)}
+        return cls(cache, roots, models, options, said["cache"], **more)
 
-    def read(self, ref: DataSetRef, frames: str | None = None) -> Manifest:
-        """Read a data set from disk; its rows cover the default frame policies and the one asked for.
+    def has(self, name: str) -> bool:
+        """Whether the command has an option."""
+        return name in self.options_asked
+
+    @cached_property
+    def _datasets(self) -> DataSets:
+        return DataSets(self.cache, self.roots, self.texts)
+
+    @cached_property
+    def _said(self) -> set[str]:
+        return set()
+
+    @cached_property
+    def manifests(self) -> dict[str, Manifest | None]:
+        """The data sets that were looked at, as they are in the cache."""
+        return {}
+
+    def dataset(self, text: str) -> Known:
+        """The data set that the user named. Raises UsageError where there is none, or where several may be meant."""
+        return self._datasets[text]
+
+    def distinct(self, texts: Sequence[str]) -> list[str]:
+        """Data sets without repetitions: two paths may lead to one."""
+        first: dict[str, str] = {}
+        for text in texts:
+            first.setdefault(self.dataset(text).folder, text)
+        return list(first.values())
+
+    def read(self, known: Known, frames: str | None = None, policies: Iterable[str] = DEFAULT_POLICIES) -> Manifest:
+        """Read a data set from disk; its rows cover some frame policies and the one asked for.
 
         Built-in sets are drawn where they are missing.
         """
-        policies: dict[str, None] = dict.fromkeys([*DEFAULT_POLICIES, *([frames] if frames else [])])
+        ref = known.ref
+        covered: dict[str, None] = dict.fromkeys([*policies, *([frames] if frames else [])])
         draws = ref.entry is not None and ref.entry.builtin
+        mark = "" if draws or known.files is None or known.is_gone else stamp(ref, known.files)
         with self.progress() as bars, writing(self.cache.builtin) if draws else nullcontext():
-            bar = bars.add_task(f"drawing {ref.name}", total=None, visible=False)
+            bar = bars.add_task(f"{'drawing' if draws else 'reading'} {known.label}", total=None, visible=False)
 
             def show(done: int, total: int) -> None:
                 bars.update(bar, completed=done, total=total, visible=True)
 
-            return read_dataset(ref, self.root_of(ref), self.cache.builtin, policies, show)
+            root = None if ref.path and known.files == ref.path.absolute() else known.files
+            manifest = read_dataset(ref, root, self.cache.builtin, covered, show)
+            manifest = replace(manifest, origin=replace(known.origin, label=known.label, stamp=mark))
+            as_before = known.entry is not None and known.entry.origin.has_contents
+            by_contents = as_before if self.by_contents is None else self.by_contents
+            return with_contents(manifest, show) if by_contents else manifest
+
+    def remark(self, label: str, *remarks: str) -> None:
+        """Say something about a data set, once."""
+        for line in (f"{label}: {remark}" for remark in remarks):
+            if line not in self._said:
+                self._said.add(line)
+                self.console.print(printable(line), style="dim", soft_wrap=True)
 
     def progress(self) -> Progress:
         """Progress bars on the console; none without a terminal."""
         return Progress(console=self.console, transient=True, disable=not self.console.is_terminal)
-
-    def dataset(self, text: str) -> DataSetRef:
-        """The data set that the user named. Raises UsageError where there is none."""
-        return parse_dataset(text, self.cache.datasets())
-
-    def root_of(self, ref: DataSetRef) -> Path | None:
-        """The folder given for a data set."""
-        return self.roots.get(ref.root_name)
 
     def plan(self, wanted: Sequence[Wanted], portion: Portion | None = None) -> Plan:
         """What is missing of what is wanted."""
@@ -98,19 +145,31 @@ class Workspace:
             size = byte_count(sum(line.bytes for line in plan.lines))
             time = "" if plan.seconds is None else f", about {duration(plan.seconds)}"
             self.console.print(f"{what}: {plan.rows:,} rows to encode, {size}{time}")
+        self.manifests.clear()
+        if copied := sum(line.copied for line in plan.lines):
+            self.console.print(f"{what}: {copied:,} rows are copied from other stores")
         with progress_bar(what, plan.rows, self.console) as emit:
             run_plan(self.cache, plan, wanted, replace(self.options, device=self.models.device), emit)
 
 
-def _roots(said: Sequence[str], datasets: Sequence[str]) -> dict[str, Path]:
-    """Folders by catalogue name; one without a name is that of the only data set."""
+def _roots(said: Sequence[str], datasets: Sequence[str], cache: Cache) -> dict[str, Path]:
+    """Folders by catalogue name, and of lists by what was typed; one without a name is for the only data set, or for
+    all where these are lists."""
+    if not said:
+        return {}
+    titles = cache.datasets()
+    refs = {text: parse_dataset(text, titles) for text in datasets}
+    of_lists = {text: ref for text, ref in refs.items() if ref.path is not None}
     roots: dict[str, Path] = {}
     for text in said:
         name, equals, folder = text.partition("=")
+        named = [one for one, ref in of_lists.items() if name in (one, ref.name)] if equals else []
         if equals and name in catalogue():
             roots[name] = Path(folder)
-        elif len(datasets) == 1:
-            roots[parse_dataset(datasets[0]).root_name] = Path(text)
+        elif named:
+            roots |= dict.fromkeys(named, Path(folder))
+        elif len(refs) == 1 or len(of_lists) == len(refs) > 0:
+            roots |= {one if ref.path else ref.root_name: Path(text) for one, ref in refs.items()}
         else:
             raise UsageError(f"{option('root')} {text}: with several data sets write NAME=DIR")
     return roots

@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -41,11 +42,24 @@ def write_results(scores: Sequence[Score], predictions: Sequence[Predictions], o
         )
         (out / "tables.md").write_text(markdown([*tables(scores), *certainty_tables(scores)]), encoding="utf-8")
         overall = [score for score in scores if score.fold in (ALL, MEAN)]
-        matrices: dict[str, Any] = {score.of.slug: score.confusion for score in overall}
-        untrained = np.array([score.of.slug for score in overall if score.of.untrained], dtype=str)
+        named = dict(zip(distinct_names([score.of.slug for score in overall]), overall, strict=True))
+        matrices: dict[str, Any] = {name: score.confusion for name, score in named.items()}
+        untrained = np.array([name for name, score in named.items() if score.of.untrained], dtype=str)
         np.savez_compressed(out / "confusion.npz", **matrices, untrained=untrained)
-        for score in overall:
-            confusion_figure(score, figures / f"{score.of.slug}.png")
+        for name, score in named.items():
+            confusion_figure(score, figures / f"{name}.png")
+
+
+def distinct_names(names: Iterable[str]) -> list[str]:
+    """Names of files of which no two are one, whatever the case of their letters: a number tells later ones apart."""
+    taken: set[str] = set()
+    found = []
+    for name in names:
+        several = (f"{name}-{number}" if number > 1 else name for number in count(1))
+        free = next(one for one in several if one.casefold() not in taken)
+        taken.add(free.casefold())
+        found.append(free)
+    return found
 
 
 def as_row(score: Score) -> dict[str, Any]:

@@ -56,8 +56,9 @@ def _table(dataset: str, backbone: str, scores: Sequence[Score]) -> Table:
         for label, of_head in rows_by_head(scores).items()
     ]
     ensemble = "" if first.of.ensemble == "logits" else f" · {first.of.ensemble} averaged"
+    labels = f" · labels of {first.of.labels_of[:10]}" if first.of.labels_of else ""
     return Table(
-        title=f"{dataset} · {backbone} · {samples}{ensemble}" + (f" · {UNTRAINED_NOTE}" if untrained else ""),
+        title=f"{dataset} · {backbone} · {samples}{ensemble}{labels}" + (f" · {UNTRAINED_NOTE}" if untrained else ""),
         columns=("UAR / WAR, %", *prompts),
         rows=tuple(rows),
     )

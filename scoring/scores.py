@@ -41,6 +41,8 @@ class Combination:
     protocol: str
     frames: str
     untrained: bool
+    labels_of: str = ""
+    """When the labels were read (UTC, ISO 8601), where they could not be read again; empty where they are as now."""
 
     @property
     def head_label(self) -> str:

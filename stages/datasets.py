@@ -29,7 +29,7 @@ def list_datasets(request: ListDatasets) -> list[tuple[str, DataSet]]:
 def audit_datasets(request: AuditDatasets) -> list[Audit]:
     """What is known of copies of data sets."""
     workspace = Workspace.of(request, request.datasets)
-    return [audit(workspace, dataset, request.workers) for dataset in request.datasets]
+    return [audit(workspace, dataset, request.workers) for dataset in workspace.distinct(request.datasets)]
 
 
 def audit(workspace: Workspace, dataset: str, workers: int | None = None) -> Audit:
@@ -39,8 +39,8 @@ def audit(workspace: Workspace, dataset: str, workers: int | None = None) -> Aud
     what they tell of the numbering of the classes, folds that overlap, train samples that are test samples too.
     Raises UsageError for labels outside the classes, folders that name no class and broken lines of a list.
     """
-    ref = workspace.dataset(dataset)
-    manifest = workspace.read(ref, "all")
+    known = workspace.dataset(dataset)
+    ref, manifest = known.ref, workspace.read(known, "all")
     contents, failed = _read_all(workspace, manifest, workers)
     names = (*manifest.classes, "unlabelled")
     counts = Counter(names[label] if label != NO_LABEL else "unlabelled" for label in manifest.labels.tolist())
@@ -58,7 +58,7 @@ def audit(workspace: Workspace, dataset: str, workers: int | None = None) -> Aud
             *_train_in_test(workspace, ref, manifest),
         ]
     return Audit(
-        name=ref.name,
+        name=known.label,
         samples=len(manifest),
         rows=len(manifest.rows),
         counts={name: counts[name] for name in names if counts[name] or name != "unlabelled"},

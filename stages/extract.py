@@ -1,19 +1,16 @@
 """`expclip extract`: fill the cache with the features that are missing."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
-from pathlib import Path
 
 from ..cache.store import FeatureStore
 from ..commands.extract import FEATURES, Extract, Extraction, FailedImage, StoreState
 from ..encoders.node import NODES
-from ..manifests.catalogue import DataSetRef
 from ..manifests.prompts import DEFAULT_INSTRUCTION
+from ..pipeline.identity import Known
 from ..pipeline.needs import Need, node_of
 from ..pipeline.plan import Line, Plan, Portion, Wanted
 from ..pipeline.workspace import Workspace
-
-_REMARKS_SHOWN = 5
 
 
 def extract(request: Extract) -> Extraction:
@@ -23,33 +20,32 @@ def extract(request: Extract) -> Extraction:
     ExpclipError where an encoder or the disk fails; finished shards are kept.
     """
     workspace = Workspace.of(request, request.datasets)
-    wanted = [_wanted(workspace, request, text) for text in request.datasets]
-    plan = workspace.plan(wanted, Portion(request.limit, request.shards()))
-    states = tuple(_state(workspace, line) for line in plan.lines)
+    wanted = [_wanted(workspace, request, text) for text in workspace.distinct(request.datasets)]
+    plan = workspace.plan(wanted, Portion(request.limit, request.shards(), request.retry_failed))
+    states = tuple(map(_state, plan.lines))
     if request.plan:
         return Extraction(states, 0, ())
     workspace.run(plan, wanted, "extract")
-    return Extraction(states, plan.rows, _failed(plan, [state.path for state in states]))
+    return Extraction(states, plan.rows, _failed(plan))
 
 
 def _wanted(workspace: Workspace, request: Extract, dataset: str) -> Wanted:
-    ref = workspace.dataset(dataset)
-    manifest = workspace.read(ref, request.frames)
-    for remark in manifest.remarks[:_REMARKS_SHOWN]:
-        workspace.console.print(f"{ref.name}: {remark}", style="dim")
-    if len(manifest.remarks) > _REMARKS_SHOWN:
-        more = len(manifest.remarks) - _REMARKS_SHOWN
-        workspace.console.print(f"{ref.name}: … {more} more; see `expclip datasets audit`", style="dim")
-    nodes = (node_of(workspace, need) for name in _features(request, ref) for need in _needs(request, dataset, name))
+    known = workspace.dataset(dataset)
+    manifest = workspace.read(known, request.frames)
+    workspace.remark(manifest.label, *manifest.remarks)
+    nodes = (
+        node_of(workspace, need) for name in _features(request, known) for need in _needs(request, dataset, name)
+    )
     return Wanted(manifest, tuple(nodes))
 
 
-def _features(request: Extract, ref: DataSetRef) -> tuple[str, ...]:
+def _features(request: Extract, known: Known) -> tuple[str, ...]:
     """Train sets need the teacher's side; others only where it is asked for or they have no role."""
     if request.features:
         return tuple(name for name in FEATURES if name in request.features)
-    is_train = ref.published is not None and ref.published.role == "train"
-    names_teacher = ref.published is None and (request.teacher or request.instruction)
+    published = known.ref.published
+    is_train = published is not None and published.role == "train"
+    names_teacher = published is None and (request.teacher or request.instruction)
     return FEATURES if is_train or names_teacher else FEATURES[:1]
 
 
@@ -63,21 +59,18 @@ def _needs(request: Extract, dataset: str, node: str) -> Iterator[Need]:
             yield Need(dataset, node, model, instruction, request.protocol, request.dtype, request.frames)
 
 
-def _state(workspace: Workspace, line: Line) -> StoreState:
-    header = line.header
-    names = ("dataset", "node", "model", "instruction", "protocol", "untrained", "rows", "encoder_digest", "key")
-    known = {name: getattr(header, name) for name in names}
-    path = workspace.cache.store_path(header)
+def _state(line: Line) -> StoreState:
+    names = ("node", "model", "instruction", "protocol", "untrained", "rows", "encoder_digest", "key")
+    known = {name: getattr(line.header, name) for name in names}
     missing = {"missing": line.to_do, "bytes": line.bytes, "seconds": line.seconds}
-    return StoreState(**known, cached=line.done, **missing, path=path)
+    return StoreState(line.label, **known, cached=line.done, **missing, path=line.path)
 
 
-def _failed(plan: Plan, paths: Iterable[Path]) -> tuple[FailedImage, ...]:
+def _failed(plan: Plan) -> tuple[FailedImage, ...]:
     """The rows that some stores lack, each once per data set."""
-    failed: dict[str, dict[int, FailedImage]] = {line.header.dataset: {} for line in plan.lines}
-    for path in paths:
-        if path.exists():
-            store = FeatureStore.open(path)
-            of = failed[store.header.dataset]
-            of |= {one.row: FailedImage(store.header.dataset, **asdict(one)) for one in store.failed_rows()}
+    failed: dict[str, dict[int, FailedImage]] = {line.label: {} for line in plan.lines}
+    for line in plan.lines:
+        if line.path.exists():
+            rows = FeatureStore.open(line.path).failed_rows()
+            failed[line.label] |= {one.row: FailedImage(line.label, **asdict(one)) for one in rows}
     return tuple(rows[row] for rows in failed.values() for row in sorted(rows))

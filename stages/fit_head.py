@@ -70,7 +70,7 @@ class Lesson:
     def _labelled(self) -> LabelledSamples:
         manifest, features = self.manifest, read_features(self.images, self.manifest)
         if not manifest.is_labelled:
-            raise UsageError(f"{manifest.name} has no labels: {', '.join(self.heads)} learns from them")
+            raise UsageError(f"{manifest.label} has no labels: {', '.join(self.heads)} learns from them")
         clips, pools = manifest.samples(DEFAULT_POLICIES[0]), PROTOCOLS[self.images.header.protocol].pools
         scorable = Scorable.of(manifest, features.array, features.mask, clips, pools)
         return LabelledSamples(scorable.samples, scorable.labels, manifest.classes)
@@ -135,7 +135,7 @@ def _card(lesson: Lesson, head: str, seed: int | None, request: FitHead) -> Head
         teacher=teacher.model if teacher else "",
         instruction=teacher.instruction if teacher else "",
         protocol=images.protocol,
-        train=images.dataset,
+        train=lesson.manifest.folder,
         seed=seed,
         untrained=images.untrained or (teacher is not None and teacher.untrained),
         spec=spec,

@@ -13,7 +13,8 @@ from ..heads.foreign import SUFFIXES, read_weight, write_weight
 from ..heads.kinds import KINDS
 from ..heads.linear import square
 from ..heads.saving import HeadCard, all_heads, find_head, head_id, load_head, read_card, save_head, write_head
-from ..pipeline.needs import Need, canonical_model, chosen_store, known_manifest, why_missing
+from ..pipeline.needs import Need, canonical_model, chosen_store, why_missing
+from ..pipeline.rereading import known_manifest
 from ..pipeline.workspace import Workspace
 
 
@@ -77,7 +78,7 @@ def export_head(request: ExportHead) -> Kept:
 def _foreign_card(request: ImportHead, weight: np.ndarray) -> HeadCard:
     workspace = Workspace.of(request, [request.features])
     need = Need(request.features, "clip_image", request.clip, protocol=request.protocol, dtype=request.dtype)
-    manifest = known_manifest(workspace, workspace.dataset(request.features))
+    manifest = known_manifest(workspace, request.features)
     store = chosen_store(workspace, manifest, need) if manifest else None
     if store is None:
         raise UsageError(why_missing(workspace, [need]))

@@ -58,7 +58,7 @@ def prompt_sets_of(request: Evaluate) -> list[PromptSet]:
 def refuse_unscorable(manifest: Manifest, prompt_sets: Sequence[PromptSet]) -> None:
     """Raise UsageError where a data set has no labels, or a class without prompts."""
     if not manifest.is_labelled:
-        raise UsageError(f"{manifest.name} has no labels: there is nothing to score against")
+        raise UsageError(f"{manifest.label} has no labels: there is nothing to score against")
     for prompts in prompt_sets:
         prompts.covering(manifest.classes)
 
@@ -68,7 +68,7 @@ class Asked:
 
     def __init__(self, request: Evaluate, workspace: Workspace, needs: Needs):
         self._request, self._workspace, self._needs = request, workspace, needs
-        self.datasets = list(dict.fromkeys(request.datasets))
+        self.datasets = workspace.distinct(request.datasets)
         self.sides = set(product(request.image, request.text))
         self._kept = list(all_heads(workspace.cache.heads))
         self._loaded: dict[str, Head | Classifier] = {}
@@ -113,7 +113,7 @@ class Asked:
         teaching = _teaching_of(self._workspace.cache, card, self._request.teacher)
         if (LLM, CLIP) not in self.sides:
             return replace(known, teaching=teaching)
-        e_g = _e_g_need(self._workspace, need, teaching)
+        e_g = _e_g_need(self._workspace, self._needs.manifest(need.dataset), need, teaching)
         (answer,) = self._needs.answers([e_g])
         _refuse_other_e_g(card, teaching, answer.header)
         return replace(known, teaching=teaching, e_g=e_g)
@@ -137,7 +137,7 @@ def _classes_lacking(card: HeadCard, manifest: Manifest) -> list[str]:
 def _refuse_other_classes(card: HeadCard, manifest: Manifest) -> None:
     if lacking := _classes_lacking(card, manifest):
         raise UsageError(
-            f"head {card.id} learnt the classes {', '.join(card.spec['classes'])}; {manifest.name} has "
+            f"head {card.id} learnt the classes {', '.join(card.spec['classes'])}; {manifest.label} has "
             f"{', '.join(lacking)} too: leave the head out"
         )
 
@@ -145,16 +145,16 @@ def _refuse_other_classes(card: HeadCard, manifest: Manifest) -> None:
 def _teaching_of(cache: Cache, card: HeadCard, named: str) -> Teaching:
     """What a head was taught. `named` is the teacher that the user gave, which may say where its folder is."""
     key = card.spec.get("llm")
-    headers = (store.header for store in cache.find(card.train, "llm")) if key else ()
-    fitted_to = next((header for header in headers if header.key == key), None)
+    store = cache.of_key("llm", key) if key else None
+    fitted_to = store.header if store else None
     is_named = canonical_model("llm", named) == card.teacher
     return Teaching(named if is_named else card.teacher, card.instruction, fitted_to)
 
 
-def _e_g_need(workspace: Workspace, images: Need, teaching: Teaching) -> Need:
+def _e_g_need(workspace: Workspace, manifest: Manifest, images: Need, teaching: Teaching) -> Need:
     """The e_G of a data set that a teaching means: by digest where the cache has exactly those, by name otherwise."""
     exact = teaching.features.encoder_digest if teaching.features else ""
-    is_here = exact and workspace.cache.find(workspace.dataset(images.dataset).name, "llm", model=exact)
+    is_here = exact and workspace.cache.of_manifest(manifest, "llm", model=exact)
     return replace(images, node="llm", model=exact if is_here else teaching.teacher, instruction=teaching.instruction)
 
 

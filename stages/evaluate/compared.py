@@ -131,7 +131,7 @@ class _Found:
         known |= {"instruction": header.instruction, "train": "", "recipe": "", "seed": None}
         known |= {name: getattr(card, name) for name in known} if card else {}
         return Combination(
-            dataset=scorable.manifest.name,
+            dataset=scorable.manifest.label,
             backbone=card.backbone if card and image == LLM else header.model,
             head=card.head if card else NO_HEAD,
             head_id=card.id if card else "",
@@ -143,4 +143,5 @@ class _Found:
             protocol=header.protocol,
             frames=self.request.frames if scorable.manifest.kind == "clips" else "",
             untrained=header.untrained or (card is not None and card.untrained),
+            labels_of=scorable.manifest.origin.read,
         )

@@ -11,6 +11,7 @@ from ...commands.evaluate import Evaluate
 from ...commands.figures import KINDS, Figures
 from ...lazy import load
 from ...reports.confusion import literal_text
+from ...reports.results import distinct_names
 from ...scoring.scores import Evaluation
 from ..evaluate.compared import compared
 from ..evaluate.evaluate import score
@@ -27,13 +28,14 @@ def figures(request: Figures) -> list[Path]:
     too, and are left out where these are gone. Raises UsageError where something is not cached or not known.
     """
     every = [kind for kind in KINDS if kind != "retrieval" or request.descriptions is not None]
-    return [
-        path
-        for subject in _subjects(request)
-        for kind in dict.fromkeys(request.kind or every)
-        for name, figure in load(KINDS[kind])(subject)
-        for path in _save(figure, request.out, name)
-    ]
+    names: list[str] = []
+    paths: list[Path] = []
+    for subject in _subjects(request):
+        for kind in dict.fromkeys(request.kind or every):
+            for name, figure in load(KINDS[kind])(subject):
+                names = distinct_names([*names, name])
+                paths += _save(figure, request.out, names[-1])
+    return paths
 
 
 def _subjects(request: Figures) -> Iterator[Subject]:

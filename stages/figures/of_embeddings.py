@@ -86,7 +86,7 @@ def _described(subject: Subject) -> list[tuple[int, str]]:
         if one.sample_id not in places:
             example = manifest.sample_ids[0]
             raise UsageError(
-                f"{one.where}: {manifest.name} has no sample {one.sample_id!r}: write ids as they are in "
+                f"{one.where}: {manifest.label} has no sample {one.sample_id!r}: write ids as they are in "
                 f"predictions.csv, for example {example}"
             )
         place = places[one.sample_id]

@@ -8,6 +8,7 @@ from ...errors import UsageError
 from ...heads.saving import HeadCard, all_heads
 from ...manifests.paper import RowOfPaper
 from ...pipeline.needs import canonical_model
+from ...pipeline.rereading import known_manifest
 from ...pipeline.workspace import Workspace
 from ..fit_head import optimiser_of
 from .requests import fit_request
@@ -19,17 +20,15 @@ class PaperHeads:
     def __init__(self, workspace: Workspace, request: Reproduce):
         self._request = request
         self._cards = [card for _, card in all_heads(workspace.cache.heads)]
-        self._same = {
-            "teacher": canonical_model("llm", request.teacher),
-            "protocol": request.protocol,
-            "train": workspace.dataset(request.train).name,
-        }
+        self._same = {"teacher": canonical_model("llm", request.teacher), "protocol": request.protocol}
+        self._train = _Train(workspace, request.train)
 
     def fitting(self, row: RowOfPaper, instruction: str) -> list[HeadCard]:
         """All heads of a row under one of its instructions, however they were trained."""
         of_row: dict[str, Any] = {"head": row.head, "objective": row.objective, "instruction": instruction}
         wanted = self._same | of_row | {"backbone": canonical_model("clip_image", row.backbone)}
-        return [card for card in self._cards if all(getattr(card, name) == wanted[name] for name in wanted)]
+        found = [card for card in self._cards if all(getattr(card, name) == wanted[name] for name in wanted)]
+        return [card for card in found if self._train.taught(card)]
 
     def by_seed(self, row: RowOfPaper) -> list[tuple[HeadCard, ...]]:
         """For each seed the heads whose scores are averaged: one per instruction.
@@ -58,6 +57,24 @@ class PaperHeads:
                 f"heads of several recipes fit, which are not averaged ({ids}): keep those that are meant"
             )
         return {card.seed: card for card in sorted(chosen, key=lambda card: card.seed or 0)}
+
+
+class _Train:
+    """A train set, and which heads were fitted to it."""
+
+    def __init__(self, workspace: Workspace, dataset: str):
+        self._cache = workspace.cache
+        self._folder = workspace.dataset(dataset).folder
+        manifest = known_manifest(workspace, dataset)
+        self._rows = manifest.rows.digest if manifest else ""
+
+    def taught(self, card: HeadCard) -> bool:
+        """Whether a head was fitted to these rows; where its features are gone, its card says to which data set."""
+        key = card.spec.get("clip_image")
+        features = self._cache.of_key("clip_image", key) if key else None
+        if features is None:
+            return card.train == self._folder
+        return features.path.parent.name == self._folder or features.header.rows_digest == self._rows
 
 
 def _rank(card: HeadCard, request: Reproduce) -> int:

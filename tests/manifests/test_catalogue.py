@@ -211,7 +211,9 @@ def test_a_root_in_no_known_layout_lists_what_was_looked_for(plant, tmp_path):
     ("text", "message"),
     [
         ("raf-bd", r"'raf-bd' is neither a data set nor a path: did you mean raf-db\?"),
-        ("raf-bd:test", r"did you mean raf-db\?"),
+        ("raf-bd:test", r"did you mean raf-db:test\?"),
+        ("rafdb", r"did you mean raf-db\?"),
+        ("RAF_DB:train", r"did you mean raf-db:train\?"),
         ("zzz", r"'zzz' is neither a data set nor a path: choose caer-s, raf-db, affectnet-7"),
         ("", r"'' is neither a data set nor a path"),
         ("raf-db:val", r"raf-db has no split 'val': choose test or train"),

@@ -1,0 +1,60 @@
+"""A digest of what says the labels of a data set: cheap to make, and another one where a label may have changed."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..errors import UsageError
+from .catalogue import DataSetRef, find_layout
+from .disk import folders_in, kind_of, walk
+
+_BY_FOLDERS = ("image-folder", "clip-folder", "plain-folder")
+
+
+def stamp(ref: DataSetRef, root: Path) -> str:
+    """SHA-256 of the lists or of the names of files and folders that say the labels. No picture is looked at.
+
+    `root` is the folder of the files. Raises UsageError where lists or folders cannot be reached.
+    """
+    if ref.path is not None:
+        is_list = kind_of(ref.path) == "file"
+        parts = _content([ref.path]) if is_list else _names(ref.path)
+        return _digest(parts)
+    layout, found = find_layout(ref, root)
+    which = f"{layout.reader} {layout.path}"
+    if layout.reader in _BY_FOLDERS:
+        return _digest(_names(root, layout.path), which)
+    if layout.reader == "label-arrays":
+        return _digest(_arrays(root / layout.path), which)
+    return _digest(_content([path for path, _ in found]), which)
+
+
+def _digest(parts: Iterator[bytes], which: str = "") -> str:
+    sha = hashlib.sha256(which.encode())
+    for part in parts:
+        sha.update(len(part).to_bytes(8, "big") + part)
+    return sha.hexdigest()
+
+
+def _content(lists: list[Path]) -> Iterator[bytes]:
+    for path in lists:
+        try:
+            yield path.read_bytes()
+        except OSError as error:
+            raise UsageError(f"{path}: the list file cannot be read ({error.strerror})") from error
+
+
+def _names(root: Path, subset: str = "") -> Iterator[bytes]:
+    if kind_of(root / subset) != "folder":
+        raise UsageError(f"{root / subset}: there is no such folder")
+    yield from (os.fsencode(name) for name in folders_in(root / subset))
+    yield from (os.fsencode(name) for name in walk(root, subset, videos=True)[0])
+
+
+def _arrays(folder: Path) -> Iterator[bytes]:
+    """Names, sizes and times of many small files, which are read only where one of these changed."""
+    with os.scandir(folder) as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            status = entry.stat()
+            yield f"{entry.name}\0{status.st_size}\0{status.st_mtime_ns}".encode("utf-8", "surrogateescape")
