@@ -75,7 +75,10 @@ class ClassNames:
 
 
 def class_names(
-    words: Iterable[str], classes: Sequence[str] | None = None, numbers: Sequence[str] = (), apart: Collection[str] = ()
+    words: Iterable[str],
+    classes: Sequence[str] | None = None,
+    numbers: Sequence[str] = (),
+    apart: Collection[str] = (),
 ) -> ClassNames:
     """The class that each word of one data set means, whatever their order, and remarks for who did not expect it.
 
@@ -138,6 +141,15 @@ def _each_once(words: Sequence[str], names: ClassNames) -> tuple[str, ...]:
             said = " and ".join(word.strip() for word in words if names.of[word] == name)
             raise UsageError(f"{option('classes')}: {said} name one class, {name}: write it once")
     return found
+
+
+def how_to_number(classes: Sequence[str] = CLASSES) -> str:
+    """How to say what label numbers mean, as the end of a message that says what else can be done."""
+    said = option("classes")
+    return (
+        f"or say what they mean: {said} {COMMON} says that 0 … {len(classes) - 1} are the common order, and {said} "
+        f"A,B,… names them from 0 on"
+    )
 
 
 def nearest_class(word: str, names: Iterable[str] = ()) -> str:

@@ -4,9 +4,10 @@ import os
 
 import pytest
 from expclip.errors import UsageError
+from expclip.manifests.class_folders import looks_like_image_folder
 from expclip.manifests.disk import is_image_name, walk
 from expclip.manifests.manifest import NO_LABEL
-from expclip.manifests.readers import looks_like_image_folder, read_image_folder, read_plain_folder
+from expclip.manifests.readers import read_image_folder, read_plain_folder
 
 
 def labels(manifest):
@@ -80,7 +81,7 @@ def test_folders_named_after_no_common_class_are_classes_of_their_own(plant, tmp
 
 def test_a_number_that_is_no_class_index_is_refused(plant, tmp_path):
     plant("happy/a.jpg", "40/a.jpg")
-    with pytest.raises(UsageError, match="40: not a class index: rename the folder"):
+    with pytest.raises(UsageError, match="40: not a class index 0 … 10: rename the folder"):
         read_image_folder("set", tmp_path)
 
 
@@ -106,14 +107,14 @@ def test_images_beside_class_folders_are_kept_without_a_label_and_remarked(plant
     plant("happy/a.jpg", "sheet.png")
     manifest = read_image_folder("set", tmp_path)
     assert labels(manifest) == {"happy/a.jpg": 0, "sheet.png": NO_LABEL}
-    assert manifest.remarks == ("1 images beside the class folders have no label (first: sheet.png)",)
+    assert manifest.remarks == ("1 image beside the class folders has no label (first: sheet.png)",)
 
 
 def test_an_empty_class_folder_is_remarked(plant, tmp_path):
     plant("happy/a.jpg", "sad/notes.txt")
     assert read_image_folder("set", tmp_path).remarks == (
-        "1 files are not images by name and were left out (first: sad/notes.txt)",
-        "sad: the class folder holds no images",
+        "1 file is not an image by name and was left out (first: sad/notes.txt)",
+        "1 class folder holds no images (first: sad)",
     )
 
 
@@ -142,7 +143,7 @@ def test_a_link_that_closes_a_circle_is_followed_once_and_remarked(plant, tmp_pa
     (tmp_path / "a" / "again").symlink_to(tmp_path, target_is_directory=True)
     images, remarks = walk(tmp_path)
     assert images == ["a/x.jpg"]
-    assert remarks == ["1 links lead to folders that have already been read (first: a/again)"]
+    assert remarks == ["1 link leads to a folder that has already been read (first: a/again)"]
 
 
 def test_what_is_read_does_not_depend_on_which_of_two_names_sorts_first(plant, tmp_path):
@@ -150,7 +151,7 @@ def test_what_is_read_does_not_depend_on_which_of_two_names_sorts_first(plant, t
     (tmp_path / "a link").symlink_to(tmp_path / "z real", target_is_directory=True)
     images, remarks = walk(tmp_path)
     assert images == ["z real/x.jpg"]
-    assert remarks == ["1 links lead to folders that have already been read (first: a link)"]
+    assert remarks == ["1 link leads to a folder that has already been read (first: a link)"]
 
 
 def test_links_to_files_and_to_folders_elsewhere_are_followed(plant, tmp_path):
