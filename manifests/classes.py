@@ -90,9 +90,10 @@ def class_names(
     looser = {word: _CLASS_OF_LOOSER[_plain(word)] for word in words if _plain(word) in _CLASS_OF_LOOSER}
     itself = {name for word, name in meaning.items() if name and word not in looser}
     kept: dict[str, str] = {}
+    named = {*apart, *numbers}
     for word, name in looser.items():
-        others = {_plain(other) for other, same in looser.items() if same == name} - {_plain(word)}
-        if _plain(word) in (*apart, *numbers):
+        others = {_plain(other) for other, same in looser.items() if same == name} - {_plain(word), *named}
+        if _plain(word) in named:
             meaning[word] = _plain(word)
         elif classes is None and (name in itself or others):
             kept[_plain(word)] = name

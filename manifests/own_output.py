@@ -15,9 +15,10 @@ MARKER = ".expclip-output"
 STORES = "stores"
 
 _RESULTS = {"scores.csv", "confusion.npz", "tables.md"}
+_RESULTS_FOLDER = "figures"
 _FIGURES = ("confusion-", "samples-", "variance-", "tsne-", "retrieval-")
 _FIGURE_SUFFIXES = (".png", ".pdf")
-_PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+_PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".mp4", ".avi", ".mov", ".mkv")
 _FOLDERS_BESIDE_STORES = ("builtin", "heads", "text")
 _FILE_BESIDE_STORES = "weights.json"
 
@@ -53,7 +54,7 @@ def is_own_output(folder: Path) -> bool:
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                if entry.name.lower().endswith(_PICTURES) and not entry.name.startswith(_FIGURES):
+                if _is_foreign(entry.name):
                     return False
                 names[entry.name] = entry
         return bool(output_in(names)) or _is_cache(names.values())
@@ -65,11 +66,13 @@ def output_in(names: Collection[str]) -> str:
     """What expclip wrote into a folder with these names: `stores`, `results`, `figures`, something marked, or ""."""
     if MARKER in names:
         return "output"
+    if any(map(_is_foreign, names)):
+        return ""
     if _holds_stores(names):
         return STORES
-    if all(name in names for name in _RESULTS):
-        return "results"
     visible = {name for name in names if name[0] != "."}
+    if visible >= _RESULTS and all("." in name or name == _RESULTS_FOLDER for name in visible):
+        return "results"
     are_figures = visible and all(
         name.startswith(_FIGURES) and all(name.rpartition(".")[0] + suffix in visible for suffix in _FIGURE_SUFFIXES)
         for name in visible
@@ -96,6 +99,11 @@ def without_caches(files: list[str], written: list[str], stores: Sequence[str]) 
         files = [path for path in files if path not in lists and not path.startswith(beside)]
         written = [path for path in written if not f"{path}/".startswith(beside)]
     return files, sorted({*written, *(folder.rpartition("/")[0] or folder for folder in stores)})
+
+
+def _is_foreign(name: str) -> bool:
+    """Whether this is a picture that expclip did not draw."""
+    return name.lower().endswith(_PICTURES) and not name.startswith(_FIGURES)
 
 
 def _holds_stores(names: Collection[str]) -> bool:
