@@ -47,7 +47,9 @@ def test_older_output_is_known_by_what_it_holds(plant, photos, what):
 @pytest.mark.parametrize("what", OLD)
 def test_own_output_is_no_data_set(plant, tmp_path, what):
     plant(*(f"mine/{name}" for name in OLD[what]))
-    with pytest.raises(UsageError, match=r"mine: this is a cache, results or figures that expclip wrote, and no data"):
+    with pytest.raises(
+        UsageError, match=r"mine: this is a cache, results or figures that expclip wrote, and no data"
+    ):
         read(tmp_path / "mine")
     with pytest.raises(UsageError, match=r"mine: this is a cache, results or figures"):
         read_dataset(parse_dataset("raf-db"), tmp_path / "mine", tmp_path)
