@@ -16,7 +16,7 @@ from .classes import (
 )
 from .disk import files_in, folders_in, is_image_name, is_video_name
 from .reading import Reading
-from .remarks import remark
+from .remarks import count_of, remark
 
 _SPLITS = ("train", "training", "test", "testing", "val", "valid", "validation", "dev")
 """Folders with these names hold parts of a data set; no class has such a name."""
@@ -74,7 +74,8 @@ def class_folders(
         classes = class_set({*names.values(), *(order if order != CLASSES else ())})
     for folder, named in names.items():
         if named not in classes:
-            raise UsageError(f"{place / folder}: {name} has {len(classes)} classes and {_not_one(named, classes)}")
+            has = count_of(len(classes), "class", "classes")
+            raise UsageError(f"{place / folder}: {name} has {has} and {_not_one(named, classes)}")
     if numbers and not order:
         remarks.append(
             f"class folders by number were read in the order {', '.join(classes)}: if they were numbered "
@@ -101,5 +102,6 @@ def _refuse_own_numbers(numbers: Sequence[str], place: Path, order: Sequence[str
     if numbers and "0" not in numbers and not order:
         raise UsageError(
             f"{place}: class folders by number count from 0 in the order {', '.join(CLASSES)}; these start at "
-            f"{min(numbers)} and look like a data set's own numbers: rename them to class names, {how_to_number()}"
+            f"{min(numbers, key=int)} and look like a data set's own numbers: rename them to class names, "
+            f"{how_to_number()}"
         )

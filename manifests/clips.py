@@ -57,12 +57,14 @@ class _Found:
     def remarks(self, order: Order) -> Iterator[str]:
         said = "on disk than the list says"
         how = "as numbers, 1, 2, …, 10" if order == "native" else "as text, 1, 10, …, 2, as the released code does"
-        zeros = f"numbers their frames without leading zeros; they were read {how}"
+        zeros = f"frame numbers without leading zeros and {{}} read {how}"
         yield from remark(self._each("unreadable"), "clip's folder cannot be read", "clips' folders cannot be read")
         yield from remark(self._each("empty"), "clip has no frames on disk", "clips have no frames on disk")
         yield from remark(self._each("more"), f"clip has more frames {said}", f"clips have more frames {said}")
         yield from remark(self._each("fewer"), f"clip has fewer frames {said}", f"clips have fewer frames {said}")
-        yield from remark(self._each("unpadded"), f"clip {zeros}", f"clips {zeros}")
+        yield from remark(
+            self._each("unpadded"), f"clip has {zeros.format('was')}", f"clips have {zeros.format('were')}"
+        )
 
     def _each(self, kind: str) -> list[str]:
         return [f"{clip}{detail}" for clip, detail in getattr(self, kind).items()]

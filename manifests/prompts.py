@@ -178,8 +178,9 @@ def _from_templates(path: Path, name: str, templates: object) -> PromptSet:
 
 
 def _by_class(path: Path, pairs: Sequence[tuple[str, object]]) -> dict[str, tuple[str, ...]]:
-    meaning, seen = class_names(word for word, _ in pairs).of, set()
-    for word, texts in pairs:
+    words = [word for word, _ in pairs]
+    meaning, seen = class_names(words).of, set()
+    for word in words:
         if meaning[word] == _TEMPLATES:
             raise UsageError(f"{path}: {word!r} is not a class: give either templates or prompts by class")
         if meaning[word] in seen:
