@@ -3,6 +3,7 @@
 Nothing that a list names may lie outside the root. Forms that a single data set uses are in `annotations.py`.
 """
 
+import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -158,8 +159,8 @@ def _n_frames(entry: Entry, source: str, root: Path) -> int:
 def _own_label(word: str, form: ListForm, where: str) -> int:
     name = form.labels.get(word.lower())
     if name is None:
-        close = nearest_class(word)
-        meant = f"did you mean {close}? W" if close in form.labels else "w"
+        close = difflib.get_close_matches(word.lower(), form.labels, n=1)
+        meant = f"did you mean {close[0]}? W" if close else "w"
         own = ", ".join(f"{number} ({name})" for number, name in form.labels.items())
         raise UsageError(f"{where}: label {word!r} is not one of the data set's own: {meant}rite {own}")
     return CLASSES.index(name)
