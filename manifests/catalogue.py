@@ -16,7 +16,7 @@ from pydantic import BaseModel, field_validator
 from ..errors import UsageError, one_of, option
 from .annotations import read_label_arrays, read_votes
 from .class_folders import looks_like_image_folder
-from .classes import CLASSES, COMMON, how_to_number
+from .classes import CLASSES, are_common, how_to_number
 from .disk import folders_in, holds_only_videos, kind_of
 from .faces import RENDERER_VERSION, ensure_set
 from .faces.sets import Progress
@@ -231,7 +231,7 @@ def _read_path(name: str, path: Path, root: Path | None, reading: Reading) -> Ma
     if root is not None:
         raise UsageError(f"{path} is the data set's folder itself, but {option('root')} is {root}: leave one out")
     _refuse_own_output(path)
-    has_classes = looks_like_image_folder(path, len(reading.numbers) if reading.numbers != (COMMON,) else 0)
+    has_classes = looks_like_image_folder(path, 0 if are_common(reading.numbers) else len(reading.numbers))
     if has_classes:
         read = read_clip_folder if holds_only_videos(path) else read_image_folder
         return read(name, path, reading=reading)

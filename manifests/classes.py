@@ -110,7 +110,7 @@ def numbered_classes(words: Sequence[str]) -> tuple[str, ...]:
 
     Raises UsageError for a word that is almost the name of a class, and for two words for one class.
     """
-    if tuple(words) == (COMMON,):
+    if are_common(words):
         return CLASSES
     for word in words:
         if close := nearest_class(word):
@@ -124,7 +124,7 @@ def chosen_classes(words: Sequence[str], has: Collection[str]) -> tuple[str, ...
     A common class may be chosen though no data set has it. `common` and no words choose nothing: (). Raises
     UsageError for a word that is neither, with the nearest name, and for two words for one class.
     """
-    if not words or tuple(words) == (COMMON,):
+    if not words or are_common(words):
         return ()
     names = class_names(words, apart=[name for name in has if name not in CLASSES])
     for word, name in names.of.items():
@@ -182,6 +182,11 @@ def smallest_class_set(labels: list[int]) -> tuple[str, ...]:
 def is_number(word: str) -> bool:
     """Whether a word is a number as people write one: "3", but neither "03" nor "³"."""
     return word.isascii() and word.isdigit() and str(int(word[:9])) == word
+
+
+def are_common(words: Sequence[str]) -> bool:
+    """Whether `common` is all that somebody says of the classes."""
+    return [_plain(word) for word in words] == [COMMON]
 
 
 def _plain(word: str) -> str:

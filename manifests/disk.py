@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..errors import UsageError
-from .own_output import STORES, is_drawn, is_own_output, output_in, without_caches
+from .own_output import STORES, is_drawn, output_in, own_folders, without_caches
 from .remarks import remark
 
 IMAGE_SUFFIXES = (
@@ -49,7 +49,8 @@ def kind_of(path: Path) -> Literal["file", "folder", "missing", "other"]:
 def folders_in(place: Path) -> list[str]:
     """Names of the folders directly in a folder, in code-point order, without those that expclip wrote."""
     names = sorted(entry.name for entry in _visible(_entries(place)) if _is_folder(entry))
-    return [name for name in names if not is_own_output(place / name)]
+    own = own_folders(place, names)
+    return [name for name in names if name not in own]
 
 
 def files_in(place: Path) -> list[str]:

@@ -62,6 +62,13 @@ def is_own_output(folder: Path) -> bool:
         return False
 
 
+def own_folders(place: Path, names: Sequence[str]) -> set[str]:
+    """Which of the folders in a folder expclip wrote."""
+    own = {name for name in names if is_own_output(place / name)}
+    is_cache = any(_holds_stores([path.name for path in (place / name).iterdir()]) for name in own)
+    return own | (set(_FOLDERS_BESIDE_STORES) if is_cache else set())
+
+
 def output_in(names: Collection[str]) -> str:
     """What expclip wrote into a folder with these names: `stores`, `results`, `figures`, something marked, or ""."""
     if MARKER in names:
@@ -103,7 +110,7 @@ def without_caches(files: list[str], written: list[str], stores: Sequence[str]) 
 
 def _is_foreign(name: str) -> bool:
     """Whether this is a picture that expclip did not draw."""
-    return name.lower().endswith(_PICTURES) and not name.startswith(_FIGURES)
+    return name.lower().endswith(_PICTURES) and not (name.startswith(_FIGURES) and name.endswith(_FIGURE_SUFFIXES))
 
 
 def _holds_stores(names: Collection[str]) -> bool:

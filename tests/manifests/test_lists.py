@@ -243,9 +243,7 @@ def test_a_name_label_list_may_not_leave_the_root(plant, tmp_path):
 
 def test_a_label_that_is_almost_one_of_the_data_sets_own_is_asked_about(plant, tmp_path):
     path = plant("list.txt", text="a.jpg Hapy\n")
-    with pytest.raises(
-        UsageError, match=r"list.txt:1: label 'Hapy' is not one .* own: did you mean happy\? Write hap"
-    ):
+    with pytest.raises(UsageError, match=r"list.txt:1: label 'Hapy' is not one .* own: did you mean happy\? Write"):
         read_name_label_list("set", tmp_path, [(path, 0)], CLASSES, str, ListForm({"happy": "happiness"}))
 
 

@@ -70,6 +70,12 @@ def test_what_a_cache_keeps_beside_its_stores_goes_with_it_even_in_the_data_set_
     plant(*(f"photos/{name}" for name in CACHE), "photos/text.jpg")
     assert walk(photos)[0] == ["happiness/0.jpg", "sadness/0.jpg", "text.jpg"]
     assert not is_own_output(photos)
+    assert folders_in(photos) == ["happiness", "sadness"]
+
+
+def test_a_class_may_be_called_like_a_part_of_a_cache(plant, tmp_path):
+    plant("text/0.jpg", "heads/0.jpg", *(f"results/{name}" for name in RESULTS))
+    assert read(tmp_path).classes == ("heads", "text")
 
 
 def test_built_in_faces_and_crops_are_data_where_they_are_given(plant, tmp_path):
