@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from ..errors import UsageError, option
+from ..errors import UsageError
 from .classes import (
     CLASSES,
     class_index,
@@ -79,8 +79,7 @@ def class_folders(
     if numbers and not order:
         remarks.append(
             f"class folders by number were read in the order {', '.join(classes)}: if they were numbered "
-            f"alphabetically, or by the data set's own numbers, every label is wrong; names cannot be mistaken, and "
-            f"{option('classes')} says what numbers mean"
+            f"alphabetically, or by the data set's own numbers, every label is wrong; names cannot be mistaken"
         )
     return {folder: classes.index(named) for folder, named in names.items()}, classes, remarks
 

@@ -239,7 +239,7 @@ def test_number_folders_are_the_classes_that_the_user_names(plant, tmp_path):
     assert found.classes == ("neutral", "calm", "pain")
     assert found.labels.tolist() == [1, 2]
     assert found.remarks == ()
-    assert labels(read(tmp_path, numbers=("common",))) == {"1/a.jpg": 1, "2/b.jpg": 2}
+    assert labels(read(tmp_path, numbers=("Common",))) == {"1/a.jpg": 1, "2/b.jpg": 2}
     plant(*(f"{k}/a.jpg" for k in range(13)))
     many = read(tmp_path, numbers=tuple(f"own{k:02d}" for k in range(13)))
     assert many.classes == tuple(f"own{k:02d}" for k in range(13))
@@ -329,3 +329,10 @@ def test_the_folder_of_a_named_data_set_is_found_above_and_below_the_one_that_wa
     plant("above/raf/test/Happy/a.jpg", "above/raf/aligned/x.jpg", "above/other/test/a.jpg")
     with pytest.raises(UsageError, match=rf"is root right\? {tmp_path}/above/raf does: give that. Looked for EmoL"):
         read_dataset(parse_dataset("raf-db"), tmp_path / given_, tmp_path)
+
+
+def test_the_order_of_number_folders_is_a_remark_that_can_be_shown_as_it_is(plant, tmp_path):
+    plant("0/a.jpg", "1/b.jpg")
+    (remark,) = read(tmp_path).remarks
+    assert remark.startswith("class folders by number were read in the order happiness, sadness, ")
+    assert remark.isprintable()
