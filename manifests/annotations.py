@@ -1,6 +1,5 @@
 """Forms of labels that only one data set uses: FERPlus' votes, and AffectNet's arrays, one per picture."""
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
@@ -10,8 +9,10 @@ import numpy as np
 from ..errors import UsageError
 from .classes import CLASSES
 from .disk import files_in, frames_in, holds_many, kind_of
-from .lists import below_root, lines_of
+from .list_lines import lines_of
+from .list_paths import below_root
 from .manifest import Manifest, Sample, image_manifest
+from .remarks import remark
 
 _ARRAY_SUFFIX = "_exp.npy"
 _ARRAY_BYTES = 4096
@@ -43,14 +44,14 @@ def read_votes(
     """
     samples: list[Sample] = []
     usages: list[str] = []
-    undecided = 0
+    undecided: list[str] = []
     for row, (where, used_for, picture, counts) in enumerate(_vote_rows(votes, len(own_labels))):
         usages.append(used_for)
         if not fnmatchcase(used_for, usage):
             continue
         winner = majority(counts)
         if winner is None:
-            undecided += 1
+            undecided.append(picture or f"row {row}")
             continue
         label = CLASSES.index(own_labels[str(winner)])
         if holds_many(source):
@@ -60,7 +61,8 @@ def read_votes(
             samples.append(Sample(path, path, label))
     if holds_many(source):
         _refuse_other_table(root / source, usages, votes)
-    remarks = [f"{undecided:,} pictures have no majority for an expression and were left out"] if undecided else []
+    said = "no majority for an expression and"
+    remarks = remark(undecided, f"picture has {said} was left out", f"pictures have {said} were left out")
     return image_manifest(name, classes, samples, root, remarks=remarks)
 
 
@@ -119,21 +121,25 @@ def read_label_arrays(
     suffix_of = {PurePosixPath(image).stem: PurePosixPath(image).suffix for image in frames_in(root, images)[0]}
     stems = [file.removesuffix(_ARRAY_SUFFIX) for file in files_in(annotations) if file.endswith(_ARRAY_SUFFIX)]
     samples: list[Sample] = []
-    other: Counter[str] = Counter()
+    other: dict[str, list[str]] = {}
     for stem in stems:
         path = annotations / f"{stem}{_ARRAY_SUFFIX}"
         number = _number_in(path)
         if number in left_out:
-            other[left_out[number]] += 1
+            other.setdefault(left_out[number], []).append(stem)
         elif number in own_labels:
             source = f"{images}/{stem}{suffix_of.get(stem, '.jpg')}"
             samples.append(Sample(source, source, CLASSES.index(own_labels[number])))
         else:
             own = ", ".join(f"{number} ({name})" for number, name in {**own_labels, **left_out}.items())
             raise UsageError(f"{path}: expression {number} is not one of the data set's own: {own}")
-    remarks = [f"{count:,} images of {what} were left out" for what, count in other.items()]
-    if bare := suffix_of.keys() - stems:
-        remarks.append(f"{len(bare):,} images have no annotation and were left out (first: {min(bare)})")
+    remarks = [
+        text
+        for what, of_it in other.items()
+        for text in remark(of_it, f"image of {what} was left out", f"images of {what} were left out")
+    ]
+    bare = sorted(suffix_of.keys() - stems)
+    remarks += remark(bare, "image has no annotation and was left out", "images have no annotation and were left out")
     return image_manifest(name, classes, samples, root, remarks=remarks)
 
 

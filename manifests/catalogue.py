@@ -1,9 +1,9 @@
-"""The data sets that have a name, and how a name or a path becomes a manifest."""
+"""The data sets that have a name, and what a name or a path means."""
 
 import difflib
 import re
 import tomllib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
@@ -15,15 +15,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, field_validator
 
 from ..errors import UsageError, one_of, option
-from .annotations import read_label_arrays, read_votes
-from .classes import CLASSES
-from .disk import folders_in, holds_only_videos, kind_of
-from .faces import RENDERER_VERSION, ensure_set
-from .faces.sets import Progress
-from .frames import DEFAULT_POLICIES
-from .lists import ListForm, read_list_files, read_name_label_list
-from .manifest import Manifest
-from .readers import looks_like_image_folder, read_clip_folder, read_image_folder, read_plain_folder, read_videos
+from .disk import kind_of
 
 
 class Layout(BaseModel, extra="forbid", frozen=True):
@@ -206,118 +198,3 @@ def _is_taken(name: str) -> bool:
     return name in {"heads", "builtin", "text"} or any(
         name == _name_of_split(known, split) for known, entry in catalogue().items() for split in entry.splits
     )
-
-
-def read_dataset(
-    ref: DataSetRef,
-    root: Path | None,
-    builtin_folder: Path,
-    policies: Iterable[str] = DEFAULT_POLICIES,
-    progress: Progress | None = None,
-) -> Manifest:
-    """Read the manifest of a data set from disk; a built-in set that is missing is drawn first.
-
-    Raises UsageError where the root is unknown or missing, or holds none of the data set's layouts.
-    """
-    if ref.path is not None:
-        return _read_path(ref.name, ref.path, root, policies)
-    assert ref.entry is not None
-    if ref.entry.builtin:
-        root = ensure_set(ref.name, builtin_folder / f"{ref.name}-v{RENDERER_VERSION}", progress)
-    if root is None:
-        raise UsageError(
-            f"where is {ref.entry.title}? Give {option('root')} {ref.root_name}=DIR, or add it to [roots] in "
-            f"expclip.toml"
-        )
-    root = root.expanduser().absolute()
-    layout, found = find_layout(ref, root)
-    return _read_layout(ref.name, ref.entry, root, layout, found, policies)
-
-
-def _existing(root: Path, title: str) -> Path:
-    root = root.expanduser().absolute()
-    if kind_of(root) != "folder":
-        raise UsageError(f"{root}: the root of {title} is not a folder: correct {option('root')}")
-    return root
-
-
-def _read_path(name: str, path: Path, root: Path | None, policies: Iterable[str]) -> Manifest:
-    path = path.absolute()
-    kind = kind_of(path)
-    if kind == "file":
-        return read_list_files(name, _existing(root or path.parent, name), [(path, 0)], policies=policies)
-    if kind != "folder":
-        raise UsageError(f"{path}: there is no such folder or list file: correct the path")
-    if root is not None:
-        raise UsageError(f"{path} is the data set's folder itself, but {option('root')} is {root}: leave one out")
-    has_classes = looks_like_image_folder(path)
-    if holds_only_videos(path):
-        return read_clip_folder(name, path, policies=policies) if has_classes else read_videos(name, path, policies)
-    return read_image_folder(name, path) if has_classes else read_plain_folder(name, path)
-
-
-def find_layout(ref: DataSetRef, root: Path) -> tuple[Layout, list[tuple[Path, int]]]:
-    """The first layout that is on disk, with its files or its folder and their folds.
-
-    A layout whose images are in place comes before one that has only its list.
-    """
-    assert ref.published is not None and ref.entry is not None
-    root = _existing(root, ref.entry.title)
-    looked_for, found = [], []
-    for layout in ref.published.layouts:
-        folds = range(1, len(ref.published.folds) + 1) if "{fold}" in layout.path else [0]
-        paths = [(_first_match(root, layout.path.format(fold=fold)), fold) for fold in folds]
-        missing = [path for path, _ in paths if kind_of(path) == "missing"]
-        if not missing:
-            found.append((layout, paths))
-        elif len(missing) < len(paths):
-            raise UsageError(
-                f"{missing[0]} is missing, although other folds of {ref.name} are there: put it beside them"
-            )
-        looked_for.append(layout.path.format(fold=1))
-    if not found:
-        raise UsageError(
-            f"{root} does not hold {ref.name} in any known layout: is {option('root')} right? "
-            f"Looked for {', '.join(dict.fromkeys(looked_for))}"
-        )
-    return next((one for one in found if kind_of(root / one[0].place) != "missing"), found[0])
-
-
-def _first_match(root: Path, path: str) -> Path:
-    matches = sorted(root.glob(path)) if "*" in path else []
-    return matches[0] if matches else root / path
-
-
-def _read_layout(
-    name: str, entry: DataSet, root: Path, layout: Layout, found: list[tuple[Path, int]], policies: Iterable[str]
-) -> Manifest:
-    classes, place = CLASSES[: entry.classes], root / layout.path
-    match layout.reader:
-        case "plain-folder":
-            return read_plain_folder(name, root, layout.path)
-        case "clip-folder":
-            _refuse_number_folders(entry, classes, place)
-            return read_clip_folder(name, root, classes, layout.path, policies)
-        case "image-folder":
-            _refuse_number_folders(entry, classes, place)
-            return read_image_folder(name, root, classes, layout.path, entry.left_out.values())
-        case "list-files":
-            form = ListForm(after=layout.after, below=layout.below)
-            return read_list_files(name, root, found, classes, form, policies)
-        case "name-label-list":
-            form = ListForm(entry.own_labels, separator=layout.separator, header=layout.header)
-            clip_policies = policies if entry.kind == "clips" else None
-            return read_name_label_list(name, root, found, classes, layout.source_of, form, clip_policies)
-        case "label-arrays":
-            return read_label_arrays(name, root, place, layout.below, classes, entry.own_labels, entry.left_out)
-        case "votes":
-            return read_votes(name, root, found[0][0], classes, entry.own_labels, layout.source, layout.names)
-
-
-def _refuse_number_folders(entry: DataSet, classes: Sequence[str], place: Path) -> None:
-    has_numbers = any(label.isdigit() for label in entry.own_labels)
-    if has_numbers and any(folder.isdigit() for folder in folders_in(place)):
-        raise UsageError(
-            f"{place}: {entry.title} has label numbers of its own, and number folders do not say which ones they "
-            f"use: rename them to {', '.join(classes)} (copies with alphabetical numbers circulate)"
-        )

@@ -1,18 +1,24 @@
 """What is on disk below a root: images, frames of clips, and everything else."""
 
 import os
+import re
 import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from ..errors import UsageError
+from .own_output import STORES, is_drawn, output_in, own_folders, without_caches
+from .remarks import remark
 
 IMAGE_SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"),
     *(".ppm", ".pgm", ".pbm", ".pnm", ".jp2"),
 )
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".wmv", ".flv", ".3gp")
+
+_NUMBER = re.compile("[0-9]+")
+_DIGITS = 20
 
 
 def is_image_name(name: str) -> bool:
@@ -41,26 +47,30 @@ def kind_of(path: Path) -> Literal["file", "folder", "missing", "other"]:
 
 
 def folders_in(place: Path) -> list[str]:
-    """Names of the folders directly in a folder, in code-point order."""
-    return sorted(entry.name for entry in _entries(place) if _is_folder(entry))
+    """Names of the folders directly in a folder, in code-point order, without those that expclip wrote."""
+    names = sorted(entry.name for entry in _visible(_entries(place)) if _is_folder(entry))
+    own = own_folders(place, names)
+    return [name for name in names if name not in own]
 
 
 def files_in(place: Path) -> list[str]:
     """Names of everything directly in a folder except folders, in code-point order."""
-    return sorted(entry.name for entry in _entries(place) if not _is_folder(entry))
+    return sorted(entry.name for entry in _visible(_entries(place)) if not _is_folder(entry))
 
 
 def walk(root: Path, subset: str = "", videos: bool = False) -> tuple[list[str], list[str]]:
     """Relative paths of the images below `<root>/<subset>` in code-point order, and remarks on what was left out.
 
     With `videos` these are included. Links are followed, but no folder is read twice: real folders are read before
-    those that links lead to.
+    those that links lead to. What expclip wrote is no data.
     """
-    images: list[str] = []
-    others: list[str] = []
+    files: list[str] = []
     again: list[str] = []
+    written: list[str] = []
+    stores: list[str] = []
     seen: set[tuple[int, int]] = set()
-    folders, links = [str(Path(subset)) if Path(subset).parts else ""], []
+    start = str(Path(subset)) if Path(subset).parts else ""
+    folders, links = [start], []
     while folders or links:
         if not folders:
             links.sort(reverse=True)
@@ -70,16 +80,38 @@ def walk(root: Path, subset: str = "", videos: bool = False) -> tuple[list[str],
             again.append(folder)
             continue
         seen.add((status.st_dev, status.st_ino))
-        for entry in _entries(root / folder):
+        entries = _entries(root / folder)
+        what = output_in({entry.name for entry in entries}) or is_drawn(folder)
+        if what and folder != start:
+            (stores if what == STORES else written).append(folder)
+            continue
+        for entry in _visible(entries):
             path = f"{folder}/{entry.name}" if folder else entry.name
-            if _is_folder(entry):
-                (links if entry.is_symlink() else folders).append(path)
+            if not _is_folder(entry):
+                files.append(path)
             else:
-                is_wanted = is_image_name(entry.name) or (videos and is_video_name(entry.name))
-                (images if is_wanted else others).append(path)
-    kinds = "neither images nor videos" if videos else "not images"
-    remarks = _left_out(others, f"files are {kinds} by name and were left out")
-    return sorted(images), remarks + _left_out(again, "links lead to folders that have already been read")
+                (links if entry.is_symlink() else folders).append(path)
+    data, written = without_caches(files, written, stores)
+    images = [path for path in data if is_image_name(path) or (videos and is_video_name(path))]
+    return sorted(images), _left_out(sorted(set(data) - set(images)), sorted(again), written, videos)
+
+
+def _left_out(others: list[str], again: list[str], written: list[str], videos: bool) -> list[str]:
+    """Remarks on what is no data."""
+    one, many = (
+        ("neither an image nor a video", "neither images nor videos") if videos else ("not an image", "not images")
+    )
+    return [
+        *remark(others, f"file is {one} by name and was left out", f"files are {many} by name and were left out"),
+        *remark(
+            again,
+            "link leads to a folder that has already been read",
+            "links lead to folders that have already been read",
+        ),
+        *remark(
+            written, "folder with expclip's own output was skipped", "folders with expclip's own output were skipped"
+        ),
+    ]
 
 
 def holds_only_videos(root: Path) -> bool:
@@ -100,11 +132,18 @@ def frames_in(root: Path, source: str) -> tuple[list[str], str]:
     return sorted(names), ""
 
 
+def by_number(names: Sequence[str]) -> list[str]:
+    """Names in the order of the numbers in them: 1, 2, …, 10; with leading zeros that is their order as text."""
+    if len({len(name) for name in names}) < 2:
+        return sorted(names)
+    return sorted(names, key=lambda name: (_NUMBER.sub(lambda found: found[0].zfill(_DIGITS), name), name))
+
+
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    """What is in a folder, without hidden files and those that macOS adds."""
+    """What is in a folder."""
     try:
         with os.scandir(folder) as entries:
-            return [entry for entry in entries if not entry.name.startswith((".", "__MACOSX"))]
+            return list(entries)
     except NotADirectoryError as error:
         raise UsageError(f"{folder}: not a folder but a file: give the folder that holds it") from error
     except OSError as error:
@@ -113,12 +152,13 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
         ) from error
 
 
+def _visible(entries: Sequence[os.DirEntry[str]]) -> list[os.DirEntry[str]]:
+    """Without hidden files and those that macOS adds."""
+    return [entry for entry in entries if not entry.name.startswith((".", "__MACOSX"))]
+
+
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
     except OSError:  # for example a link to itself: reading it as an image will say so
         return False
-
-
-def _left_out(paths: Sequence[str], what: str) -> list[str]:
-    return [f"{len(paths)} {what} (first: {min(paths)})"] if paths else []

@@ -1,31 +1,33 @@
-"""From list files to manifests: lines `path n_frames label`, or the `name label` of the data sets themselves.
+"""From list files to manifests: `path n_frames label`, `path label`, tables, and the data sets' own `name label`.
 
 Nothing that a list names may lie outside the root. Forms that a single data set uses are in `annotations.py`.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..errors import UsageError, option
-from .classes import CLASSES, class_index, smallest_class_set
-from .disk import is_image_name, kind_of
-from .frames import DEFAULT_POLICIES
+from ..errors import UsageError
+from .classes import CLASSES, class_names, class_set, how_to_number, is_number, nearest_class, numbered_classes
+from .clips import clips_on_disk, frame_count
+from .disk import is_image_name
+from .list_lines import Entry, entries_of, lines_of
+from .list_paths import below_root, sources_of
 from .manifest import NO_LABEL, Manifest, Sample, image_manifest
-from .readers import clips_on_disk, frame_count
+from .reading import AS_IT_IS, Reading
 
 MAX_FRAMES = 1_000_000
 """More frames than any clip has; a list that says more is wrong."""
-_HEAD_BYTES = 65536
+_NO_CLASS = "-1"
 
 
 @dataclass(frozen=True)
 class ListForm:
     """How the lines of a data set's list files are to be read."""
 
-    labels: Mapping[str, str] | None = None
-    """Class names by the data set's own label numbers or lower-case words; None where labels are class names or
-    common indices."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Name-label lists: class names by the data set's own label numbers or lower-case words."""
     after: str = ""
     """What precedes the relevant part of each path, such as "DFEW_Frame_Face/"."""
     below: str = ""
@@ -42,38 +44,71 @@ def read_list_files(
     lists: Sequence[tuple[Path, int]],
     classes: Sequence[str] | None = None,
     form: ListForm | None = None,
-    policies: Iterable[str] = DEFAULT_POLICIES,
+    reading: Reading = AS_IT_IS,
 ) -> Manifest:
-    """Samples of one or more (list file, fold) pairs with lines `path n_frames label`.
+    """Samples of one or more (list file, fold) pairs: lines `path n_frames label` or `path label`, or a table.
 
-    Lines are parsed from the right, so that paths may hold spaces. The number of frames comes from the list: fewer
-    files on disk are rows that fail, more are a remark. Labels are ignored where there are no classes; where
-    `classes` is None they are the smallest set that holds all labels. Raises UsageError with file and line for what
-    cannot be read, and where nothing that the lists name is on disk.
+    The number of frames comes from the list: fewer files on disk are rows that fail, and both fewer and more are a
+    remark. Lists that do not say it have as many as are on disk. Labels are ignored where there are no classes; where
+    `classes` is None they are those that the labels name. Raises UsageError with file and line for what cannot be
+    read, and where nothing that the lists name is on disk.
     """
     form = form or ListForm()
-    samples = [sample for path, fold in lists for sample in _read_list(path, fold, form, classes)]
-    if classes is None:
-        classes = smallest_class_set([sample.label for sample in samples])
-    images = [sample.source for sample in samples if is_image_name(sample.source)]
-    clips = [sample.source for sample in samples if not is_image_name(sample.source)]
+    entries: list[Entry] = []
+    sources: list[str] = []
+    folds: list[int] = []
+    for path, fold in lists:
+        found = list(entries_of(path))
+        entries += found
+        sources += sources_of(found, root, form.after, form.below)
+        folds += [fold or entry.fold for entry in found]
+    label_of, classes, remarks = _labels(entries, classes, reading)
+    samples = [
+        Sample(source, source, label_of[entry.label], fold, _n_frames(entry, source, root))
+        for entry, source, fold in zip(entries, sources, folds, strict=True)
+    ]
+    images = [source for source in sources if is_image_name(source)]
+    clips = [source for source in sources if not is_image_name(source)]
     if images and clips:
         raise UsageError(
             f"{lists[0][0]}: images and clip folders are mixed ({images[0]}, {clips[0]}): make one list for each"
         )
     if images:
-        return image_manifest(name, classes, samples, root)
-    return clips_on_disk(name, classes, samples, root, policies)
+        return image_manifest(name, classes, samples, root, remarks=remarks)
+    return clips_on_disk(name, classes, samples, root, reading, remarks)
 
 
-def _read_list(path: Path, fold: int, form: ListForm, classes: Sequence[str] | None) -> Iterator[Sample]:
-    for where, line in lines_of(path, form.header):
-        parts = line.rsplit(form.separator, maxsplit=2)
-        if len(parts) != 3 or not (parts[1].isascii() and parts[1].isdigit()):
-            raise UsageError(f"{where}: expected `path n_frames label`, found {line!r}")
-        source = below_root(_below(parts[0], form, where), where)
-        label = NO_LABEL if classes == () else _label(parts[2], form, classes, where)
-        yield Sample(source, source, label, fold, _listed_frames(parts[1], source, where))
+def _labels(
+    entries: Sequence[Entry], classes: Sequence[str] | None, reading: Reading
+) -> tuple[dict[str, int], Sequence[str], Sequence[str]]:
+    """The label of each word, the classes, and remarks. The numbers of a data set of the catalogue are the common."""
+    if classes is not None and not classes:
+        return dict.fromkeys((entry.label for entry in entries), NO_LABEL), classes, ()
+    where = {entry.label: entry.where for entry in reversed(entries) if entry.label != _NO_CLASS}
+    numbers = [word for word in where if word.lstrip("+-").isdigit()]
+    order = numbered_classes(reading.numbers) if numbers and reading.numbers and classes is None else ()
+    known = classes or order or CLASSES
+    for word in numbers:
+        if not is_number(word) or int(word) >= len(known):
+            others = "" if classes else f", {how_to_number()}"
+            raise UsageError(f"{where[word]}: {_no_label(word, known)}{others}")
+    meaning = class_names(where, classes, order)
+    if classes is None:
+        classes = class_set({*meaning.of.values(), *(order if order != CLASSES else ())})
+    for word, name in meaning.of.items():
+        if name not in classes:
+            raise UsageError(f"{where[word]}: {_no_label(word, classes)}")
+    label_of = {word: classes.index(name) for word, name in meaning.of.items()}
+    return label_of | {_NO_CLASS: NO_LABEL}, classes, meaning.remarks
+
+
+def _no_label(word: str, classes: Sequence[str]) -> str:
+    close = nearest_class(word)
+    meant = f"did you mean {close}? W" if close in classes else "w"
+    return (
+        f"label {word!r} is not a class: {meant}rite a name ({', '.join(classes)}), "
+        f"an index 0 … {len(classes) - 1}, or -1 for none"
+    )
 
 
 def read_name_label_list(
@@ -83,11 +118,11 @@ def read_name_label_list(
     classes: Sequence[str],
     source_of: Callable[[str], str | None],
     form: ListForm,
-    policies: Iterable[str] | None = None,
+    reading: Reading | None = None,
 ) -> Manifest:
     """Samples from lines `name label`, the form in which RAF-DB and DFEW are distributed.
 
-    `source_of(name)` is the path below the root, None for a sample of another split. With frame policies the samples
+    `source_of(name)` is the path below the root, None for a sample of another split. With a `reading` the samples
     are clips with as many frames as are on disk. Raises UsageError as `read_list_files` does.
     """
     samples = []
@@ -99,15 +134,20 @@ def read_name_label_list(
             source = source_of(parts[0].strip())
             if source is not None:
                 source = below_root(source, where)
-                label = _label(parts[1].strip(), form, classes, where)
-                n_frames = 1 if policies is None else frame_count(root, source)
+                label = _own_label(parts[1].strip(), form, where)
+                n_frames = 1 if reading is None else frame_count(root, source)
                 samples.append(Sample(source, source, label, fold, n_frames))
-    if policies is None:
+    if reading is None:
         return image_manifest(name, classes, samples, root)
-    return clips_on_disk(name, classes, samples, root, policies)
+    return clips_on_disk(name, classes, samples, root, reading)
 
 
-def _listed_frames(digits: str, source: str, where: str) -> int:
+def _n_frames(entry: Entry, source: str, root: Path) -> int:
+    where, digits = entry.where, entry.n_frames
+    if digits is None:
+        return 1 if is_image_name(source) else frame_count(root, source)
+    if not (digits.isascii() and digits.isdigit()):
+        raise UsageError(f"{where}: expected a number of frames, found {digits!r}: correct it, or leave it empty")
     count = int(digits) if len(digits) <= len(str(MAX_FRAMES)) else MAX_FRAMES + 1
     if not 1 <= count <= MAX_FRAMES:
         raise UsageError(f"{where}: a clip has 1 to {MAX_FRAMES:,} frames, found {digits[:20]}: correct the line")
@@ -116,53 +156,11 @@ def _listed_frames(digits: str, source: str, where: str) -> int:
     return count
 
 
-def _below(path: str, form: ListForm, where: str) -> str:
-    """The path below the root of a path in a list, which may come from another machine."""
-    path = path.replace("\\", "/")
-    if form.after:
-        _, found, path = path.rpartition(form.after)
-        if not found:
-            raise UsageError(f"{where}: the path lacks {form.after!r}: is this the list of another data set?")
-    return f"{form.below}/{path}" if form.below and not path.startswith("/") else path
-
-
-def below_root(path: str, where: str, root: str = f"the list's folder or to {option('root')}") -> str:
-    """A relative path without empty parts. Raises UsageError where it may lead out of the root."""
-    parts = [part for part in path.split("/") if part not in ("", ".")]
-    if not parts or path.startswith("/") or ".." in parts or "\0" in path or path[1:2] == ":":
-        raise UsageError(f"{where}: {path!r} does not lie below the root: make it relative to {root}, without `..`")
-    return "/".join(parts)
-
-
-def _label(word: str, form: ListForm, classes: Sequence[str] | None, where: str) -> int:
-    if form.labels is not None:
-        name = form.labels.get(word.lower())
-        if name is None:
-            own = ", ".join(f"{number} ({name})" for number, name in form.labels.items())
-            raise UsageError(f"{where}: label {word!r} is not one of the data set's own: write {own}")
-        return CLASSES.index(name)
-    label = NO_LABEL if word == "-1" else class_index(word)
-    classes = classes or CLASSES
-    if label is None or label >= len(classes):
-        raise UsageError(
-            f"{where}: label {word!r} is not a class: write a name ({', '.join(classes)}), "
-            f"an index 0 … {len(classes) - 1}, or -1 for none"
-        )
-    return label
-
-
-def lines_of(path: Path, header: str = "") -> Iterator[tuple[str, str]]:
-    """The non-empty lines of a list file, each with its place; file names may hold any bytes."""
-    if kind_of(path) != "file":
-        raise UsageError(f"{path}: the list file is missing or not an ordinary file: put the list there")
-    try:
-        with path.open("rb") as file:
-            is_text = b"\0" not in file.read(_HEAD_BYTES)
-        text = path.read_text(encoding="utf-8-sig", errors="surrogateescape") if is_text else "\0"
-    except OSError as error:
-        raise UsageError(f"{path}: the list file cannot be read ({error.strerror})") from error
-    if "\0" in text:
-        raise UsageError(f"{path}: not a list file (it holds zero bytes): give a folder, or a list in UTF-8")
-    for number, line in enumerate(text.split("\n"), 1):
-        if line.strip() and not (number == 1 and line.strip() == header):
-            yield f"{path}:{number}", line.strip()
+def _own_label(word: str, form: ListForm, where: str) -> int:
+    name = form.labels.get(word.lower())
+    if name is None:
+        close = difflib.get_close_matches(word.lower(), form.labels, n=1)
+        meant = f"did you mean {close[0]}? W" if close else "w"
+        own = ", ".join(f"{number} ({name})" for number, name in form.labels.items())
+        raise UsageError(f"{where}: label {word!r} is not one of the data set's own: {meant}rite {own}")
+    return CLASSES.index(name)

@@ -4,14 +4,14 @@ import hashlib
 import json
 import random
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
 from ..errors import UsageError, one_of, option
-from .classes import CLASSES, class_name
+from .classes import CLASSES, class_names
 from .protocols import PROTOCOLS, RELEASED
 
 DEFAULT_INSTRUCTION = "related-1"
@@ -31,16 +31,23 @@ class PromptSet:
     prompts: dict[str, tuple[str, ...]]
     templates: tuple[str, ...] = ()
     """What the prompts of any other class are made from; empty where every class has its own words."""
+    said: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The prompts by the user's own words for the classes: what these mean depends on the data set's classes too."""
 
-    def covering(self, classes: Sequence[str]) -> "PromptSet":
-        """The same prompts, and those of other classes. Raises UsageError for a class without any."""
-        missing = [name for name in classes if name not in self.prompts]
-        if missing and not self.templates:
+    def covering(self, classes: Sequence[str], needed: Collection[str] | None = None) -> "PromptSet":
+        """The same prompts, and those of other classes, where a class's own word goes before others that mean it.
+
+        Raises UsageError for a class without any; of classes that are not `needed` the result may lack them.
+        """
+        prompts = _by_meaning(self.said, classes) if self.said else self.prompts
+        missing = [name for name in classes if name not in prompts]
+        lacking = [name for name in missing if needed is None or name in needed]
+        if lacking and not self.templates:
             raise UsageError(
-                f"the prompt set {self.name} has no prompt for {', '.join(missing)}: give them one in a file, "
+                f"the prompt set {self.name} has no prompt for {', '.join(lacking)}: give them one in a file, "
                 f"or choose templates such as P-3 with {option('prompts')}"
             )
-        return replace(self, prompts=self.prompts | _filled(self.templates, missing))
+        return replace(self, prompts=prompts | (_filled(self.templates, missing) if self.templates else {}))
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -157,7 +164,8 @@ def _from_json(path: Path, name: str, text: str) -> PromptSet:
         raise UsageError(f'{path}: expected {{"class": ["prompt", …], …}} or {{"templates": ["…", …]}}')
     if [key for key, _ in pairs] == [_TEMPLATES]:
         return _from_templates(path, name, pairs[0][1])
-    return PromptSet(name, _by_class(path, pairs))
+    said = _by_class(path, pairs)
+    return PromptSet(name, _by_meaning(said), said=said)
 
 
 def _from_templates(path: Path, name: str, templates: object) -> PromptSet:
@@ -169,16 +177,22 @@ def _from_templates(path: Path, name: str, templates: object) -> PromptSet:
     return _of_templates(name, texts)
 
 
-def _by_class(path: Path, pairs: Iterable[tuple[str, object]]) -> dict[str, tuple[str, ...]]:
-    prompts: dict[str, tuple[str, ...]] = {}
-    for said, texts in pairs:
-        name = class_name(said)
-        if name == _TEMPLATES:
-            raise UsageError(f"{path}: {said!r} is not a class: give either templates or prompts by class")
-        if name in prompts:
-            raise UsageError(f"{path}: {name} occurs twice ({said!r}): put its prompts into one list")
-        prompts[name] = _texts(path, said, texts)
-    return prompts
+def _by_class(path: Path, pairs: Sequence[tuple[str, object]]) -> dict[str, tuple[str, ...]]:
+    words = [word for word, _ in pairs]
+    meaning, seen = class_names(words).of, set()
+    for word in words:
+        if meaning[word] == _TEMPLATES:
+            raise UsageError(f"{path}: {word!r} is not a class: give either templates or prompts by class")
+        if meaning[word] in seen:
+            raise UsageError(f"{path}: {meaning[word]} occurs twice ({word!r}): put its prompts into one list")
+        seen.add(meaning[word])
+    return {word: _texts(path, word, texts) for word, texts in pairs}
+
+
+def _by_meaning(said: Mapping[str, tuple[str, ...]], classes: Sequence[str] = ()) -> dict[str, tuple[str, ...]]:
+    """The prompts by class; the names of the data set's own classes mean these."""
+    meaning = class_names(said, apart=classes).of
+    return {meaning[word]: texts for word, texts in said.items()}
 
 
 def _texts(path: Path, name: str, texts: object) -> tuple[str, ...]:

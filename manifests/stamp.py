@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import UsageError
-from .catalogue import DataSetRef, find_layout
+from .catalogue import DataSetRef
 from .disk import folders_in, kind_of, walk
+from .layouts import find_layout
 
 _BY_FOLDERS = ("image-folder", "clip-folder", "plain-folder")
 

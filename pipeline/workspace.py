@@ -16,9 +16,10 @@ from ..cache.files import printable, writing
 from ..commands.request import Request
 from ..encoders.families import Models
 from ..errors import UsageError, option
-from ..manifests.catalogue import catalogue, parse_dataset, read_dataset
+from ..manifests.catalogue import catalogue, parse_dataset
 from ..manifests.contents import with_contents
 from ..manifests.frames import DEFAULT_POLICIES
+from ..manifests.layouts import read_dataset
 from ..manifests.manifest import Manifest
 from ..manifests.stamp import stamp
 from ..reports.console import duration

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..cache.files import writing
+from ..manifests.own_output import mark_output
 from ..scoring.bootstrap import Interval
 from ..scoring.scores import ALL, MEAN, Certainty, Predictions, Score
 from .tables import certainty_tables, markdown, tables
@@ -31,6 +32,8 @@ def write_results(scores: Sequence[Score], predictions: Sequence[Predictions], o
 
     with writing(out):
         figures = out / "figures"
+        if not mark_output(out, "results"):
+            mark_output(figures, "results")
         figures.mkdir(parents=True, exist_ok=True)
         rows = [as_row(score) for score in scores]
         columns = list(dict.fromkeys(column for row in rows for column in row))

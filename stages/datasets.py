@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,9 +11,10 @@ from ..encoders.images import ImageError
 from ..encoders.pictures import read_pictures
 from ..errors import UsageError
 from ..manifests.catalogue import DataSet, DataSetRef, Split, catalogue
-from ..manifests.classes import CLASSES, class_index
+from ..manifests.classes import CLASSES, class_name
 from ..manifests.disk import holds_many, is_video_name
 from ..manifests.manifest import NO_FOLD, NO_LABEL, NOT_ON_DISK, Manifest
+from ..manifests.remarks import count_of, remark
 from ..manifests.videos import count_frames
 from ..pipeline.workspace import Workspace
 
@@ -128,8 +129,9 @@ def _errors(manifest: Manifest, failed: Mapping[int, str]) -> Iterator[str]:
             lacking[_place(manifest, row)] += 1
         else:
             others.append(f"{manifest.rows.names[row]}: {why}")
-    yield from (f"{clip}: {n} of the frames that the list promises are missing" for clip, n in lacking.items())
-    yield from (f"{line} ({n} frames fail)" for line, n in of_videos.items())
+    for clip, n in lacking.items():
+        yield f"{clip}: {n} of the frames that the list promises {'is' if n == 1 else 'are'} missing"
+    yield from (f"{line} ({count_of(n, 'frame fails', 'frames fail')})" for line, n in of_videos.items())
     yield from others
 
 
@@ -140,13 +142,14 @@ def _labels_against_folders(manifest: Manifest) -> Iterator[str]:
     for sample, label in zip(manifest.sample_ids, manifest.labels.tolist(), strict=True):
         folder = sample.rpartition("/")[0]
         if folder not in of_folder:
-            indices = (class_index(part) for part in folder.split("/") if not part.isdigit())
-            of_folder[folder] = {CLASSES[index] for index in indices if index is not None}
+            words = [part.strip().lower() for part in folder.split("/") if not part.isdigit()]
+            names = {word if word in manifest.classes else class_name(word) for word in words}
+            of_folder[folder] = names & {*manifest.classes, *CLASSES}
         named = of_folder[folder]
         if label != NO_LABEL and named and manifest.classes[label] not in named:
             odd.append(f"{sample} is labelled {manifest.classes[label]}")
-    if odd:
-        yield f"{len(odd):,} labels are not the class after which a folder is named (first: {odd[0]})"
+    what = "not the class after which a folder is named"
+    yield from remark(odd, f"label is {what}", f"labels are {what}")
 
 
 def _duplicate_ids(manifest: Manifest, is_train: bool) -> Iterator[str]:
@@ -158,24 +161,41 @@ def _duplicate_ids(manifest: Manifest, is_train: bool) -> Iterator[str]:
     ):
         labels[sample].add(label)
         times[sample][fold] += 1
-    for sample, in_fold in times.items():
-        if len(labels[sample]) > 1:
-            yield f"{sample}: listed with different labels"
-        if len(in_fold) > 1 and not is_train:
-            yield f"{sample}: in more than one fold"
-        elif max(in_fold.values()) > 1:
-            yield f"{sample}: listed {max(in_fold.values())} times"
+    other_labels = [sample for sample, several in labels.items() if len(several) > 1]
+    in_folds = {sample: None for sample, in_fold in times.items() if len(in_fold) > 1 and not is_train}
+    again = [sample for sample, in_fold in times.items() if max(in_fold.values()) > 1 and sample not in in_folds]
+    for found, what in (
+        (other_labels, "listed with different labels"),
+        (list(in_folds), "in more than one fold"),
+        (again, "listed more than once"),
+    ):
+        yield from remark(found, f"sample is {what}", f"samples are {what}")
 
 
 def _duplicate_contents(manifest: Manifest, contents: Mapping[str, list[int]]) -> Iterator[str]:
     """Pictures that are the same; of clips only those of different clips, since still moments repeat frames."""
-    for rows in contents.values():
-        places = {_place(manifest, row) for row in rows}
-        if len(places) > 1:
-            yield (
-                f"{len(places)} {'clips share a frame' if manifest.kind == 'clips' else 'files are the same'}: "
-                + (", ".join(sorted(places)[:3]) + (" …" if len(places) > 3 else ""))
-            )
+    shared = [places for rows in contents.values() if len(places := {_place(manifest, row) for row in rows}) > 1]
+    if manifest.kind != "clips":
+        yield from (f"{len(places):,} files are the same: {_first_of(places)}" for places in shared)
+        return
+    for clips, frames in _tied_together(shared):
+        yield f"{len(clips):,} clips share {count_of(frames, 'frame')}: {_first_of(clips)}"
+
+
+def _first_of(places: Collection[str]) -> str:
+    return ", ".join(sorted(places)[:3]) + (" …" if len(places) > 3 else "")
+
+
+def _tied_together(shared: Iterable[set[str]]) -> list[tuple[set[str], int]]:
+    """Groups of clips that share frames with one another, however indirectly, and how many frames, by first clip."""
+    groups: list[tuple[set[str], int]] = []
+    of_clip: dict[str, int] = {}
+    for places in shared:
+        old = {of_clip[clip] for clip in places if clip in of_clip}
+        clips = places.union(*(groups[one][0] for one in old))
+        of_clip |= dict.fromkeys(clips, len(groups))
+        groups.append((clips, 1 + sum(groups[one][1] for one in old)))
+    return sorted((groups[one] for one in set(of_clip.values())), key=lambda group: min(group[0]))
 
 
 def _longer_videos(manifest: Manifest) -> Iterator[str]:
@@ -184,23 +204,27 @@ def _longer_videos(manifest: Manifest) -> Iterator[str]:
     for source, frame in zip(manifest.rows.sources, manifest.rows.frames.tolist(), strict=True):
         if is_video_name(source):
             listed[source] = max(listed[source], frame + 1)
-    for source, frames in listed.items():
-        count = count_frames(Path(manifest.root) / source)
-        if count > frames:
-            yield f"{source}: {count} frames in the video, the list says {frames}"
+    longer = [
+        f"{source}: {count:,} in the video, {frames:,} in the list"
+        for source, frames in listed.items()
+        if (count := count_frames(Path(manifest.root) / source)) > frames
+    ]
+    what = "more frames than the list says"
+    yield from remark(longer, f"video has {what}", f"videos have {what}")
 
 
 def _against_published(published: Split, manifest: Manifest, counts: Counter[str]) -> Iterator[str]:
     if published.expected and len(manifest) != published.expected:
         known = published.known_totals.get(str(len(manifest)))
-        yield f"{len(manifest):,} samples, {published.expected:,} are published{f': {known}' if known else ''}"
+        samples = count_of(len(manifest), "sample")
+        yield f"{samples}, {published.expected:,} are published{f': {known}' if known else ''}"
     for name, expected in published.counts.items():
         if counts[name] != expected:
-            yield f"{name}: {counts[name]:,} samples, {expected:,} are published"
+            yield f"{name}: {count_of(counts[name], 'sample')}, {expected:,} are published"
     folds = Counter(fold for fold in manifest.folds.tolist() if fold != NO_FOLD)
     for fold, expected in enumerate(published.folds, 1):
         if folds and folds[fold] != expected:
-            yield f"fold {fold}: {folds[fold]:,} samples, {expected:,} are published"
+            yield f"fold {fold}: {count_of(folds[fold], 'sample')}, {expected:,} are published"
 
 
 def _other_numbering(entry: DataSet, published: Split, counts: Mapping[str, int]) -> Iterator[str]:
@@ -239,4 +263,5 @@ def _train_in_test(workspace: Workspace, ref: DataSetRef, manifest: Manifest) ->
     if both := train & in_test:
         sample, fold = min(both)
         fold_of = f" of fold {fold}" if fold != NO_FOLD else ""
-        yield f"{len(both):,} samples are test samples of the same fold too (first: {sample}{fold_of})"
+        said = count_of(len(both), "sample is a test sample", "samples are test samples")
+        yield f"{said} of the same fold too (first: {sample}{fold_of})"

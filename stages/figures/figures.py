@@ -10,6 +10,7 @@ from ...cache.files import writing
 from ...commands.evaluate import Evaluate
 from ...commands.figures import KINDS, Figures
 from ...lazy import load
+from ...manifests.own_output import mark_output
 from ...reports.confusion import literal_text
 from ...reports.results import distinct_names
 from ...scoring.scores import Evaluation
@@ -50,7 +51,7 @@ def _subjects(request: Figures) -> Iterator[Subject]:
 def _save(figure: Figure, out: Path, name: str) -> list[Path]:
     paths = [out / f"{name}.{suffix}" for suffix in FORMATS]
     with writing(out):
-        out.mkdir(parents=True, exist_ok=True)
+        mark_output(out, "figures")
         for path in paths:
             figure.savefig(path, dpi=130)
     return paths

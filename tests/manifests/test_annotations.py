@@ -74,7 +74,7 @@ def test_pictures_without_a_majority_are_left_out_and_counted(read, tmp_path):
     ]
     manifest = read(rows)
     assert manifest.sample_ids == ("FER2013Test/a.png",)
-    assert manifest.remarks == ("2 pictures have no majority for an expression and were left out",)
+    assert manifest.remarks == ("2 pictures have no majority for an expression and were left out (first: b.png)",)
 
 
 @pytest.mark.parametrize(
@@ -162,8 +162,8 @@ def test_what_is_no_sample_of_the_data_set_is_left_out_with_a_remark(arrays, tmp
     manifest = arrays({"1": np.array(1), "2": np.array(8), "3": np.array(8)}, {"8": "no expression"})
     assert manifest.sample_ids == ("images/1.jpg",)
     assert manifest.remarks == (
-        "2 images of no expression were left out",
-        "1 images have no annotation and were left out (first: 7)",
+        "2 images of no expression were left out (first: 2)",
+        "1 image has no annotation and was left out (first: 7)",
     )
 
 

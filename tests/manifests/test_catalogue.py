@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 from expclip.errors import UsageError
-from expclip.manifests.catalogue import DataSetRef, catalogue, parse_dataset, read_dataset
+from expclip.manifests.catalogue import DataSetRef, catalogue, parse_dataset
 from expclip.manifests.classes import CLASSES
 from expclip.manifests.faces import SETS
+from expclip.manifests.layouts import read_dataset
 
 RAF_LABELS = {1: "surprise", 2: "fear", 3: "disgust", 4: "happiness", 5: "sadness", 6: "anger", 7: "neutral"}
 DFEW_LABELS = dict(enumerate(CLASSES[:7], 1))
@@ -301,7 +302,7 @@ def test_a_built_in_set_is_drawn_where_it_is_missing_and_then_read(tmp_path, mon
             (folder / label / "0.jpg").touch()
         return folder
 
-    monkeypatch.setattr("expclip.manifests.catalogue.ensure_set", draw)
+    monkeypatch.setattr("expclip.manifests.layouts.ensure_set", draw)
     manifest = read("faces-test", None, tmp_path)
     assert drawn == ["faces-test"]
     assert set(names(manifest).values()) == set(CLASSES[:7])

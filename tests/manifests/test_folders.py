@@ -1,12 +1,19 @@
 """Image folders and plain folders."""
 
 import os
+from pathlib import Path
 
 import pytest
 from expclip.errors import UsageError
+from expclip.manifests.catalogue import parse_dataset
+from expclip.manifests.class_folders import looks_like_image_folder
+from expclip.manifests.classes import CLASSES
 from expclip.manifests.disk import is_image_name, walk
+from expclip.manifests.layouts import read_dataset
 from expclip.manifests.manifest import NO_LABEL
-from expclip.manifests.readers import looks_like_image_folder, read_image_folder, read_plain_folder
+from expclip.manifests.pointers import pointer
+from expclip.manifests.readers import read_clip_folder, read_image_folder, read_plain_folder
+from expclip.manifests.reading import Reading
 
 
 def labels(manifest):
@@ -80,7 +87,7 @@ def test_folders_named_after_no_common_class_are_classes_of_their_own(plant, tmp
 
 def test_a_number_that_is_no_class_index_is_refused(plant, tmp_path):
     plant("happy/a.jpg", "40/a.jpg")
-    with pytest.raises(UsageError, match="40: not a class index: rename the folder"):
+    with pytest.raises(UsageError, match="40: not a class index 0 … 10: rename the folder"):
         read_image_folder("set", tmp_path)
 
 
@@ -106,14 +113,14 @@ def test_images_beside_class_folders_are_kept_without_a_label_and_remarked(plant
     plant("happy/a.jpg", "sheet.png")
     manifest = read_image_folder("set", tmp_path)
     assert labels(manifest) == {"happy/a.jpg": 0, "sheet.png": NO_LABEL}
-    assert manifest.remarks == ("1 images beside the class folders have no label (first: sheet.png)",)
+    assert manifest.remarks == ("1 image beside the class folders has no label (first: sheet.png)",)
 
 
 def test_an_empty_class_folder_is_remarked(plant, tmp_path):
     plant("happy/a.jpg", "sad/notes.txt")
     assert read_image_folder("set", tmp_path).remarks == (
-        "1 files are not images by name and were left out (first: sad/notes.txt)",
-        "sad: the class folder holds no images",
+        "1 file is not an image by name and was left out (first: sad/notes.txt)",
+        "1 class folder holds no images (first: sad)",
     )
 
 
@@ -142,7 +149,7 @@ def test_a_link_that_closes_a_circle_is_followed_once_and_remarked(plant, tmp_pa
     (tmp_path / "a" / "again").symlink_to(tmp_path, target_is_directory=True)
     images, remarks = walk(tmp_path)
     assert images == ["a/x.jpg"]
-    assert remarks == ["1 links lead to folders that have already been read (first: a/again)"]
+    assert remarks == ["1 link leads to a folder that has already been read (first: a/again)"]
 
 
 def test_what_is_read_does_not_depend_on_which_of_two_names_sorts_first(plant, tmp_path):
@@ -150,7 +157,7 @@ def test_what_is_read_does_not_depend_on_which_of_two_names_sorts_first(plant, t
     (tmp_path / "a link").symlink_to(tmp_path / "z real", target_is_directory=True)
     images, remarks = walk(tmp_path)
     assert images == ["z real/x.jpg"]
-    assert remarks == ["1 links lead to folders that have already been read (first: a link)"]
+    assert remarks == ["1 link leads to a folder that has already been read (first: a link)"]
 
 
 def test_links_to_files_and_to_folders_elsewhere_are_followed(plant, tmp_path):
@@ -194,3 +201,139 @@ def test_a_folder_that_may_not_be_read_is_named(plant, tmp_path, monkeypatch):
 )
 def test_images_are_known_by_their_suffix(name, expected):
     assert is_image_name(name) is expected
+
+
+def read(root, **said):
+    return read_dataset(parse_dataset(str(root)), None, root, **said)
+
+
+def test_folders_calm_and_neutral_stay_two_classes_and_one_of_them_is_neutral(plant, tmp_path):
+    plant(
+        "one/Calm/a.jpg", "one/happy/a.jpg", "two/calm/a.jpg", "two/Neutral/a.jpg", "two/joy/a.jpg", "two/Smile/a.jpg"
+    )
+    one, two = read(tmp_path / "one"), read(tmp_path / "two")
+    assert {one.classes[label] for label in one.labels} == {"happiness", "neutral"}
+    assert two.classes == ("neutral", "calm", "joy", "smile")
+    assert two.remarks[0].startswith(
+        "calm (neutral), joy (happiness), smile (happiness): each a class of its own here"
+    )
+    assert one.remarks == ()
+
+
+def test_folders_that_become_one_class_are_remarked(plant, tmp_path):
+    plant("Happy/a.jpg", "happiness/a.jpg", "0/a.jpg", "3/a.jpg", "anger/a.jpg")
+    assert read(tmp_path).remarks[0] == "read as one class: 0, Happy, happiness (happiness); 3, anger (anger)"
+
+
+def test_a_folder_that_is_almost_a_class_is_asked_about(plant, tmp_path):
+    plant("angyr/a.jpg", "pain/a.jpg", "sad/a.jpg")
+    assert read(tmp_path).remarks[0].startswith("angyr (did you mean anger?), pain: not common classes")
+    with pytest.raises(
+        UsageError, match=r"angyr: set has 1 class and angyr is not one of them: did you mean anger\?"
+    ):
+        read_image_folder("set", tmp_path, ("anger",))
+
+
+def test_number_folders_are_the_classes_that_the_user_names(plant, tmp_path):
+    plant("1/a.jpg", "2/b.jpg")
+    found = read(tmp_path, numbers=("neutral", "calm", "pain"))
+    assert found.classes == ("neutral", "calm", "pain")
+    assert found.labels.tolist() == [1, 2]
+    assert found.remarks == ()
+    assert labels(read(tmp_path, numbers=("Common",))) == {"1/a.jpg": 1, "2/b.jpg": 2}
+    plant(*(f"{k}/a.jpg" for k in range(13)))
+    many = read(tmp_path, numbers=tuple(f"own{k:02d}" for k in range(13)))
+    assert many.classes == tuple(f"own{k:02d}" for k in range(13))
+    with pytest.raises(
+        UsageError, match=r"/10: not a class index 0 … 9: rename the folder to a class name, or say wh"
+    ):
+        read_image_folder("set", tmp_path, reading=Reading(numbers=tuple(f"own{k}" for k in range(10))))
+
+
+def test_number_folders_say_how_to_name_their_classes(plant, tmp_path):
+    plant("1/a.jpg", "2/b.jpg")
+    with pytest.raises(UsageError) as error:
+        read(tmp_path)
+    assert error.value.as_typed.endswith(
+        "or say what they mean: --classes common says that 0 … 10 are the common order, and --classes A,B,… names "
+        "them from 0 on"
+    )
+
+
+def test_number_folders_of_a_data_set_with_numbers_of_its_own_are_read_as_the_user_says(plant, tmp_path):
+    plant("test/0/a.jpg", "test/1/b.jpg")
+
+    def classes(*numbers):
+        manifest = read_dataset(parse_dataset("raf-db"), tmp_path, tmp_path, numbers=numbers)
+        assert manifest.remarks == ()
+        return [manifest.classes[label] for label in manifest.labels]
+
+    assert classes("common") == ["happiness", "sadness"]
+    assert classes("anger", "Fearful") == ["anger", "fear"]
+    with pytest.raises(UsageError, match=r"raf-db has 7 classes and pain is not one of them"):
+        classes("anger", "pain")
+    with pytest.raises(
+        UsageError, match=r"or say what they mean: classes common says that 0 … 6 are the common order"
+    ):
+        classes()
+
+
+def test_what_a_reader_leaves_out_is_one_remark_a_kind(plant, plant_clip, tmp_path):
+    plant(*(f"set/{name}/notes.txt" for name in ("anger", "fear")), "set/happy/a.jpg", "set/1.jpg", "set/2.jpg")
+    assert read(tmp_path / "set").remarks == (
+        "2 files are not images by name and were left out (first: anger/notes.txt)",
+        "2 class folders hold no images (first: anger)",
+        "2 images beside the class folders have no label (first: 1.jpg)",
+    )
+    for name in ("happy/1", "sad/2"):
+        plant_clip(f"clips/{name}", 2)
+    plant("clips/happy/x.jpg", "clips/sad/y.jpg")
+    assert read_clip_folder("set", tmp_path / "clips").remarks == (
+        "2 folders or videos belong to no clip of a class and were left out (first: happy)",
+    )
+    plant("set/contempt/a.jpg")
+    manifest = read_image_folder("set", tmp_path / "set", CLASSES[:7], left_out=["contempt"])
+    assert manifest.remarks[0] == "1 class folder is none of set and was left out (first: contempt)"
+
+
+def test_a_folder_above_the_data_set_points_to_it(plant, tmp_path, monkeypatch):
+    plant("fer2013/test/happy/a.jpg", "fer2013/test/sad/a.jpg", "fer2013/notes/a.jpg")
+    place = tmp_path / "fer2013"
+    assert read(place).remarks == (f"no labels here, but {place}/test has class folders: give {place}/test",)
+    plant("fer2013/train/happy/a.jpg", "fer2013/train/sad/a.jpg")
+    monkeypatch.chdir(tmp_path)
+    assert pointer(Path("fer2013")) == (
+        "no labels here, but fer2013/test and fer2013/train have class folders: give fer2013/test or fer2013/train"
+    )
+    monkeypatch.chdir(place)
+    assert read(".").remarks == ("no labels here, but test and train have class folders: give test or train",)
+
+
+def test_the_folder_of_one_class_points_to_the_data_set(plant, tmp_path, monkeypatch):
+    plant("test/happy/a.jpg", "test/sad/a.jpg")
+    place = tmp_path / "test"
+    monkeypatch.chdir(place)
+    for path in (place / "happy", "happy"):
+        assert read(path).remarks == (
+            f"no labels here, but {place} has class folders, of which this is one: give {place}",
+        )
+
+
+@pytest.mark.parametrize("path", ["plain", "plain/a", "classes", "gone", "classes/happy/a.jpg"])
+def test_other_folders_point_nowhere(plant, tmp_path, path):
+    plant("plain/a/1.jpg", "plain/b/1.jpg", "plain/2.jpg", "classes/happy/a.jpg", "classes/sad/a.jpg")
+    assert pointer(tmp_path / path) == ""
+
+
+@pytest.mark.parametrize("given_", ["above", "above/raf/aligned", "above/raf/test"])
+def test_the_folder_of_a_named_data_set_is_found_above_and_below_the_one_that_was_given(plant, tmp_path, given_):
+    plant("above/raf/test/Happy/a.jpg", "above/raf/aligned/x.jpg", "above/other/test/a.jpg")
+    with pytest.raises(UsageError, match=rf"is root right\? {tmp_path}/above/raf does: give that. Looked for EmoL"):
+        read_dataset(parse_dataset("raf-db"), tmp_path / given_, tmp_path)
+
+
+def test_the_order_of_number_folders_is_a_remark_that_can_be_shown_as_it_is(plant, tmp_path):
+    plant("0/a.jpg", "1/b.jpg")
+    (remark,) = read(tmp_path).remarks
+    assert remark.startswith("class folders by number were read in the order happiness, sadness, ")
+    assert remark.isprintable()

@@ -100,7 +100,9 @@ def test_a_missing_clip_among_others_is_rows_that_fail(plant_clip, read):
 def test_more_frames_on_disk_than_in_the_list_are_a_remark(plant_clip, read):
     plant_clip("clip", 20)
     manifest = read("clip 18 0\n")
-    assert manifest.remarks == ("clip: 20 frames on disk, the list says 18",)
+    assert manifest.remarks == (
+        "1 clip has more frames on disk than the list says (first: clip: 20 on disk, 18 in the list)",
+    )
     assert manifest.rows.frames.max() < 18
 
 
@@ -114,7 +116,9 @@ def test_a_clip_whose_folder_may_not_be_read_is_remarked_with_the_reason(plant_c
         return scan(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    assert read("here 1 0\nlocked 1 0\n").remarks == ("locked: the folder cannot be read (Permission denied)",)
+    assert read("here 1 0\nlocked 1 0\n").remarks == (
+        "1 clip's folder cannot be read (first: locked: Permission denied)",
+    )
 
 
 @pytest.mark.parametrize(
@@ -235,6 +239,12 @@ def test_a_name_label_list_may_not_leave_the_root(plant, tmp_path):
     path = plant("list.txt", text="../a.jpg 1\n")
     with pytest.raises(UsageError, match=r"list.txt:1: '../a.jpg' does not lie below the root"):
         read_name_label_list("set", tmp_path, [(path, 0)], CLASSES, str, ListForm({"1": "sadness"}))
+
+
+def test_a_label_that_is_almost_one_of_the_data_sets_own_is_asked_about(plant, tmp_path):
+    path = plant("list.txt", text="a.jpg Hapy\n")
+    with pytest.raises(UsageError, match=r"list.txt:1: label 'Hapy' is not one .* own: did you mean happy\? Write"):
+        read_name_label_list("set", tmp_path, [(path, 0)], CLASSES, str, ListForm({"happy": "happiness"}))
 
 
 def test_a_label_that_is_none_of_the_data_sets_own_lists_those(plant, tmp_path):

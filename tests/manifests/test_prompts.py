@@ -124,6 +124,46 @@ def test_classes_of_the_users_own_have_prompts_by_template_or_in_a_file(read):
             lacking.covering(("happiness", "boredom"))
 
 
+@pytest.mark.parametrize(
+    ("text", "classes", "prompts"),
+    [
+        ('{"calm": ["c"], "neutral": ["n"]}', ("neutral", "calm"), ["n", "c"]),
+        ('{"calm": ["c"], "neutral": ["n"]}', ("neutral",), ["n"]),
+        ('{"Calm": ["c"]}', ("neutral",), ["c"]),
+        ('{"Calm": ["c"]}', ("calm",), ["c"]),
+        ('{"calm": ["c"], "natural": ["n"]}', ("calm", "neutral"), ["c", "n"]),
+        ('{"joy": ["j"], "smile": ["s"]}', ("joy", "smile"), ["j", "s"]),
+        ('{"joy": ["j"], "happy": ["h"]}', ("happiness",), ["h"]),
+    ],
+)
+def test_a_class_has_the_prompts_of_its_own_word_else_those_of_a_word_that_means_it(read, text, classes, prompts):
+    found = read(text).covering(classes).prompts
+    assert [found[name] for name in classes] == [(text,) for text in prompts]
+
+
+@pytest.mark.parametrize(
+    ("text", "classes", "lacking"),
+    [
+        ('{"calm": ["c"]}', ("calm", "neutral"), "neutral"),
+        ('{"neutral": ["n"]}', ("calm", "neutral"), "calm"),
+        ('{"joy": ["j"], "smile": ["s"]}', ("happiness",), "happiness"),
+    ],
+)
+def test_prompts_of_one_class_are_never_those_of_another(read, text, classes, lacking):
+    with pytest.raises(UsageError, match=rf"the prompt set mine has no prompt for {lacking}: give"):
+        read(text).covering(classes)
+
+
+def test_classes_that_are_not_needed_may_lack_prompts(read):
+    mine = read('{"happy": ["a smile"], "pain": ["a frown"]}')
+    classes = (*CLASSES[:7], "pain")
+    found = mine.covering(classes, needed=("happiness", "pain"))
+    assert found.prompts == {"happiness": ("a smile",), "pain": ("a frown",)}
+    with pytest.raises(UsageError, match=r"the prompt set mine has no prompt for fear: give"):
+        mine.covering(classes, needed=("happiness", "fear"))
+    assert set(classes) <= set(prompt_set("P-3").covering(classes, needed=()).prompts)
+
+
 def test_a_users_file_is_never_called_like_a_released_set(read):
     assert read('{"fear": ["x"]}', "P-3.json").name == "P-3-file"
 
@@ -136,7 +176,7 @@ def test_a_users_file_is_never_called_like_a_released_set(read):
         pytest.param("[" * 100_000, r"not JSON in", id="too deep"),
         ("{}", r'expected {"class": \["prompt", …\], …}'),
         ('["a"]', r'expected {"class": \["prompt", …\], …}'),
-        ('{"happy": ["a"], "joy": ["b"]}', r"happiness occurs twice \('joy'\): put its prompts into one list"),
+        ('{"happy": ["a"], "Happiness": ["b"]}', r"happiness occurs twice \('Happiness'\): put its prompts into one"),
         ('{"happy": ["a"], "happy": ["b"]}', r"happiness occurs twice"),
         ('{"happy": "a"}', r"'happy' needs a list of one or more prompts"),
         ('{"happy": []}', r"'happy' needs a list of one or more prompts"),

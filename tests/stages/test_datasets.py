@@ -80,7 +80,8 @@ def test_frames_that_are_missing_are_one_line_a_clip_and_broken_ones_one_line_a_
 def test_more_frames_than_the_list_says_are_a_remark(picture, look):
     picture(*(f"clip/{k}.png" for k in range(5)))
     found = look(["clip 3 0"])
-    assert (found.errors, found.remarks) == ([], ["clip: 5 frames on disk, the list says 3"])
+    more = "1 clip has more frames on disk than the list says (first: clip: 5 on disk, 3 in the list)"
+    assert (found.errors, found.remarks) == ([], [more])
 
 
 def test_files_of_the_same_content_are_a_remark(picture, look):
@@ -92,15 +93,26 @@ def test_files_of_the_same_content_are_a_remark(picture, look):
 def test_frames_that_repeat_within_a_clip_are_no_duplicates_but_between_clips_they_are(picture, look):
     picture("one/1.png", "one/2.png", "two/1.png", seed=1)
     assert look(["one 2 0"]).remarks == []
-    assert look(["one 2 0", "two 1 0"]).remarks == ["2 clips share a frame: one, two"]
+    assert look(["one 2 0", "two 1 0"]).remarks == ["2 clips share 1 frame: one, two"]
+
+
+def test_clips_that_share_frames_are_one_remark_however_many_frames_and_clips_are_tied_together(picture, look):
+    for seed in range(5):
+        picture(f"a/{seed}.png", f"b/{seed}.png", seed=seed)
+    picture("b/9.png", "c/9.png", seed=9)
+    picture("d/1.png", "e/1.png", seed=20)
+    picture("f/1.png")
+    lines = ["a 5 0", "b 6 0", "c 1 0", "d 1 0", "e 1 0", "f 1 0"]
+    expected = ["3 clips share 6 frames: a, b, c", "2 clips share 1 frame: d, e"]
+    assert look(lines).remarks == expected
+    assert look(lines[::-1]).remarks == expected
 
 
 def test_samples_that_are_listed_twice_are_a_remark(picture, look):
     picture("a.png", "b.png")
     assert look(["a.png 1 0", "a.png 1 0", "b.png 1 0", "b.png 1 1"]).remarks == [
-        "a.png: listed 2 times",
-        "b.png: listed with different labels",
-        "b.png: listed 2 times",
+        "1 sample is listed with different labels (first: b.png)",
+        "2 samples are listed more than once (first: a.png)",
     ]
 
 
@@ -113,10 +125,16 @@ def test_labels_that_contradict_the_name_of_their_folder_are_a_remark(picture, l
     ]
 
 
+def test_folders_of_a_class_that_is_a_synonym_elsewhere_are_no_contradiction(picture, look):
+    picture("set/calm/1.png", "set/neutral/1.png", "set/happy/1.png")
+    (remark,) = look(folder="set").remarks
+    assert remark.startswith("calm (neutral): each a class of its own here")
+
+
 def test_what_the_reader_left_out_is_among_the_remarks(picture, look, tmp_path):
     picture("set/happy/1.png")
     (tmp_path / "set/happy/notes.txt").touch()
-    assert look(folder="set").remarks == ["1 files are not images by name and were left out (first: happy/notes.txt)"]
+    assert look(folder="set").remarks == ["1 file is not an image by name and was left out (first: happy/notes.txt)"]
 
 
 def test_counts_are_compared_with_the_published_ones(lab, picture, tmp_path, monkeypatch):
@@ -139,6 +157,18 @@ def test_counts_are_compared_with_the_published_ones(lab, picture, tmp_path, mon
     ]
 
 
+def test_one_sample_is_no_samples(lab, picture, tmp_path, monkeypatch):
+    layout = {"reader": "list-files", "path": "list.txt"}
+    split = Split.model_validate({"role": "test", "layouts": [layout], "total": 2})
+    entry = DataSet(
+        title="Tiny", about="", kind="images", classes=7, source="", default_split="test", splits={"test": split}
+    )
+    monkeypatch.setattr("expclip.manifests.catalogue.catalogue", lambda: {"tiny": entry})
+    picture("a.png")
+    (tmp_path / "list.txt").write_text("a.png 1 0\n")
+    assert audit(lab.but(root={"tiny": tmp_path}).workspace, "tiny").remarks == ["1 sample, 2 are published"]
+
+
 def test_a_sample_in_two_folds_is_a_remark(lab, picture, tmp_path, monkeypatch):
     layout = {"reader": "list-files", "path": "{fold}.txt"}
     split = Split.model_validate({"role": "test", "layouts": [layout], "folds": [1, 1]})
@@ -149,7 +179,9 @@ def test_a_sample_in_two_folds_is_a_remark(lab, picture, tmp_path, monkeypatch):
     picture("a.png")
     for fold in (1, 2):
         (tmp_path / f"{fold}.txt").write_text("a.png 1 0\n")
-    assert audit(lab.but(root={"tiny": tmp_path}).workspace, "tiny").remarks == ["a.png: in more than one fold"]
+    assert audit(lab.but(root={"tiny": tmp_path}).workspace, "tiny").remarks == [
+        "1 sample is in more than one fold (first: a.png)"
+    ]
 
 
 def test_each_file_is_decoded_once(picture, look, monkeypatch):

@@ -60,8 +60,9 @@ def test_a_data_set_as_distributed_has_its_labels_in_the_common_order_and_a_clea
     assert all(is_about_counts(remark) or "left out" in remark for remark in found.remarks)
     published = catalogue()[name].splits[lab.workspace.dataset(name).split]
     for name_of_class, count in published.counts.items():
-        line = f"{name_of_class}: {found.counts[name_of_class]:,} samples, {count:,} are published"
-        assert (line in found.remarks) == (found.counts[name_of_class] != count)
+        here = found.counts[name_of_class]
+        line = f"{name_of_class}: {here:,} sample{'s' * (here != 1)}, {count:,} are published"
+        assert (line in found.remarks) == (here != count)
 
 
 @pytest.mark.parametrize("layout", [layout for layout in trees.TREES if layout != "caer-s"])
@@ -247,7 +248,7 @@ def test_folds_that_overlap_are_a_remark(lab, root):
     trees.dfew(root)
     table = root / "EmoLabel_DataSplit/test(single-labeled)/set_2.csv"
     table.write_text(table.read_text() + "101,1\n")
-    assert "Clip/clip_224x224/00101: in more than one fold" in audit(lab, "dfew").remarks
+    assert "1 sample is in more than one fold (first: Clip/clip_224x224/00101)" in audit(lab, "dfew").remarks
 
 
 def test_train_clips_among_the_test_clips_of_their_fold_are_a_remark(lab, root):
@@ -268,7 +269,10 @@ def test_fewer_frames_than_the_list_says_fail_and_more_are_a_remark(lab, root):
     trees.text(root / "annotation/AFEW_validation.txt", lists)
     found = audit(lab, "afew")
     assert found.errors == ["validation/Anger/1_1_1: 3 of the frames that the list promises are missing"]
-    assert "validation/Anger/1_1_2: 9 frames on disk, the list says 5" in found.remarks
+    assert [remark.partition("validation")[2] for remark in found.remarks if "frames on disk" in remark] == [
+        "/Anger/1_1_2: 9 on disk, 5 in the list)",
+        "/Anger/1_1_1: 2 on disk, 5 in the list)",
+    ]
 
 
 RELEASED = {

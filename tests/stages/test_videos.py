@@ -119,14 +119,15 @@ def test_short_damaged_and_missing_videos_fail_with_the_reason(lab, root, listed
 def test_more_frames_than_the_list_says_are_a_remark(lab, root, listed):
     videos.make(root / "a.mp4", 20)
     found = audit(lab.workspace, listed("a.mp4 18 0"))
-    assert (found.errors, found.remarks) == ([], ["a.mp4: 20 frames in the video, the list says 18"])
+    more = "1 video has more frames than the list says (first: a.mp4: 20 in the video, 18 in the list)"
+    assert (found.errors, found.remarks) == ([], [more])
 
 
 def test_two_names_of_one_video_share_their_frames(lab, root, listed):
     for name in ("a.mp4", "b.mp4"):
         videos.make(root / name, 3)
     found = audit(lab.workspace, listed("a.mp4 3 0", "b.mp4 3 0"))
-    assert found.remarks == ["2 clips share a frame: a.mp4, b.mp4"] * 3
+    assert found.remarks == ["2 clips share 3 frames: a.mp4, b.mp4"]
 
 
 def test_mafw_may_be_its_own_lists_and_videos(lab, root):
@@ -173,7 +174,7 @@ def test_videos_among_images_are_left_out_with_a_remark(lab, root):
     videos.make(root / "photos/b.mp4", 3)
     manifest = lab.workspace.read(lab.workspace.dataset(str(root / "photos")))
     assert (manifest.kind, len(manifest)) == ("images", 1)
-    assert manifest.remarks == ("1 files are not images by name and were left out (first: b.mp4)",)
+    assert manifest.remarks == ("1 file is not an image by name and was left out (first: b.mp4)",)
 
 
 def test_without_pyav_the_list_is_refused_before_any_work(lab, root, listed, monkeypatch):

@@ -1,0 +1,144 @@
+"""What stands in list files: lines `path n_frames label` or `path label`, or a table with a header."""
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import UsageError
+from .disk import is_image_name, is_video_name, kind_of
+from .manifest import NO_FOLD
+
+_HEAD_BYTES = 65536
+_MOST_FOLDS = 32767
+_DELIMITERS = (",", ";", "\t")
+_COLUMNS = {
+    "path": "path file_path filepath file file_name filename image_path image_name image img video_name video clip"
+    " name",
+    "label": "label class emotion expression",
+    "n_frames": "n_frames num_frames frames",
+    "fold": "fold",
+}
+_ROLE_OF = {word: role for role, words in _COLUMNS.items() for word in words.split()}
+_FORMS = "`path n_frames label`, `path label`, or first a line that names columns, such as `path,label`"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One sample as a list has it."""
+
+    where: str
+    """File and line."""
+    path: str
+    label: str
+    n_frames: str | None
+    """None where the list does not say."""
+    fold: int = NO_FOLD
+
+
+def entries_of(path: Path) -> Iterator[Entry]:
+    """The samples of a list file, which has the form of its first line throughout.
+
+    Lines are parsed from the right, so that paths may hold spaces. Raises UsageError with file and line for one of
+    another form.
+    """
+    first = next(lines_of(path), None)
+    if first is None:
+        return
+    where, line = first
+    for delimiter in _DELIMITERS:
+        columns = [name.strip().lower() for name in next(csv.reader([line], delimiter=delimiter), [])]
+        if {"path", "label"} <= {_ROLE_OF.get(name) for name in columns}:
+            yield from _rows(path, delimiter, _columns(columns, where))
+            return
+    if set(line.lower().split()) <= _ROLE_OF.keys():
+        raise UsageError(f"{where}: put commas, semicolons or tabs between the names of the columns, found {line!r}")
+    yield from _lines(path, has_frames=_has_frames(line))
+
+
+def _has_frames(line: str) -> bool:
+    number = line.rsplit(maxsplit=2)[1:2]
+    return len(line.rsplit(maxsplit=2)) == 3 and number[0].isascii() and number[0].isdigit()
+
+
+def _lines(path: Path, has_frames: bool) -> Iterator[Entry]:
+    form = "`path n_frames label`" if has_frames else "`path label`"
+    for number, (where, line) in enumerate(lines_of(path)):
+        parts = line.rsplit(maxsplit=2 if has_frames else 1)
+        is_label = not (set(parts[-1]) & set(",;/\\") or is_image_name(parts[-1]) or is_video_name(parts[-1]))
+        if number == 0 and not (is_label and len(parts) > 1):
+            raise UsageError(f"{where}: expected {_FORMS}, found {line!r}")
+        if _has_frames(line) != has_frames or not is_label or len(parts) != 2 + has_frames:
+            why = "a path that ends in a number must stand in a table with a header, `path,label`"
+            raise UsageError(f"{where}: expected {form}, found {line!r}: all lines have the form of the first; {why}")
+        yield Entry(where, parts[0], parts[-1], parts[1] if has_frames else None)
+
+
+def _columns(names: Sequence[str], where: str) -> dict[str, int]:
+    """The number of the column that holds each thing; of several for one thing that which is called just so."""
+    found: dict[str, int] = {}
+    for role in _COLUMNS:
+        those = [column for column, name in enumerate(names) if _ROLE_OF.get(name) == role]
+        exact = [column for column in those if names[column] == role]
+        if len(those) > 1 and len(exact) != 1:
+            said = ", ".join(names[column] for column in those)
+            raise UsageError(f"{where}: several columns may be the {role} ({said}): call one of them {role}")
+        if those:
+            found[role] = (exact or those)[0]
+    return found
+
+
+def _rows(path: Path, delimiter: str, column: dict[str, int]) -> Iterator[Entry]:
+    table = csv.reader(io.StringIO(_text_of(path), newline=""), delimiter=delimiter, strict=True)
+    width = 0
+    try:
+        for row in table:
+            where = f"{path}:{table.line_num}"
+            if not any(cell.strip() for cell in row):
+                continue
+            if not width:
+                width = len(row)
+                continue
+            if len(row) != width:
+                raise UsageError(
+                    f"{where}: expected {width} fields, found {len(row)}: put fields with {delimiter!r} in quotes"
+                )
+            said = {role: row[number].strip() for role, number in column.items()}
+            if not said["path"] or not said["label"]:
+                raise UsageError(f"{where}: a path or a label is missing: write -1 where a label is not known")
+            yield Entry(where, said["path"], said["label"], said.get("n_frames") or None, _fold(said, where))
+    except csv.Error as error:
+        raise UsageError(f"{path}:{table.line_num}: not a line of a table ({error}): correct it") from error
+
+
+def _fold(said: dict[str, str], where: str) -> int:
+    word = said.get("fold")
+    if word is None:
+        return NO_FOLD
+    if not (word.isascii() and word.isdigit() and len(word) < 6 and 1 <= int(word) <= _MOST_FOLDS):
+        raise UsageError(f"{where}: folds are numbered 1, 2, …, found {word!r}: correct it")
+    return int(word)
+
+
+def lines_of(path: Path, header: str = "") -> Iterator[tuple[str, str]]:
+    """The non-empty lines of a list file, each with its place; file names may hold any bytes."""
+    text = _text_of(path).replace("\r\n", "\n").replace("\r", "\n")
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip() and not (number == 1 and line.strip() == header):
+            yield f"{path}:{number}", line.strip()
+
+
+def _text_of(path: Path) -> str:
+    if kind_of(path) != "file":
+        raise UsageError(f"{path}: the list file is missing or not an ordinary file: put the list there")
+    try:
+        with path.open("rb") as file:
+            is_text = b"\0" not in file.read(_HEAD_BYTES)
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            text = file.read() if is_text else "\0"
+    except OSError as error:
+        raise UsageError(f"{path}: the list file cannot be read ({error.strerror})") from error
+    if "\0" in text:
+        raise UsageError(f"{path}: not a list file (it holds zero bytes): give a folder, or a list in UTF-8")
+    return text
