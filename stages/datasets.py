@@ -15,6 +15,7 @@ from ..manifests.classes import CLASSES, class_index
 from ..manifests.disk import holds_many, is_video_name
 from ..manifests.manifest import NO_FOLD, NO_LABEL, NOT_ON_DISK, Manifest
 from ..manifests.videos import count_frames
+from ..pipeline.checks import refuse_unknown_datasets
 from ..pipeline.workspace import Workspace
 
 _MOST_DIFFERENCE = 0.1
@@ -29,6 +30,7 @@ def list_datasets(request: ListDatasets) -> list[tuple[str, DataSet]]:
 def audit_datasets(request: AuditDatasets) -> list[Audit]:
     """What is known of copies of data sets."""
     workspace = Workspace.of(request, request.datasets)
+    refuse_unknown_datasets(workspace, request, request.datasets)
     return [audit(workspace, dataset, request.workers) for dataset in request.datasets]
 
 
