@@ -124,7 +124,7 @@ class Asked:
     def _heads(self, need: Need) -> Iterator[Known]:
         """The heads to score on some features, plain CLIP first."""
         wanted = self._request.head
-        if not wanted or NO_HEAD in wanted:
+        if (CLIP, CLIP) in self.sides and (not wanted or NO_HEAD in wanted):
             yield Known(None, PlainClip())
         for path, card in _each_once(self._chosen.values()) if wanted else self._kept:
             if not self._why_not(card, need):

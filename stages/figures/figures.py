@@ -10,6 +10,7 @@ from ...cache.files import writing
 from ...commands.evaluate import Evaluate
 from ...commands.figures import KINDS, Figures
 from ...commands.request import given
+from ...commands.unused import note_unused
 from ...lazy import load
 from ...pipeline.checks import refuse_folder
 from ...reports.confusion import literal_text
@@ -31,10 +32,13 @@ def figures(request: Figures) -> list[Path]:
     """
     refuse_folder(request.out)
     every = [kind for kind in KINDS if kind != "retrieval" or request.descriptions is not None]
+    kinds = dict.fromkeys(request.kind or every)
+    if not kinds.keys() & {"samples", "tsne"}:
+        note_unused(request, "seed", "none of these figures is drawn at random")
     return [
         path
         for subject in _subjects(request)
-        for kind in dict.fromkeys(request.kind or every)
+        for kind in kinds
         for name, figure in load(KINDS[kind])(subject)
         for path in _save(figure, request.out, name)
     ]

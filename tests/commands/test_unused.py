@@ -108,7 +108,9 @@ def test_what_changes_nothing_in_an_evaluation(noted, lab, photos, labelled, cli
     left_out = "image clip with text llm: left out, as no head that is scored leads from CLIP's space to the LLM's"
     assert noted(*evaluate, "P-1", "--text", "clip", "--text", "llm", "--head", "none") == [left_out]
     figures = ["figures", labelled, *MINI, "--prompts", "P-1", "--kind", "variance"]
-    assert noted(*figures, "--frames", "edge", "--ensemble", "logits") == [
+    assert noted(*figures, "--seed", 3, "--kind", "samples") == []
+    assert noted(*figures, "--frames", "edge", "--ensemble", "logits", "--seed", 3) == [
+        "--seed 3: none of these figures is drawn at random, so it changes nothing",
         f"--frames edge: {NO_CLIPS}",
         "--ensemble logits: every class has one prompt, so it changes nothing",
     ]

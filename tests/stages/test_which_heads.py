@@ -62,6 +62,18 @@ def test_a_head_that_fits_one_of_two_backbones_is_scored_there_and_nothing_made_
     assert "note: labelled under ViT-S-32-alt@random: left out, as no head that was chosen fits" in said
 
 
+def test_a_backbone_without_a_head_is_not_encoded_where_only_a_head_leads_to_the_llm(
+    lab, photos, labelled, work, capsys
+):
+    lab.extract(photos, clip="miniature", teacher="miniature")
+    lab.fit_head(photos, clip="miniature", **TAUGHT)
+    work.clear()
+    found = lab.evaluate(labelled, clip=BOTH, prompts="P-1", text="llm")
+    assert scored(found) == [("miniature", "linear", 1), ("miniature", "linear", 2)]
+    assert work["ImageTower inputs"] == 42
+    assert "note: labelled under ViT-S-32-alt@random: left out" in capsys.readouterr().err
+
+
 def test_figures_are_of_the_backbones_that_a_head_fits(lab, fitted, labelled, tmp_path):
     lab.evaluate(labelled, clip=BOTH, prompts="P-1")
     drawn = lab.figures(labelled, clip=BOTH, prompts="P-1", head="kind=ridge", kind="variance", out=tmp_path)
