@@ -100,7 +100,7 @@ class Asked:
         found = {dataset: {need: list(self._heads(need)) for need in some} for dataset, some in images.items()}
         self.heads = {dataset: {need: some for need, some in of.items() if some} for dataset, of in found.items()}
         self.left_out = [need for of in found.values() for need, some in of.items() if not some]
-        """The features that no head which was chosen fits: none are made for nothing."""
+        """The features that none of the heads fits: nothing is made for them."""
         for need in self.left_out:
             needs.drop(need)
         self._refuse_without_bridge()
@@ -138,7 +138,7 @@ class Asked:
         return (
             other_features(card, self.headers[need])
             or other_classes(card, self._needs.manifest(need.dataset))
-            or (why_no_bridge(card) if self.sides.isdisjoint({(CLIP, CLIP)}) else "")
+            or ("" if (CLIP, CLIP) in self.sides else why_no_bridge(card))
         )
 
     def _refuse_unfitting(self, selector: str, kept: Sequence[Kept]) -> None:

@@ -32,13 +32,13 @@ def note_unused_options(
 
 
 def note_left_out(asked: Asked) -> None:
-    """Say what is not compared, because no head that was chosen leads between two sides, or fits some features."""
+    """Say what is not compared, because no head leads between two sides, or fits some features."""
     if asked.sides & BRIDGED and not _teachers(asked):
         sides = " and ".join(f"image {image} with text {text}" for image, text in sorted(asked.sides & BRIDGED))
         say(f"note: {sides}: left out, as no head that is scored leads from CLIP's space to the LLM's")
     for need in asked.left_out:
         header = asked.headers[need]
-        say(f"note: {header.dataset} under {header.model}: left out, as no head that was chosen fits")
+        say(f"note: {header.dataset} under {header.model}: left out, as none of the heads fits")
 
 
 def _averages(prompts: PromptSet, manifest: Manifest) -> bool:

@@ -59,7 +59,7 @@ def test_a_head_that_fits_one_of_two_backbones_is_scored_there_and_nothing_made_
     assert work["ImageTower inputs"] == 42
     assert work["ImageTower loaded"] == work["TextTower loaded"] == 1
     said = capsys.readouterr().err
-    assert "note: labelled under ViT-S-32-alt@random: left out, as no head that was chosen fits" in said
+    assert "note: labelled under ViT-S-32-alt@random: left out, as none of the heads fits" in said
 
 
 def test_a_backbone_without_a_head_is_not_encoded_where_only_a_head_leads_to_the_llm(
