@@ -35,12 +35,15 @@ def __getattr__(name: str) -> Any:
 def _function(name: str) -> Callable[..., Any]:
     """A command as a function: its keywords are the fields of its request."""
     from .commands import command
+    from .commands.request import given
 
     one = command(name.replace("_", "-"))
+    signature = inspect.signature(one.kind)
 
     def call(*args: Any, **options: Any) -> Any:
-        return one.do(one.kind(*args, **options))
+        request = one.kind(*args, **options)
+        return one.do(given(request, signature.bind(*args, **options).arguments))
 
     call.__name__, call.__doc__ = name, one.kind.__doc__
-    call.__signature__ = inspect.signature(one.kind)  # pyright: ignore[reportFunctionMemberAccess]
+    call.__signature__ = signature  # pyright: ignore[reportFunctionMemberAccess]
     return call

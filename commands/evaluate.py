@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-from ..errors import UsageError, option
 from ..reports.console import print_table
 from ..reports.results import as_row
 from ..reports.tables import tables
@@ -62,13 +61,6 @@ class Evaluate(Request, verb="evaluate"):
 
     def check(self) -> None:
         check_scheduler(self.executor, self.scheduler)
-        refuse_file(self.out)
-
-
-def refuse_file(out: Path | None) -> None:
-    """Raise UsageError where a folder of results is a file."""
-    if out is not None and out.exists() and not out.is_dir():
-        raise UsageError(f"{option('out')} {out}: this is a file; a folder is needed")
 
 
 def show(request: Evaluate, answer: Evaluation) -> None:

@@ -55,6 +55,10 @@ class Figures(Request, verb="figures"):
     cache: Path | None = options.CACHE
 
     def check(self) -> None:
+        if self.descriptions is None and "retrieval" in self.kind:
+            raise UsageError(
+                f"{option('kind')} retrieval needs {option('descriptions')} FILE.csv with lines `sample_id,text`"
+            )
         if self.descriptions is not None and self.kind and "retrieval" not in self.kind:
             raise UsageError(
                 f"{option('descriptions')} is for {option('kind')} retrieval only: add that, or leave the file out"

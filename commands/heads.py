@@ -4,14 +4,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ..heads.saving import HeadCard
+from ..heads.saving import Kept
 from ..settings import cache_folder, read_settings
 from . import options
 from .command import REMARK, Command, note_untrained, print_line, print_records
 from .request import Request, ask
-
-Kept = tuple[Path, HeadCard]
-"""A head's folder and card."""
 
 
 class ListHeads(Request, verb="heads list"):

@@ -57,10 +57,11 @@ OBJECTIVE = ask(
     choices=OBJECTIVES,
 )
 HEAD = ask(
-    "Heads of the cache or in files, `none` for plain CLIP; `all` is plain CLIP and all heads of the cache that "
-    "match.",
+    "`none` is plain CLIP; the file or folder of a head; all heads of the cache with a kind, instruction, teacher, "
+    "objective, train or seed, for example kind=linear,seed=1; the beginning of an id; repeat for several. `all` is "
+    "plain CLIP and all heads of the cache that match.",
     (),
-    metavar="ID|FILE|DIR|none",
+    metavar="none|PATH|FIELD=VALUE,…|ID",
     unset="all",
 )
 PROMPTS = ask(

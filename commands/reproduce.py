@@ -10,7 +10,6 @@ from ..reports.console import print_table
 from ..reports.paper_tables import FilledTable, as_json, as_text
 from . import options
 from .command import Command, note_untrained
-from .evaluate import refuse_file
 from .options import Names
 from .request import Request, ask
 
@@ -43,9 +42,6 @@ class Reproduce(Request, verb="reproduce"):
     dtype: str | None = options.DTYPE
     out: Path | None = ask("Folder for tables.md.", None, unset="none", in_file=False)
     cache: Path | None = options.CACHE
-
-    def check(self) -> None:
-        refuse_file(self.out)
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ keywords, expclip.toml speaks for what is not typed, and `command` gives the wor
 
 import math
 import shlex
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, dataclass_transform, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, NamedTuple, TypeVar, dataclass_transform, get_args, get_origin, get_type_hints
 
 from ..errors import UsageError, flag, one_of, option
 from ..settings import Settings, read_settings
@@ -67,6 +67,8 @@ class Request:
     """What a command is asked for. Raises UsageError for a value that cannot be meant."""
 
     verb: ClassVar[str]
+    typed: ClassVar[Mapping[str, str]] = {}
+    """How each option that was given to this request is spelled, by its name; what expclip.toml says is not given."""
 
     def __init_subclass__(cls, verb: str):
         cls.verb = verb
@@ -96,6 +98,9 @@ class Request:
                 words += _words(one, value)
         after = ["--", *arguments] if any(word.startswith("-") for word in arguments) else []
         return shlex.join(["expclip", *self.verb.split(), *([] if after else arguments), *words, *after])
+
+
+Given = TypeVar("Given", bound=Request)
 
 
 @cache
@@ -196,11 +201,15 @@ def _from_file(settings: Settings, one: Asked, table: str, value: Any) -> Any:
 
 def from_typed(kind: type[Request], typed: Mapping[str, Any], settings: Settings) -> Request:
     """The request of what was typed, by parameter name; None and empty lists were not typed."""
-    values = {}
-    for one in asked(kind):
-        value = typed.get(one.name)
-        values[one.name] = untyped(kind, one, settings) if value is None or value == [] else value
-    return kind(**values)
+    said = {name: value for name, value in typed.items() if value is not None and value != []}
+    values = {one.name: said[one.name] if one.name in said else untyped(kind, one, settings) for one in asked(kind)}
+    return given(kind(**values), said, flag)
+
+
+def given(request: Given, names: Iterable[str], spelling: Callable[[str], str] = str) -> Given:
+    """The same request, which knows which of its options were given, and how these are spelled."""
+    object.__setattr__(request, "typed", {name: spelling(name) for name in names})
+    return request
 
 
 def refuse_unknown(settings: Settings, kinds: Collection[type[Request]]) -> None:

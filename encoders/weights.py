@@ -28,6 +28,8 @@ class Published:
     """The whole model, in the same format."""
     licence: str
     """According to its page on the hub."""
+    llm_width: int = 0
+    """L' of a teacher, the `d_model` of its T5."""
 
 
 PUBLISHED = {
@@ -36,8 +38,12 @@ PUBLISHED = {
     "ViT-L-14": Published(
         "clip", "timm/vit_large_patch14_clip_224.openai", 1_710_000_000, 1_710_000_000, "Apache-2.0"
     ),
-    "blip2-flan-t5-xl": Published("teacher", "Salesforce/blip2-flan-t5-xl", 9_960_000_000, 15_770_000_000, "MIT"),
-    "blip2-flan-t5-xxl": Published("teacher", "Salesforce/blip2-flan-t5-xxl", 29_800_000_000, 48_920_000_000, "MIT"),
+    "blip2-flan-t5-xl": Published(
+        "teacher", "Salesforce/blip2-flan-t5-xl", 9_960_000_000, 15_770_000_000, "MIT", 2048
+    ),
+    "blip2-flan-t5-xxl": Published(
+        "teacher", "Salesforce/blip2-flan-t5-xxl", 29_800_000_000, 48_920_000_000, "MIT", 4096
+    ),
 }
 """No revision is pinned: the commit of what is fetched first is kept for what is fetched later."""
 

@@ -64,6 +64,10 @@ class HeadCard:
         return f"{self.head}{objective}{instruction}{seed}"
 
 
+Kept = tuple[Path, HeadCard]
+"""A head's folder or file, and its card."""
+
+
 def head_id(spec: dict[str, Any]) -> str:
     return digest(spec)[:12]
 
@@ -118,7 +122,7 @@ def load_head(path: Path, card: HeadCard) -> Any:
         raise UsageError(f"{file}: the head cannot be read ({reason(error)}): fit it again") from error
 
 
-def all_heads(heads: Path) -> Iterator[tuple[Path, HeadCard]]:
+def all_heads(heads: Path) -> Iterator[Kept]:
     """The heads of a cache with their cards, alike ones side by side.
 
     Raises UsageError for one that cannot be read: none is left out.
@@ -132,7 +136,7 @@ def all_heads(heads: Path) -> Iterator[tuple[Path, HeadCard]]:
     yield from sorted(found, key=lambda one: (one[1].label, one[1].id))
 
 
-def find_head(name: str, known: Sequence[tuple[Path, HeadCard]]) -> tuple[Path, HeadCard]:
+def find_head(name: str, known: Sequence[Kept]) -> Kept:
     """The head that a user means by a folder, a file, or the beginning of an id. Raises UsageError otherwise."""
     path = Path(name)
     if path.is_file() and path.name == _WEIGHTS and (path.parent / _CARD).is_file():
@@ -146,7 +150,7 @@ def find_head(name: str, known: Sequence[tuple[Path, HeadCard]]) -> tuple[Path, 
         )
     matching = [(folder, card) for folder, card in known if card.id.startswith(name)]
     if len(matching) != 1:
-        ids = ", ".join(card.id for _, card in known) or "there is none"
+        ids = ", ".join(card.id for _, card in matching or known) or "there is none"
         raise UsageError(
             f"{name!r}: {'several heads have ids that begin so' if matching else 'no such head'} ({ids})"
         )

@@ -86,6 +86,10 @@ class Needs:
             raise UsageError(why_missing(self.workspace, missing))
         return [self._to_make(need) if answer is None else answer for need, answer in zip(needs, found, strict=True)]
 
+    def drop(self, need: Need) -> None:
+        """Make nothing for a need that turned out to be none."""
+        self._asked.pop(need, None)
+
     def stores(self) -> dict[Need, tuple[Manifest, FeatureStore]]:
         """Everything that was asked for, after making what is missing."""
         answers = dict(zip(self._asked, self.answers(list(self._asked)), strict=True))

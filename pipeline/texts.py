@@ -12,6 +12,7 @@ from ..cache.header import Header
 from ..cache.keys import digest
 from ..cache.select import differences
 from ..cache.store import FeatureStore
+from ..encoders.node import Node
 from ..errors import UsageError, option
 from ..manifests.manifest import text_manifest
 from .needs import canonical_model, is_digest
@@ -90,6 +91,21 @@ class Texts:
         Texts that are missing are encoded first; no model is loaded where there are none. Raises UsageError where
         they may not be encoded, or the weights are others by now.
         """
+        texts, node = self._asked(encoder, wanted)
+        identity = self._encode(texts, node) if node else encoder.identity
+        known = self._known[digest(identity)]
+        return {text: known[text] for text in texts}
+
+    def width(self, encoder: TextEncoder, wanted: Mapping[str, Sequence[str]]) -> int:
+        """How long the embeddings of some texts are or will be; nothing is encoded.
+
+        Raises UsageError where `embeddings` would.
+        """
+        texts, node = self._asked(encoder, wanted)
+        return node.row_shape[0] if node else len(self._known[digest(encoder.identity)][texts[0]])
+
+    def _asked(self, encoder: TextEncoder, wanted: Mapping[str, Sequence[str]]) -> tuple[list[str], Node | None]:
+        """The distinct texts, and what encodes those that are missing; None where none is."""
         texts = list(dict.fromkeys(text for some in wanted.values() for text in some))
         missing = self._missing(texts, encoder.identity) if encoder.identity else texts
         if missing and self._cached_only:
@@ -98,9 +114,7 @@ class Texts:
                 f"text features of {names} by {encoder.asked} are not cached: `expclip evaluate` without "
                 f"{option('cached_only')} encodes them"
             )
-        identity = self._encode(texts, encoder) if missing else encoder.identity
-        known = self._known[digest(identity)]
-        return {text: known[text] for text in texts}
+        return texts, self._node(encoder) if missing else None
 
     def _missing(self, texts: Sequence[str], identity: dict[str, Any]) -> list[str]:
         """Those texts that no finished store of an encoder holds; the others are known afterwards."""
@@ -114,16 +128,18 @@ class Texts:
                 unknown -= known.keys()
         return [text for text in texts if text in unknown]
 
-    def _encode(self, texts: Sequence[str], encoder: TextEncoder) -> dict[str, Any]:
-        """Encode the texts that are missing; returns the encoder's identity."""
-        workspace = self._workspace
-        node = workspace.models.node(encoder.node, encoder.model, dtype=encoder.dtype)
-        identity = _identity(node.spec)
-        if encoder.identity and identity != encoder.identity:
+    def _node(self, encoder: TextEncoder) -> Node:
+        node = self._workspace.models.node(encoder.node, encoder.model, dtype=encoder.dtype)
+        if encoder.identity and _identity(node.spec) != encoder.identity:
             raise UsageError(
                 f"{encoder.asked} has other weights now than those that made {encoder.of}: extract again, or bring "
                 f"them back"
             )
+        return node
+
+    def _encode(self, texts: Sequence[str], node: Node) -> dict[str, Any]:
+        """Encode the texts that are missing; returns the encoder's identity."""
+        workspace, identity = self._workspace, _identity(node.spec)
         missing = [(text, 0) for text in self._missing(texts, identity)]
         if missing:
             wanted = [Wanted(text_manifest(TEXT, (TEXT,), missing), (node,))]

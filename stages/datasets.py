@@ -16,6 +16,7 @@ from ..manifests.disk import holds_many, is_video_name
 from ..manifests.manifest import NO_FOLD, NO_LABEL, NOT_ON_DISK, Manifest
 from ..manifests.remarks import count_of, remark
 from ..manifests.videos import count_frames
+from ..pipeline.checks import refuse_unknown_datasets
 from ..pipeline.workspace import Workspace
 
 _MOST_DIFFERENCE = 0.1
@@ -30,6 +31,7 @@ def list_datasets(request: ListDatasets) -> list[tuple[str, DataSet]]:
 def audit_datasets(request: AuditDatasets) -> list[Audit]:
     """What is known of copies of data sets."""
     workspace = Workspace.of(request, request.datasets)
+    refuse_unknown_datasets(workspace, request, request.datasets)
     return [audit(workspace, dataset, request.workers) for dataset in workspace.distinct(request.datasets)]
 
 

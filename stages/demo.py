@@ -11,6 +11,7 @@ from ..commands.extract import Extract
 from ..commands.figures import Figures
 from ..commands.fit_head import FitHead
 from ..commands.request import Request
+from ..pipeline.checks import refuse_folder
 
 TRAIN, TESTS = "faces-train", ("faces-test", "faces-clips")
 MINIATURE = "miniature"
@@ -20,7 +21,10 @@ PROMPTS = "P-3"
 
 def demo(request: Demo) -> None:
     """Print the commands, and do them in order."""
-    for why, step in demo_steps(request.out):
+    steps = demo_steps(request.out)
+    for place in (request.out, request.out / "cache", *(vars(step).get("out") for _, step in steps)):
+        refuse_folder(place)
+    for why, step in steps:
         say(f"\n# {why}\n$ {step.command()}")
         one = command(step.verb)
         one.show(step, one.do(step))

@@ -1,12 +1,15 @@
 """`expclip extract`: fill the cache with the features that are missing."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
 from ..cache.store import FeatureStore
 from ..commands.extract import FEATURES, Extract, Extraction, FailedImage, StoreState
-from ..encoders.node import NODES
+from ..commands.unused import NO_CLIPS, note_unused
+from ..encoders.node import NODES, Node
+from ..manifests.manifest import Manifest
 from ..manifests.prompts import DEFAULT_INSTRUCTION
+from ..pipeline.checks import refuse_unknown_datasets, refuse_unknown_models
 from ..pipeline.identity import Known
 from ..pipeline.needs import Need, node_of
 from ..pipeline.plan import Line, Plan, Portion, Wanted
@@ -20,7 +23,14 @@ def extract(request: Extract) -> Extraction:
     ExpclipError where an encoder or the disk fails; finished shards are kept.
     """
     workspace = Workspace.of(request, request.datasets)
-    wanted = [_wanted(workspace, request, text) for text in workspace.distinct(request.datasets)]
+    refuse_unknown_models(request, "clip", "teacher", "instruction")
+    refuse_unknown_datasets(workspace, request, request.datasets)
+    datasets = workspace.distinct(request.datasets)
+    manifests = [_read(workspace, request, text) for text in datasets]
+    _note_unused(workspace, request, manifests)
+    wanted = [
+        Wanted(manifest, _nodes(workspace, request, text)) for manifest, text in zip(manifests, datasets, strict=True)
+    ]
     plan = workspace.plan(wanted, Portion(request.limit, request.shards(), request.retry_failed))
     states = tuple(map(_state, plan.lines))
     if request.plan:
@@ -29,14 +39,27 @@ def extract(request: Extract) -> Extraction:
     return Extraction(states, plan.rows, _failed(plan))
 
 
-def _wanted(workspace: Workspace, request: Extract, dataset: str) -> Wanted:
-    known = workspace.dataset(dataset)
-    manifest = workspace.read(known, request.frames)
+def _read(workspace: Workspace, request: Extract, dataset: str) -> Manifest:
+    manifest = workspace.read(workspace.dataset(dataset), request.frames)
     workspace.remark(manifest.label, *manifest.remarks)
-    nodes = (
-        node_of(workspace, need) for name in _features(request, known) for need in _needs(request, dataset, name)
-    )
-    return Wanted(manifest, tuple(nodes))
+    return manifest
+
+
+def _note_unused(workspace: Workspace, request: Extract, manifests: Sequence[Manifest]) -> None:
+    if all(manifest.kind != "clips" for manifest in manifests):
+        note_unused(request, "frames", NO_CLIPS)
+    kinds = [NODES[name] for text in request.datasets for name in _features(request, workspace.dataset(text))]
+    if all(kind.role != "clip" for kind in kinds):
+        note_unused(request, "clip", "none of these features is CLIP's")
+    if all(kind.role != "teacher" for kind in kinds):
+        note_unused(request, ("teacher", "instruction"), "none of these features is a teacher's")
+    elif not any(kind.has_instruction for kind in kinds):
+        note_unused(request, "instruction", "none of these features depends on it")
+
+
+def _nodes(workspace: Workspace, request: Extract, dataset: str) -> tuple[Node, ...]:
+    features = _features(request, workspace.dataset(dataset))
+    return tuple(node_of(workspace, need) for name in features for need in _needs(request, dataset, name))
 
 
 def _features(request: Extract, known: Known) -> tuple[str, ...]:

@@ -12,15 +12,17 @@ from ..cache.header import Header
 from ..cache.keys import digest
 from ..cache.store import FeatureStore
 from ..commands.fit_head import FitHead, FittedHead
+from ..commands.unused import note_unused
 from ..encoders.cards import fitting
 from ..encoders.dtypes import resolve_device
-from ..errors import UsageError
+from ..errors import UsageError, option
 from ..heads.kinds import KINDS, LabelledSamples, TeacherPairs
 from ..heads.recipe import LOGIT_SCALE, RELEASED, Recipe
 from ..heads.saving import HeadCard, head_id, read_card, save_head
 from ..manifests.frames import DEFAULT_POLICIES
 from ..manifests.manifest import Manifest
 from ..manifests.protocols import PROTOCOLS
+from ..pipeline.checks import refuse_unknown_models
 from ..pipeline.features import read_features
 from ..pipeline.needs import Need, Needs
 from ..pipeline.workspace import Workspace
@@ -34,11 +36,13 @@ def fit_head(request: FitHead) -> list[FittedHead]:
     """
     workspace = Workspace.of(request, [request.train])
     device = resolve_device(request.device)
-    return [
-        _fit(workspace, lesson, card, request, device)
-        for lesson in _lessons(workspace, request)
-        for card in _cards(lesson, request)
-    ]
+    by_teacher = any(KINDS[head].learns_from == "teacher" for head in request.head)
+    refuse_unknown_models(request, "clip", *(["teacher", "instruction"] if by_teacher else []))
+    lessons = list(_lessons(workspace, request))
+    for lesson in lessons:
+        lesson.refuse(request.batch_size)
+    _note_unused(request)
+    return [_fit(workspace, lesson, card, request, device) for lesson in lessons for card in _cards(lesson, request)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,13 +71,41 @@ class Lesson:
             return TeacherPairs(X, E)
         return TeacherPairs(np.delete(X, self.failed, axis=0), np.delete(E, self.failed, axis=0))
 
+    def refuse(self, batch_size: int) -> None:
+        """Raise UsageError where heads learn from labels that are not there, or from fewer rows than a batch."""
+        if self.teacher is None and not self.manifest.is_labelled:
+            raise UsageError(f"{self.manifest.label} has no labels: {', '.join(self.heads)} learns from them")
+        rows = self.images.header.rows - len(self.failed)
+        if self.teacher and rows < batch_size and any(KINDS[head].has_steps for head in self.heads):
+            raise UsageError(
+                f"{option('batch_size')} {batch_size}: a batch needs as many rows, and {self.manifest.label} has "
+                f"{rows:,}: choose a smaller one"
+            )
+
     def _labelled(self) -> LabelledSamples:
         manifest, features = self.manifest, read_features(self.images, self.manifest)
-        if not manifest.is_labelled:
-            raise UsageError(f"{manifest.label} has no labels: {', '.join(self.heads)} learns from them")
         clips, pools = manifest.samples(DEFAULT_POLICIES[0]), PROTOCOLS[self.images.header.protocol].pools
         scorable = Scorable.of(manifest, features.array, features.mask, clips, pools)
         return LabelledSamples(scorable.samples, scorable.labels, manifest.classes)
+
+
+_OF_STEPS = ("seed", "epochs", "batch_size", "lr", "momentum", "weight_decay", "precision")
+_OF_A_TEACHER = ("teacher", "instruction", "objective", "ridge_lambda")
+
+
+def _note_unused(request: FitHead) -> None:
+    """Say which options were given that change none of the heads."""
+    kinds = [KINDS[head] for head in request.head]
+    none = f"none of these heads ({', '.join(dict.fromkeys(request.head))})"
+    if not any(kind.has_steps for kind in kinds):
+        note_unused(request, _OF_STEPS, f"{none} is trained step by step")
+    taught = [kind for kind in kinds if kind.learns_from == "teacher"]
+    if not taught:
+        note_unused(request, _OF_A_TEACHER, f"{none} learns from a teacher")
+    elif not any(kind.has_steps for kind in taught):
+        note_unused(request, "objective", f"{none} has a choice of it")
+    elif all(kind.has_steps for kind in taught):
+        note_unused(request, "ridge_lambda", f"{none} is fitted in closed form")
 
 
 def _lessons(workspace: Workspace, request: FitHead) -> Iterator[Lesson]:

@@ -20,6 +20,7 @@ def list_weights(request: ListWeights) -> list[WeightsLine]:
 
 def _line(model: str) -> WeightsLine:
     known = asdict(PUBLISHED[model])
+    del known["llm_width"]
     files = _files(known["role"], model)
     here = sum(files.path(name) is not None for name in files.names)
     return WeightsLine(model, known.pop("role"), **known, files=len(files.names), here=here, commit=files.commit)

@@ -19,6 +19,7 @@ from ...errors import ExpclipError, UsageError, option
 from ...manifests.boxes import CHOICES, Face, read_boxes
 from ...manifests.disk import kind_of, walk
 from ...manifests.manifest import size_of
+from ...pipeline.checks import refuse_folder
 from ...pipeline.workspace import stderr
 from .record import (
     NO_FACE,
@@ -43,6 +44,7 @@ def crop(request: CropFaces) -> Cropped:
     has a line for each image; one that has a line and a crop is not done again, and an image that could not be read
     is tried again. Raises UsageError where `out` was begun with other settings, or is `source` or inside of it.
     """
+    refuse_folder(request.out)
     images, remarks = _images(request.source, request.out)
     boxes = read_boxes(request.boxes) if request.boxes is not None else None
     if boxes is not None:

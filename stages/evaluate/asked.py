@@ -1,6 +1,6 @@
 """What a request for an evaluation means: its prompts, features and heads. Nothing is made yet."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -9,17 +9,19 @@ from ...cache.header import Header
 from ...commands.evaluate import Evaluate
 from ...commands.options import SIDES
 from ...errors import UsageError, option
-from ...heads.kinds import KINDS
-from ...heads.saving import HeadCard, all_heads, find_head, load_head
+from ...heads.choosing import NO_HEAD, choose_heads
+from ...heads.saving import HeadCard, Kept, all_heads, load_head
 from ...manifests.manifest import Manifest
 from ...manifests.prompts import PromptSet, prompt_set
 from ...pipeline.needs import Need, Needs, canonical_model
 from ...pipeline.workspace import Workspace
 from ...scoring.cosines import PlainClip
 from ...scoring.samples import Classifier, Head
+from .fitting import other_classes, other_features, refuse_other_width, why_no_bridge
 
-NO_HEAD = "none"
 CLIP, LLM = SIDES
+BRIDGED = {(CLIP, LLM), (LLM, CLIP)}
+"""The sides that only a head leads between."""
 
 
 @dataclass(frozen=True)
@@ -63,83 +65,110 @@ def refuse_unscorable(manifest: Manifest, prompt_sets: Sequence[PromptSet]) -> N
         prompts.covering(manifest.classes)
 
 
+def sides_of(request: Evaluate) -> set[tuple[str, str]]:
+    """The pairs (image, text) that are compared. Raises UsageError where a head is needed and none is wanted."""
+    sides = set(product(request.image, request.text))
+    if sides <= BRIDGED and set(request.head) == {NO_HEAD}:
+        raise UsageError(f"{option('head')} {NO_HEAD}: {_apart(sides)}: choose heads, or the same for both sides")
+    return sides
+
+
+def _apart(sides: set[tuple[str, str]]) -> str:
+    """Why some sides cannot be compared without a head."""
+    pairs = " or ".join(f"{option('image')} {image} with {option('text')} {text}" for image, text in sorted(sides))
+    return (
+        f"{pairs} needs a head, as CLIP's space and the LLM's are different ones and only a head leads between them"
+    )
+
+
 class Asked:
     """Which features and heads a request means."""
 
     def __init__(self, request: Evaluate, workspace: Workspace, needs: Needs):
         self._request, self._workspace, self._needs = request, workspace, needs
         self.datasets = workspace.distinct(request.datasets)
-        self.sides = set(product(request.image, request.text))
+        self.sides = sides_of(request)
         self._kept = list(all_heads(workspace.cache.heads))
+        self._chosen = {one: choose_heads(one, self._kept) for one in request.head if one != NO_HEAD}
         self._loaded: dict[str, Head | Classifier] = {}
         clips = dict.fromkeys(request.clip) if self.sides != {(LLM, LLM)} else ()
         images = {dataset: [self._need(dataset, "clip_image", clip) for clip in clips] for dataset in self.datasets}
         every = [need for some in images.values() for need in some]
-        headers = {need: one.header for need, one in zip(every, needs.answers(every), strict=True)}
-        self.heads = {
-            dataset: {need: list(self._heads(need, headers[need])) for need in some}
-            for dataset, some in images.items()
-        }
+        self.headers = {need: one.header for need, one in zip(every, needs.answers(every), strict=True)}
+        for selector, kept in self._chosen.items() if every else ():
+            self._refuse_unfitting(selector, kept)
+        found = {dataset: {need: list(self._heads(need)) for need in some} for dataset, some in images.items()}
+        self.heads = {dataset: {need: some for need, some in of.items() if some} for dataset, of in found.items()}
+        self.left_out = [need for of in found.values() for need, some in of.items() if not some]
+        """The features that none of the heads fits: nothing is made for them."""
+        for need in self.left_out:
+            needs.drop(need)
+        self._refuse_without_bridge()
         instructions = dict.fromkeys(request.instruction) if (LLM, LLM) in self.sides else ()
         self.llm_alone = {
             dataset: [self._need(dataset, "llm", request.teacher, name) for name in instructions]
             for dataset in self.datasets
         }
-        needs.answers([need for some in self.llm_alone.values() for need in some])
+        alone = [need for some in self.llm_alone.values() for need in some]
+        self.headers |= {need: one.header for need, one in zip(alone, needs.answers(alone), strict=True)}
+
+    @property
+    def known(self) -> list[Known]:
+        """All heads, once for each of the features that they are scored on."""
+        return [one for by_need in self.heads.values() for some in by_need.values() for one in some]
 
     def _need(self, dataset: str, node: str, model: str, instruction: str = "") -> Need:
         request = self._request
         return Need(dataset, node, model, instruction, request.protocol, request.dtype, request.frames)
 
-    def _heads(self, need: Need, images: Header) -> Iterator[Known]:
+    def _heads(self, need: Need) -> Iterator[Known]:
         """The heads to score on some features, plain CLIP first."""
         wanted = self._request.head
-        if not wanted or NO_HEAD in wanted:
+        if (CLIP, CLIP) in self.sides and (not wanted or NO_HEAD in wanted):
             yield Known(None, PlainClip())
-        named = [find_head(name, self._kept) for name in dict.fromkeys(wanted) if name != NO_HEAD]
-        manifest = self._needs.manifest(need.dataset)
-        for _, card in named:
-            _refuse_other_features(card, images)
-            _refuse_other_classes(card, manifest)
-        for path, card in named if wanted else self._kept:
-            if card.clip_digest == images.encoder_digest and not _classes_lacking(card, manifest):
-                self._loaded[card.id] = self._loaded.get(card.id) or load_head(path, card)
+        for path, card in _each_once(self._chosen.values()) if wanted else self._kept:
+            if not self._why_not(card, need):
+                if card.id not in self._loaded:
+                    self._loaded[card.id] = load_head(path, card)
+                refuse_other_width(card, self._loaded[card.id], self.headers[need])
                 yield self._taught(Known(card, self._loaded[card.id]), card, need)
+
+    def _why_not(self, card: HeadCard, need: Need) -> str:
+        """Why a head is not scored on some features; empty where it is."""
+        return (
+            other_features(card, self.headers[need])
+            or other_classes(card, self._needs.manifest(need.dataset))
+            or ("" if (CLIP, CLIP) in self.sides else why_no_bridge(card))
+        )
+
+    def _refuse_unfitting(self, selector: str, kept: Sequence[Kept]) -> None:
+        """Raise UsageError where no head that a selector means fits any features, and say why the first does not."""
+        if any(not self._why_not(card, need) for _, card in kept for need in self.headers):
+            return
+        card = kept[0][1]
+        own = [need for need, header in self.headers.items() if header.model == card.backbone]
+        why = self._why_not(card, (own or list(self.headers))[0])
+        if len(kept) > 1:
+            why = f"none of these {len(kept)} heads fits: {why}"
+        raise UsageError(f"{option('head')} {selector}: {why}")
+
+    def _refuse_without_bridge(self) -> None:
+        """Raise UsageError where all that is compared needs a head from a teacher, and there is none."""
+        if self.sides <= BRIDGED and not any(one.teaching for one in self.known):
+            raise UsageError(f"no head of the cache matches, and {_apart(self.sides)}: fit one first")
 
     def _taught(self, known: Known, card: HeadCard, need: Need) -> Known:
         """A head with what it was taught, where the teacher is on a side."""
-        if self.sides == {(CLIP, CLIP)} or KINDS[card.head].learns_from != "teacher":
+        if self.sides == {(CLIP, CLIP)} or why_no_bridge(card):
             return known
         teaching = _teaching_of(self._workspace.cache, card, self._request.teacher)
         if (LLM, CLIP) not in self.sides:
             return replace(known, teaching=teaching)
         e_g = _e_g_need(self._workspace, self._needs.manifest(need.dataset), need, teaching)
         (answer,) = self._needs.answers([e_g])
+        self.headers[e_g] = answer.header
         _refuse_other_e_g(card, teaching, answer.header)
         return replace(known, teaching=teaching, e_g=e_g)
-
-
-def _refuse_other_features(card: HeadCard, images: Header) -> None:
-    if card.clip_digest != images.encoder_digest:
-        raise UsageError(
-            f"head {card.id} was trained on {card.backbone} features {card.clip_digest[:12]} ({card.protocol}); "
-            f"{images.dataset} has {images.model} features {images.encoder_digest[:12]} ({images.protocol}): "
-            f"extract with the same weights, dtype and protocol"
-        )
-
-
-def _classes_lacking(card: HeadCard, manifest: Manifest) -> list[str]:
-    """The classes of a data set that a head from labels did not learn."""
-    learnt = card.spec.get("classes")
-    return [name for name in manifest.classes if name not in learnt] if learnt is not None else []
-
-
-def _refuse_other_classes(card: HeadCard, manifest: Manifest) -> None:
-    if lacking := _classes_lacking(card, manifest):
-        raise UsageError(
-            f"head {card.id} learnt the classes {', '.join(card.spec['classes'])}; {manifest.label} has "
-            f"{', '.join(lacking)} too: leave the head out"
-        )
 
 
 def _teaching_of(cache: Cache, card: HeadCard, named: str) -> Teaching:
@@ -166,3 +195,8 @@ def _refuse_other_e_g(card: HeadCard, teaching: Teaching, images: Header) -> Non
             f"{images.dataset} has {images.encoder_digest[:12]}: extract with the same weights, dtype "
             f"({option('dtype')}) and protocol"
         )
+
+
+def _each_once(chosen: Iterable[Sequence[Kept]]) -> Iterable[Kept]:
+    """The heads of some selectors in order, each once."""
+    return {card.id: (path, card) for kept in chosen for path, card in kept}.values()

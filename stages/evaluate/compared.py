@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 
 from ...cache.header import Header
+from ...cache.store import FeatureStore
 from ...commands.evaluate import Evaluate
 from ...heads.saving import HeadCard
 from ...manifests.manifest import Manifest
 from ...manifests.prompts import PromptSet
 from ...manifests.protocols import PROTOCOLS
+from ...pipeline.checks import refuse_unknown_datasets, refuse_unknown_models
 from ...pipeline.features import read_features
 from ...pipeline.needs import Need, Needs
 from ...pipeline.texts import TextEncoder, Texts, clip_encoder, t5_encoder
@@ -23,6 +25,8 @@ from ...scoring.cosines import PlainClip
 from ...scoring.ensembles import ClassVectors
 from ...scoring.scores import Combination
 from .asked import CLIP, LLM, NO_HEAD, Asked, Known, prompt_sets_of, refuse_unscorable
+from .fitting import refuse_other_output
+from .notes import note_left_out, note_unused_options
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,15 +40,28 @@ class Compared:
     """Texts, by what they are for → the embeddings (L,) of each; what is missing is encoded."""
 
 
-def compared(request: Evaluate) -> Iterator[Compared]:
-    """Everything that a request compares; features that are missing are made by one plan before the first."""
+def compared(request: Evaluate, refuse: Callable[[Manifest], None] = lambda manifest: None) -> Iterator[Compared]:
+    """Everything that a request compares; features that are missing are made by one plan before the first.
+
+    All that is cheap to check comes before that; `refuse` is what else is asked of every data set.
+    """
     workspace = Workspace.of(request, request.datasets)
+    refuse_unknown_models(
+        request, "clip", *(["teacher", "instruction"] if LLM in request.image + request.text else [])
+    )
+    refuse_unknown_datasets(workspace, request, request.datasets)
     prompt_sets = prompt_sets_of(request)
     needs = Needs(workspace, makes=not request.cached_only)
     asked = Asked(request, workspace, needs)
-    for dataset in asked.datasets:
-        refuse_unscorable(needs.manifest(dataset), prompt_sets)
-    found = _Found(request, workspace, needs, prompt_sets, asked.sides)
+    manifests = [needs.manifest(dataset) for dataset in asked.datasets]
+    for manifest in manifests:
+        refuse_unscorable(manifest, prompt_sets)
+        refuse(manifest)
+    found = _Found(request, workspace, needs, prompt_sets, asked)
+    found.refuse_texts()
+    note_unused_options(request, asked, manifests, prompt_sets)
+    note_left_out(asked)
+    found.make()
     for dataset in asked.datasets:
         for need, heads in asked.heads[dataset].items():
             yield found.compared(need, heads)
@@ -61,13 +78,38 @@ class _Found:
     workspace: Workspace
     needs: Needs
     prompt_sets: list[PromptSet]
-    sides: set[tuple[str, str]]
+    asked: Asked
+    _stores: Mapping[Need, tuple[Manifest, FeatureStore]] = field(default_factory=dict)
     _samples: dict[Path, tuple[Scorable, Header]] = field(default_factory=dict)
     """By store: several needs may mean one."""
 
     def __post_init__(self) -> None:
         self._texts = Texts(self.workspace, self.request.cached_only)
+        self.sides = self.asked.sides
+
+    def make(self) -> None:
+        """Make the features of images that are missing."""
         self._stores = self.needs.stores()
+
+    def refuse_texts(self) -> None:
+        """Raise UsageError where prompts cannot be encoded, or no head leads to where they or e_G are."""
+        for dataset in self.asked.datasets:
+            manifest = self.needs.manifest(dataset)
+            for need, heads in self.asked.heads[dataset].items():
+                images = self.asked.headers[need]
+                self._width(manifest, clip_encoder(need.model, images))
+                for known in heads:
+                    self._refuse_other_output(manifest, images, known)
+            for need in self.asked.llm_alone[dataset]:
+                self._width(manifest, self._t5(manifest, need.model, self.asked.headers[need]))
+
+    def _refuse_other_output(self, manifest: Manifest, images: Header, known: Known) -> None:
+        if known.card and known.e_g:
+            (width,) = self.asked.headers[known.e_g].row_shape
+            refuse_other_output(known.card, known.head, images, width, f"e_G of {known.card.teacher}")
+        if known.card and known.teaching and (CLIP, LLM) in self.sides:
+            width = self._width(manifest, self._t5(manifest, known.teaching.teacher, known.teaching.features))
+            refuse_other_output(known.card, known.head, images, width, f"the T5 of {known.card.teacher}")
 
     def forget(self) -> None:
         """Let the samples of a data set go."""
@@ -114,14 +156,23 @@ class _Found:
     def _encode(self, encoder: TextEncoder, wanted: Mapping[str, Sequence[str]]) -> Mapping[str, np.ndarray]:
         return Texts(self.workspace).embeddings(encoder, wanted)
 
+    def _covering(self, manifest: Manifest) -> list[PromptSet]:
+        return [one.covering(manifest.classes) for one in self.prompt_sets]
+
+    def _width(self, manifest: Manifest, encoder: TextEncoder) -> int:
+        return self._texts.width(encoder, {one.name: one.texts for one in self._covering(manifest)})
+
     def _vectors(self, manifest: Manifest, encoder: TextEncoder) -> list[ClassVectors]:
-        covering = [one.covering(manifest.classes) for one in self.prompt_sets]
+        covering = self._covering(manifest)
         known = self._texts.embeddings(encoder, {one.name: one.texts for one in covering})
         return [ClassVectors.of(one, known, self.request.ensemble, manifest.classes) for one in covering]
 
+    def _t5(self, manifest: Manifest, teacher: str, e_g: Header | None) -> TextEncoder:
+        texts = {text for one in self._covering(manifest) for text in one.texts}
+        return t5_encoder(self.workspace, teacher, e_g, texts)
+
     def _t5_vectors(self, manifest: Manifest, teacher: str, e_g: Header | None) -> list[ClassVectors]:
-        texts = {text for one in self.prompt_sets for text in one.covering(manifest.classes).texts}
-        return self._vectors(manifest, t5_encoder(self.workspace, teacher, e_g, texts))
+        return self._vectors(manifest, self._t5(manifest, teacher, e_g))
 
     def _of(
         self, card: HeadCard | None, scorable: Scorable, header: Header, image: str = CLIP, text: str = CLIP

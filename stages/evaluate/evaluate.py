@@ -1,7 +1,7 @@
 """Zero-shot scores of cached test features, over every combination of prompts and heads."""
 
 from ...commands.evaluate import Evaluate
-from ...errors import UsageError
+from ...pipeline.checks import refuse_folder
 from ...reports.results import write_results
 from ...scoring.scores import Evaluation, scores_of
 from .compared import Compared, compared
@@ -10,14 +10,13 @@ from .compared import Compared, compared
 def evaluate(request: Evaluate) -> Evaluation:
     """Score every combination of data sets, backbones, heads and prompt sets; write the results to `out`.
 
-    Features that are missing are extracted first, unless `cached_only`. Raises UsageError where a data set has no
-    labels, a head belongs to other features, or something is missing that may not be extracted.
+    Features that are missing are extracted first, unless `cached_only`. Raises UsageError before anything is
+    made where a data set has no labels, a head fits nowhere, or something is missing that may not be extracted.
     """
+    refuse_folder(request.out)
     found = Evaluation([], [])
     for one in compared(request):
         score(one, request.intervals, found)
-    if not found.scores:
-        raise UsageError("no head of the cache matches, and without one there is nothing to compare: fit one first")
     if request.out is not None:
         write_results(found.scores, found.predictions, request.out)
     return found

@@ -9,13 +9,17 @@ from matplotlib.figure import Figure
 from ...cache.files import writing
 from ...commands.evaluate import Evaluate
 from ...commands.figures import KINDS, Figures
+from ...commands.request import given
+from ...commands.unused import note_unused
 from ...lazy import load
 from ...manifests.own_output import mark_output
+from ...pipeline.checks import refuse_folder
 from ...reports.confusion import literal_text
 from ...reports.results import distinct_names
 from ...scoring.scores import Evaluation
 from ..evaluate.compared import compared
 from ..evaluate.evaluate import score
+from .described import refuse_undescribed
 from .subject import Subject
 
 FORMATS = ("png", "pdf")
@@ -28,11 +32,15 @@ def figures(request: Figures) -> list[Path]:
     Only cached features are used, but for descriptions, which are encoded once. Sample predictions need the pictures
     too, and are left out where these are gone. Raises UsageError where something is not cached or not known.
     """
+    refuse_folder(request.out)
     every = [kind for kind in KINDS if kind != "retrieval" or request.descriptions is not None]
+    kinds = dict.fromkeys(request.kind or every)
+    if not kinds.keys() & {"samples", "tsne"}:
+        note_unused(request, "seed", "none of these figures is drawn at random")
     names: list[str] = []
     paths: list[Path] = []
     for subject in _subjects(request):
-        for kind in dict.fromkeys(request.kind or every):
+        for kind in kinds:
             for name, figure in load(KINDS[kind])(subject):
                 names = distinct_names([*names, name])
                 paths += _save(figure, request.out, names[-1])
@@ -41,8 +49,9 @@ def figures(request: Figures) -> list[Path]:
 
 def _subjects(request: Figures) -> Iterator[Subject]:
     shared = {one.name for one in fields(Evaluate)} & {one.name for one in fields(Figures)} - {"out"}  # pyright: ignore[reportArgumentType]
-    evaluation = Evaluate(**{name: getattr(request, name) for name in shared}, cached_only=True, intervals=False)
-    for one in compared(evaluation):
+    asked = {name: getattr(request, name) for name in shared}
+    evaluation = given(Evaluate(**asked, cached_only=True, intervals=False), request.typed, request.typed.__getitem__)
+    for one in compared(evaluation, refuse_undescribed(request.descriptions)):
         found = Evaluation([], [])
         score(one, intervals=False, found=found)
         yield Subject(request, one.comparisons, found, one.encode)

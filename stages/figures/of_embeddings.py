@@ -4,13 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ...errors import UsageError, option
-from ...manifests.descriptions import read_descriptions
 from ...reports.retrieval import CHANCE, chance, mean_retrieval, retrieval, retrieval_figure
 from ...reports.tsne import tsne_figure, tsne_points
 from ...reports.variance import class_variance, variance_figure
 from ...scoring.cosines import unit
 from ...scoring.scores import Score
+from .described import described_samples
 from .subject import Named, Subject
 
 MOST_POINTS = 2000
@@ -52,7 +51,8 @@ def draw_retrieval(subject: Subject) -> Named:
 
     The descriptions are encoded by the backbone's text tower, once. Samples without one are not candidates.
     """
-    described = _described(subject)
+    assert subject.request.descriptions is not None  # the request checks it
+    described = described_samples(subject.request.descriptions, subject)
     of = np.array([sample for sample, _ in described])
     samples = np.unique(of)
     labels = subject.labels
@@ -69,32 +69,6 @@ def draw_retrieval(subject: Subject) -> Named:
     title = subject.title(f"{len(of):,} descriptions of {len(samples):,} {subject.manifest.kind}")
     figure = retrieval_figure({f"description → {kind}": there, f"{kind} → description": back}, title)
     yield f"retrieval-{subject.name}", figure
-
-
-def _described(subject: Subject) -> list[tuple[int, str]]:
-    """(place among the samples that have a label and features, text) of each description of one of these."""
-    path = subject.request.descriptions
-    if path is None:
-        raise UsageError(
-            f"{option('kind')} retrieval needs {option('descriptions')} FILE.csv with lines `sample_id,text`"
-        )
-    manifest = subject.manifest
-    places = dict.fromkeys(manifest.sample_ids)
-    places |= {manifest.sample_ids[number]: place for place, number in enumerate(subject.numbers.tolist())}
-    found = []
-    for one in read_descriptions(path):
-        if one.sample_id not in places:
-            example = manifest.sample_ids[0]
-            raise UsageError(
-                f"{one.where}: {manifest.label} has no sample {one.sample_id!r}: write ids as they are in "
-                f"predictions.csv, for example {example}"
-            )
-        place = places[one.sample_id]
-        if place is not None:
-            found.append((place, one.text))
-    if not found:
-        raise UsageError(f"{path}: none of the samples described has both a label and features")
-    return found
 
 
 def _text_embeddings(subject: Subject, described: Sequence[tuple[int, str]]) -> np.ndarray:

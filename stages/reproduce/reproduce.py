@@ -8,17 +8,19 @@ from statistics import fmean
 from ...cache.files import writing
 from ...commands import options
 from ...commands.reproduce import Reproduce, Reproduction
+from ...commands.unused import NO_CLIPS, note_unused
 from ...encoders.names import DEFAULT_TEACHER
 from ...errors import UsageError
+from ...heads.choosing import NO_HEAD
 from ...heads.saving import HeadCard
 from ...manifests.paper import TRAIN, RowOfPaper, paper_table, paper_tables, published_score, rows_of
 from ...manifests.prompts import prompt_set
+from ...pipeline.checks import may_have_clips, refuse_folder, refuse_unknown_models
 from ...pipeline.needs import canonical_model
 from ...pipeline.workspace import Workspace
 from ...reports.paper_tables import Cell, FilledRow, FilledTable, as_markdown
 from ...reports.tables import UNTRAINED_NOTE
 from ...scoring.scores import ALL, MEAN, Score
-from ..evaluate.asked import NO_HEAD
 from ..evaluate.evaluate import evaluate
 from .known_heads import PaperHeads, unusual
 from .requests import evaluate_request, instructions_of
@@ -34,6 +36,12 @@ def reproduce(request: Reproduce) -> Reproduction:
     model or training set, and where a head cannot be read.
     """
     workspace = Workspace.of(request)
+    refuse_folder(request.out)
+    refuse_unknown_models(request, "clip", "teacher")
+    for test in request.test:
+        workspace.dataset(test)
+    if not any(may_have_clips(workspace, test) for test in request.test):
+        note_unused(request, "frames", NO_CLIPS)
     rows = {name: rows_of(name, request.clip) for name in dict.fromkeys(request.tables or paper_tables())}
     ours = [row for some in rows.values() for row in some if not row.why_not]
     known = PaperHeads(workspace, request)

@@ -5,6 +5,7 @@ from collections import Counter
 import pytest
 from expclip.encoders.blip2.sides import ImageSide, TextSide
 from expclip.encoders.clip.towers import ImageTower, TextTower
+from expclip.pipeline import decode
 
 
 @pytest.fixture
@@ -28,4 +29,18 @@ def work(monkeypatch) -> Counter:
 
     for encoder in (ImageTower, TextTower, ImageSide, TextSide):
         counting(encoder)
+    return counts
+
+
+@pytest.fixture
+def decoded(monkeypatch) -> Counter:
+    """Counts how often each file is decoded."""
+    counts: Counter = Counter()
+    read_pictures = decode.read_pictures
+
+    def counting(path, *args):
+        counts[path] += 1
+        return read_pictures(path, *args)
+
+    monkeypatch.setattr(decode, "read_pictures", counting)
     return counts

@@ -15,7 +15,6 @@ from expclip.cache.store import FeatureStore
 from expclip.commands.cache import ExportStore, ImportStores
 from expclip.manifests.classes import CLASSES
 from expclip.manifests.prompts import PROMPT_SETS, prompt_set
-from expclip.pipeline import decode
 from expclip.scoring.bootstrap import score_interval
 from expclip.stages.cache import export_store, import_stores
 from heads_by_hand import project as project_by_hand
@@ -391,20 +390,6 @@ def test_two_backbones_in_one_sweep_keep_their_own_text_towers(lab, labelled):
     together = lab.evaluate(labelled, clip=names, prompts="P-1")
     alone = lab.but(cache=lab.cache.root / "other").evaluate(labelled, clip=names[1], prompts="P-1")
     np.testing.assert_array_equal(together.predictions[1].similarity, alone.predictions[0].similarity)
-
-
-@pytest.fixture
-def decoded(monkeypatch) -> Counter:
-    """Counts how often each file is decoded."""
-    counts: Counter = Counter()
-    read_pictures = decode.read_pictures
-
-    def counting(path, *args):
-        counts[path] += 1
-        return read_pictures(path, *args)
-
-    monkeypatch.setattr(decode, "read_pictures", counting)
-    return counts
 
 
 def test_two_backbones_that_are_both_missing_see_each_image_decoded_once(lab, labelled, decoded, work):

@@ -74,7 +74,7 @@ RELEASED = {
 
 @pytest.mark.parametrize("form", RELEASED)
 def test_a_released_head_scores_as_its_matrix(features, labelled, tmp_path, form):
-    weight = torch.randn(40, 128, generator=torch.Generator().manual_seed(0)).half().float()
+    weight = torch.randn(256, 128, generator=torch.Generator().manual_seed(0)).half().float()
     torch.save(RELEASED[form](weight), tmp_path / "head.pth")
     path, card = bring(features, tmp_path / "head.pth", **ORIGIN)
     np.testing.assert_array_equal(load_file(path / "head.safetensors")["weight"], weight.numpy())
@@ -85,7 +85,7 @@ def test_a_released_head_scores_as_its_matrix(features, labelled, tmp_path, form
 
 
 def test_importing_twice_is_one_head_and_another_origin_another(features, tmp_path):
-    torch.save({"weight": torch.ones(4, 128)}, tmp_path / "head.pth")
+    torch.save({"weight": torch.ones(256, 128)}, tmp_path / "head.pth")
     first, again, other = (
         bring(features, tmp_path / "head.pth", **origin)[1]
         for origin in (ORIGIN, ORIGIN, ORIGIN | {"instruction": "empty"})
@@ -142,14 +142,56 @@ def test_a_file_that_cannot_be_read_is_refused(features, tmp_path):
 
 
 def test_a_bare_file_needs_to_be_told_what_it_belongs_to(features, labelled, tmp_path):
-    torch.save({"weight": torch.ones(4, 128)}, tmp_path / "head.pth")
-    with pytest.raises(UsageError, match=r"give features DATASET, .* and clip$") as told:
+    torch.save({"weight": torch.ones(256, 128)}, tmp_path / "head.pth")
+    with pytest.raises(UsageError, match="Give features DATASET, ") as told:
         bring(features, tmp_path / "head.pth")
-    assert "give --features DATASET" in told.value.as_typed
+    needed, recorded = told.value.as_typed.split("--train")[0].split("--objective")[0], told.value.as_typed
+    assert all(name in needed for name in ("--features DATASET", "--clip", "--teacher", "--instruction"))
+    assert recorded.endswith("--objective, --train and --seed are only recorded")
     with pytest.raises(UsageError, match="run `expclip extract photos --features clip_image --clip ViT-B-32 --cache"):
         bring(features, tmp_path / "head.pth", **ORIGIN | {"clip": "ViT-B-32"})
     with pytest.raises(UsageError, match="run `expclip heads import"):
         similarity(features, labelled, str(tmp_path / "head.pth"))
+
+
+def bring_ones(lab: Lab, folder: Path, rows: int, **said):
+    """The card of an imported head with a matrix (rows, 128)."""
+    torch.save({"weight": torch.ones(rows, 128)}, folder / "head.pth")
+    return bring(lab, folder / "head.pth", **ORIGIN | said)[1]
+
+
+@pytest.mark.parametrize(
+    ("rows", "teacher", "width"),
+    [(40, "miniature", 256), (256, "blip2-flan-t5-xxl", 4096), (4096, "Salesforce/blip2-flan-t5-xl", 2048)],
+)
+def test_a_head_that_leads_elsewhere_than_to_its_teacher_is_refused(features, tmp_path, rows, teacher, width):
+    said = rf"leads to {rows} numbers .*\({rows}, 128\)\), and e_G of {teacher} has {width}: .* with teacher$"
+    with pytest.raises(UsageError, match=said):
+        bring_ones(features, tmp_path, rows, teacher=teacher)
+
+
+def test_a_head_of_its_teachers_width_or_of_a_teacher_of_unknown_width_is_taken(features, tmp_path):
+    assert bring_ones(features, tmp_path, 256).teacher == "miniature"
+    assert bring_ones(features, tmp_path, 4096, teacher="blip2-flan-t5-xxl").teacher == "blip2-flan-t5-xxl"
+    assert bring_ones(features, tmp_path, 7, teacher="some/blip2").teacher == "some/blip2"
+    square = bring_ones(features, tmp_path, 128)
+    assert square.spec["form"] == "square"  # CLIP's width, which is not the teacher's
+
+
+def test_the_width_of_a_teacher_is_known_without_its_features(lab, photos, tmp_path):
+    lab.extract(photos, clip="miniature")
+    with pytest.raises(UsageError, match="e_G of miniature has 256"):
+        bring_ones(lab, tmp_path, 40)
+    assert bring_ones(lab, tmp_path, 256).teacher == "miniature"
+
+
+def test_what_is_said_of_a_file_that_says_itself_what_it_is_changes_nothing(features, fitted, tmp_path):
+    file = tmp_path / "head.safetensors"
+    hand_over(features, fitted[0].card.id, file)
+    words = ["heads", "import", str(file), "--teacher", "blip2-flan-t5-xl", "--cache", str(tmp_path / "elsewhere")]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    assert f"note: --teacher blip2-flan-t5-xl: {file} says itself what head it is, so it changes" in result.stderr
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
@@ -174,7 +216,7 @@ def test_a_square_head_of_a_rank_deficient_one_predicts_the_same(features, label
     rng = np.random.default_rng(0)
     weight = rng.standard_normal((300, 5)) @ rng.standard_normal((5, 128))
     torch.save({"weight": torch.from_numpy(weight)}, tmp_path / "flat.pth")
-    _, flat = bring(features, tmp_path / "flat.pth", **ORIGIN)
+    _, flat = bring(features, tmp_path / "flat.pth", **ORIGIN | {"teacher": "some/blip2"})
     hand_over(features, flat.id, tmp_path / "square.safetensors", square=True)
     found, expected = (similarity(features, labelled, n) for n in (str(tmp_path / "square.safetensors"), flat.id))
     np.testing.assert_allclose(found, expected, atol=2e-6)

@@ -1,0 +1,76 @@
+"""Whether a head fits the features, the classes and the teacher that it is to be scored with, and why not."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ...cache.header import Header
+from ...errors import UsageError, option, reason
+from ...heads.kinds import KINDS
+from ...heads.saving import HeadCard
+from ...manifests.manifest import Manifest
+from ...scoring.samples import Classifier, Head
+
+
+def other_features(card: HeadCard, images: Header) -> str:
+    """Why a head does not belong to some image features; empty where it does."""
+    if card.clip_digest == images.encoder_digest:
+        return ""
+    return (
+        f"head {card.id} was trained on {card.backbone} features {card.clip_digest[:12]} ({card.protocol}); "
+        f"{images.dataset} has {images.model} features {images.encoder_digest[:12]} ({images.protocol}): "
+        f"extract with the same weights, dtype and protocol"
+    )
+
+
+def other_classes(card: HeadCard, manifest: Manifest) -> str:
+    """Why a head from labels cannot tell the classes of a data set; empty where it can."""
+    learnt: Sequence[str] | None = card.spec.get("classes")
+    lacking = [name for name in manifest.classes if name not in learnt] if learnt is not None else []
+    if not lacking:
+        return ""
+    return (
+        f"head {card.id} learnt the classes {', '.join(card.spec['classes'])}; {manifest.label} has "
+        f"{', '.join(lacking)} too: leave the head out"
+    )
+
+
+def why_no_bridge(card: HeadCard) -> str:
+    """Why a head does not lead from CLIP's space to its teacher's; empty where it does."""
+    if card.head in KINDS and KINDS[card.head].learns_from != "teacher":
+        return f"head {card.id} learnt from {KINDS[card.head].learns_from}, and leads to no LLM: choose another"
+    if card.spec.get("form") == "square":
+        return (
+            f"head {card.id} is a square form, which keeps cosines but not the LLM's space: choose the head that it "
+            f"was made from"
+        )
+    return ""
+
+
+def refuse_other_width(card: HeadCard, head: Head | Classifier, images: Header) -> None:
+    """Raise UsageError where a head does not take embeddings as long as those of some images."""
+    if not isinstance(head, Classifier):
+        width_behind(card, head, images)
+
+
+def width_behind(card: HeadCard, head: Head, images: Header) -> int:
+    """How long the embeddings of some images are behind a head. Raises UsageError where it cannot take them."""
+    (width,) = images.row_shape
+    try:
+        return head.transform(np.ones((1, width), dtype=np.float32)).shape[1]
+    except (ValueError, RuntimeError, LookupError) as error:
+        raise UsageError(
+            f"head {card.id} does not take embeddings of {width} numbers, as {images.dataset} has of {images.model} "
+            f"({reason(error)}): its file belongs to another head: fit it again"
+        ) from error
+
+
+def refuse_other_output(card: HeadCard, head: Head | Classifier, images: Header, width: int, whose: str) -> None:
+    """Raise UsageError where a head does not lead to embeddings of some width L', which are `whose`."""
+    assert not isinstance(head, Classifier)
+    found = width_behind(card, head, images)
+    if found != width:
+        raise UsageError(
+            f"head {card.id} leads to {found} numbers, and {whose} has {width}: the {option('teacher')} that it was "
+            f"imported with is another than its own: import it with the right one, or choose other heads"
+        )
