@@ -6,8 +6,9 @@ from pathlib import Path
 
 from ..errors import ExpclipError, reason
 from ..manifests.manifest import Manifest, Rows
+from ..manifests.own_output import mark_output
 from .entries import Entry, read_entry, write_entry
-from .files import flush, new_folder
+from .files import flush, new_folder, writing
 from .header import Header
 from .keys import slug
 from .manifest_store import read_manifest, rows_digest_of, write_manifest
@@ -38,6 +39,12 @@ class Cache:
             return []
         folders = (path for path in sorted(self.root.iterdir()) if path.is_dir() and not path.name.startswith("."))
         return [path.name for path in folders if any(path.glob("*.zarr"))]
+
+    def mark(self) -> None:
+        """Make the folder, and say in it that it is no data: it may lie in somebody's folder of pictures."""
+        with writing(self.root):
+            self.root.mkdir(parents=True, exist_ok=True)
+            mark_output(self.root, "cache")
 
     # Manifests
 

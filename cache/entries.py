@@ -43,7 +43,10 @@ def read_entry(folder: Path) -> Entry | None:
 
     read = noted("read") or datetime.fromtimestamp(file.stat().st_mtime, UTC).isoformat(timespec="seconds")
     where = {"path": noted("path"), "root": noted("resolved_root"), "folder": folder.name}
-    origin = Origin(**where, stamp=noted("stamp"), read=read, has_contents=content.get("has_contents") is True)
+    how: dict[str, Any] = {"has_contents": content.get("has_contents") is True, "order": noted("order") or None}
+    numbers = content.get("numbers")
+    how["numbers"] = tuple(map(str, numbers)) if isinstance(numbers, list) else ()
+    origin = Origin(**where, stamp=noted("stamp"), read=read, **how)
     return Entry(folder.name, noted("title") or folder.name, Path(content["manifest"]).name, content["root"], origin)
 
 
@@ -58,6 +61,8 @@ def write_entry(folder: Path, manifest: Manifest, name: str) -> None:
         "resolved_root": origin.root,
         "stamp": origin.stamp,
         "has_contents": origin.has_contents,
+        "numbers": list(origin.numbers),
+        "order": origin.order or "",
     }
     noted = read_json(folder / CURRENT)
     known = {key: noted.get(key) for key in current} if isinstance(noted, dict) else None

@@ -103,6 +103,7 @@ def import_store(cache: Cache, path: Path) -> FeatureStore:
         with _reading(path, UsageError):
             header, receipts, features = _contents(file)
             manifest = _read_manifest(file, header) if "manifest" in file else None
+        cache.mark()
         header = replace(header, dataset=_folder(cache, header, manifest))
         store = cache.create_store(header)
         for receipt in receipts:

@@ -41,6 +41,8 @@ class AuditDatasets(Request, verb="datasets audit"):
 
     datasets: Names = options.DATASETS
     workers: int | None = options.WORKERS.but(help="Reading threads.")
+    classes: Names = options.CLASSES
+    order: str | None = options.ORDER
     root: Names = options.ROOT
     cache: Path | None = options.CACHE
 

@@ -40,6 +40,10 @@ class Extract(Request, verb="extract"):
     frames: str | None = options.FRAMES.but(
         help="Frames of a clip that are extracted; `auto` is those of released and edge.", default=None, unset="auto"
     )
+    order: str | None = options.ORDER
+    classes: Names = options.CLASSES.but(
+        help="What the numbers 0, 1, … of folders and lists mean: names in their order, or `common`."
+    )
     limit: int | None = ask("Only the first N rows of each data set.", None, unset="none", least=1, in_file=False)
     part: str = ask("Only every N-th shard, from the I-th.", "1/1", metavar="I/N", in_file=False)
     retry_failed: bool = ask("Try rows again that could not be encoded.", False, in_file=False)

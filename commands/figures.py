@@ -41,6 +41,7 @@ class Figures(Request, verb="figures"):
     head: Names = options.HEAD
     prompts: Names = options.PROMPTS
     ensemble: str = options.ENSEMBLE
+    classes: Names = options.CLASSES
     frames: str = options.FRAMES
     protocol: str = options.PROTOCOL
     dtype: str | None = options.DTYPE

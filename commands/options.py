@@ -6,6 +6,7 @@ from ..heads.objectives import OBJECTIVES
 from ..manifests.frames import POLICIES
 from ..manifests.prompts import DEFAULT_INSTRUCTION, PROMPT_SETS
 from ..manifests.protocols import PROTOCOLS, RELEASED
+from ..manifests.reading import ORDERS
 from .request import ask
 
 Names = tuple[str, ...]
@@ -77,6 +78,20 @@ ENSEMBLE = ask(
     choices=ENSEMBLES,
 )
 FRAMES = ask("Frames of a clip.", "released", choices=POLICIES)
+CLASSES = ask(
+    "The classes that are told apart, in this order, which is that of the numbers 0, 1, … of folders and lists too. "
+    "`common` says that numbers are the common order; `auto` is every class that the data set has.",
+    (),
+    metavar="A,B,…|common",
+    unset="auto",
+)
+ORDER = ask(
+    "Of a clip's frames whose numbers have no leading zeros: `native` by number, `released` as text, as the released "
+    "code; `auto` is released for data sets that have a name.",
+    None,
+    choices=ORDERS,
+    unset="auto",
+)
 BATCH_SIZE = ask(
     "Images that an encoder sees at once; `auto` goes by the device.", None, unset="auto", least=1, in_defaults=True
 )

@@ -12,7 +12,8 @@ from .classes import (
     how_to_number,
     is_number,
     nearest_class,
-    numbered_classes,
+    order_of,
+    said_order,
 )
 from .disk import files_in, folders_in, is_image_name, is_video_name
 from .reading import Reading
@@ -58,7 +59,7 @@ def class_folders(
     if not folders:
         raise UsageError(f"{place}: there are no class folders: make one per class ({', '.join(classes or CLASSES)})")
     numbers = [folder for folder in folders if folder.isdigit()]
-    order = numbered_classes(reading.numbers) if numbers and reading.numbers else ()
+    order = order_of(numbers, reading.numbers)
     _refuse_own_numbers(numbers, place, order)
     meaning = class_names(folders, classes, order)
     names = {folder: named for folder, named in meaning.of.items() if named not in left_out}
@@ -69,6 +70,7 @@ def class_folders(
             f"class folders are none of {name} and were left out",
         ),
         *meaning.remarks,
+        *said_order(order),
     ]
     if classes is None:
         classes = class_set({*names.values(), *(order if order != CLASSES else ())})

@@ -118,6 +118,22 @@ def numbered_classes(words: Sequence[str]) -> tuple[str, ...]:
     return _each_once(words, class_names(words))
 
 
+def order_of(numbers: Sequence[str], words: Sequence[str]) -> tuple[str, ...]:
+    """The classes that some label numbers stand for where the user names classes; () is the common ones.
+
+    Where the numbers are more than the names, these do not say what numbers mean, but which classes are told apart.
+    """
+    order = numbered_classes(words) if numbers and words else ()
+    return order if all(is_number(number) and int(number) < len(order) for number in numbers) else ()
+
+
+def said_order(order: Sequence[str]) -> list[str]:
+    """A remark on what numbers mean, where that is not the common order."""
+    meanings = ", ".join(f"{number} {name}" for number, name in enumerate(order))
+    is_common = tuple(order) == CLASSES[: len(order)]
+    return [] if is_common else [f"numbers were read as the classes are named: {meanings}"]
+
+
 def chosen_classes(words: Sequence[str], has: Collection[str]) -> tuple[str, ...]:
     """The names of the classes that words choose among those that one or more data sets have.
 

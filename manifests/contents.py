@@ -29,8 +29,7 @@ def with_contents(manifest: Manifest, show: Callable[[int, int], None]) -> Manif
             sizes[source] = sizes[source] if content is None else content
             show(done, len(there))
     contents = np.array([sizes[source] for source in rows.sources], dtype=np.int64)
-    origin = replace(manifest.origin, has_contents=True)
-    return replace(manifest, rows=replace(rows, sizes=contents), origin=origin)
+    return replace(manifest, rows=replace(rows, sizes=contents))
 
 
 def _content(path: Path) -> int | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import UsageError
-from .classes import CLASSES, class_names, class_set, how_to_number, is_number, nearest_class, numbered_classes
+from .classes import CLASSES, class_names, class_set, how_to_number, is_number, nearest_class, order_of, said_order
 from .clips import clips_on_disk, frame_count
 from .disk import is_image_name
 from .list_lines import Entry, entries_of, lines_of
@@ -86,7 +86,7 @@ def _labels(
         return dict.fromkeys((entry.label for entry in entries), NO_LABEL), classes, ()
     where = {entry.label: entry.where for entry in reversed(entries) if entry.label != _NO_CLASS}
     numbers = [word for word in where if word.lstrip("+-").isdigit()]
-    order = numbered_classes(reading.numbers) if numbers and reading.numbers and classes is None else ()
+    order = order_of(numbers, reading.numbers) if classes is None else ()
     known = classes or order or CLASSES
     for word in numbers:
         if not is_number(word) or int(word) >= len(known):
@@ -99,7 +99,7 @@ def _labels(
         if name not in classes:
             raise UsageError(f"{where[word]}: {_no_label(word, classes)}")
     label_of = {word: classes.index(name) for word, name in meaning.of.items()}
-    return label_of | {_NO_CLASS: NO_LABEL}, classes, meaning.remarks
+    return label_of | {_NO_CLASS: NO_LABEL}, classes, (*meaning.remarks, *said_order(order))
 
 
 def _no_label(word: str, classes: Sequence[str]) -> str:

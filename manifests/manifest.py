@@ -87,6 +87,10 @@ class Origin:
     """When it was read (UTC, ISO 8601), where it was not read again now."""
     has_contents: bool = False
     """Whether files are told by their contents instead of their sizes."""
+    numbers: tuple[str, ...] = ()
+    """The classes that label numbers stand for, as the user named them; empty where nobody did."""
+    order: str | None = None
+    """Of a clip's frames, where the user named it."""
 
     @property
     def identity(self) -> tuple[str, str]:

@@ -5,6 +5,7 @@ from typing import Literal
 
 from .frames import DEFAULT_POLICIES
 
+ORDERS = ("native", "released")
 Order = Literal["native", "released"]
 """Of the frames of a clip: `native` by number, 1, 2, …, 10; `released` as text, 1, 10, …, 2, as the released code."""
 

@@ -42,6 +42,7 @@ def run_plan(
     Finished shards stay whatever happens later. Raises ExpclipError where an encoder or the disk fails.
     """
     options = options or RunOptions()
+    cache.mark()
     for one in wanted:
         cache.save_manifest(one.manifest)
     for line in plan.lines:

@@ -5,7 +5,7 @@ Which store is meant, by name, by digest, by weights or as the only one there, i
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -19,6 +19,7 @@ from ..commands.extract import Extract
 from ..encoders.families import family_of
 from ..encoders.node import NODES, Node
 from ..errors import UsageError, one_of, option
+from ..manifests.chosen import with_classes
 from ..manifests.frames import DEFAULT_POLICIES
 from ..manifests.manifest import Manifest
 from ..manifests.prompts import instruction_name
@@ -73,6 +74,8 @@ class Needs:
     workspace: Workspace
     makes: bool
     """Whether what is missing may be made; else it is an error that names the command."""
+    view: Callable[[Manifest], Manifest] = lambda manifest: manifest
+    """What the command takes a data set for, whose classes are those that are told apart."""
     _asked: dict[Need, None] = field(default_factory=dict)
     _read: dict[str, Manifest] = field(default_factory=dict)
     """The data sets that were read from disk, because something of them is missing."""
@@ -103,19 +106,32 @@ class Needs:
         if wanted:
             names = ", ".join(dict.fromkeys(one.manifest.label for one in wanted))
             self.workspace.run(self.workspace.plan(wanted), wanted, f"extract {names}")
-        return {need: (answer.manifest, self._store(answer)) for need, answer in answers.items()}
+        return {need: (self._seen(answer.manifest), self._store(answer)) for need, answer in answers.items()}
 
     def _store(self, answer: Answer) -> FeatureStore:
         return answer.store or FeatureStore.open(self.workspace.cache.store_of(answer.header, answer.manifest))
 
     def manifest(self, dataset: str) -> Manifest:
         """A data set that something was asked of: as read now, or else as it is in the cache."""
-        manifest = self._read.get(dataset) or known_manifest(self.workspace, dataset)
+        manifest = self._manifest(dataset)
         assert manifest is not None
-        return manifest
+        return self._seen(manifest)
+
+    def _manifest(self, dataset: str) -> Manifest | None:
+        return self._read.get(dataset) or known_manifest(self.workspace, dataset)
+
+    def _seen(self, manifest: Manifest) -> Manifest:
+        """A data set with the classes that the command tells apart."""
+        if self.workspace.classes:
+            all_sets = (self._manifest(dataset) for dataset in dict.fromkeys(need.dataset for need in self._asked))
+            known = [name for one in all_sets if one is not None for name in one.classes]
+            manifest = with_classes(manifest, self.workspace.classes, known)
+        seen = self.view(manifest)
+        self.workspace.remark(seen.label, *seen.remarks)
+        return seen
 
     def _found(self, need: Need) -> Answer | None:
-        manifest = self._read.get(need.dataset) or known_manifest(self.workspace, need.dataset)
+        manifest = self._manifest(need.dataset)
         if manifest is None or not manifest.covers(need.frames or DEFAULT_POLICIES[0]):
             return None
         store = chosen_store(self.workspace, manifest, need)
@@ -126,7 +142,6 @@ class Needs:
         if need.dataset not in self._read:
             self._read[need.dataset] = workspace.read(workspace.dataset(need.dataset), need.frames)
         manifest = self._read[need.dataset]
-        workspace.remark(manifest.label, *manifest.remarks)
         node = node_of(workspace, need)
         return Answer(manifest, header_of(manifest, node), node)
 

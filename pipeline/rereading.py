@@ -30,7 +30,7 @@ def _known(workspace: Workspace, dataset: str) -> Manifest | None:
     cached = workspace.cache.current_manifest(known.folder) if known.entry else None
     if known.entry is None or cached is None:
         return None
-    origin = replace(known.origin, label=known.label, stamp=known.entry.origin.stamp)
+    origin = replace(known.entry.origin, root=known.origin.root, path=known.origin.path, label=known.label, read="")
     is_elsewhere = known.ref.entry is not None and known.files is not None and not known.ref.entry.builtin
     cached = replace(cached, origin=origin, root=str(known.files) if is_elsewhere else cached.root)
     if known.ref.entry is not None and known.ref.entry.builtin:
@@ -47,7 +47,9 @@ def _as_it_is_now(workspace: Workspace, known: Known, cached: Manifest) -> Manif
     """The manifest as list or folder have it now. Raises UsageError where these cannot be reached."""
     if known.is_gone or known.files is None or kind_of(known.files) == "missing":
         raise UsageError(f"{known.ref.path or known.files or 'its folder'} is not here")
-    if stamp(known.ref, known.files) == cached.origin.stamp:
+    how, before = workspace.how_to_read(known), cached.origin
+    is_read_so = (how.numbers, how.order) == (before.numbers, before.order)
+    if is_read_so and stamp(known.ref, known.files) == before.stamp:
         return cached
     now = workspace.read(known, policies=cached.clips)
     assert known.entry is not None

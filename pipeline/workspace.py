@@ -20,7 +20,7 @@ from ..manifests.catalogue import catalogue, parse_dataset
 from ..manifests.contents import with_contents
 from ..manifests.frames import DEFAULT_POLICIES
 from ..manifests.layouts import read_dataset
-from ..manifests.manifest import Manifest
+from ..manifests.manifest import Manifest, Origin
 from ..manifests.stamp import stamp
 from ..reports.console import duration
 from ..settings import cache_folder, read_settings
@@ -55,6 +55,10 @@ class Workspace:
     """The data sets of the command, as they were typed."""
     by_contents: bool | None = None
     """Whether files are told by their contents; None is as the cache has it."""
+    classes: tuple[str, ...] = ()
+    """The classes that are told apart; those that each data set has where there are none."""
+    order: str | None = None
+    """Of a clip's frames; None is as the cache has it."""
     options_asked: Collection[str] = ()
     """The names of the command's options, for messages that advise one."""
 
@@ -72,7 +76,9 @@ class Workspace:
         if "executor" in said:
             executor = said["executor"] or ("dask" if said["scheduler"] else "local")
             options = RunOptions("", said["batch_size"], said["workers"], executor, said["scheduler"])
+        classes = (word.strip() for text in said.get("classes", ()) for word in text.split(","))
         more: dict[str, Any] = {"texts": datasets, "by_contents": said.get("hash"), "options_asked": tuple(said)}
+        more |= {"classes": tuple(filter(None, classes)), "order": said.get("order")}
         return cls(cache, roots, models, options, said["cache"], **more)
 
     def has(self, name: str) -> bool:
@@ -118,12 +124,22 @@ class Workspace:
             def show(done: int, total: int) -> None:
                 bars.update(bar, completed=done, total=total, visible=True)
 
+            how = self.how_to_read(known)
             root = None if ref.path and known.files == ref.path.absolute() else known.files
-            manifest = read_dataset(ref, root, self.cache.builtin, covered, show)
-            manifest = replace(manifest, origin=replace(known.origin, label=known.label, stamp=mark))
-            as_before = known.entry is not None and known.entry.origin.has_contents
-            by_contents = as_before if self.by_contents is None else self.by_contents
-            return with_contents(manifest, show) if by_contents else manifest
+            said: dict[str, Any] = {"numbers": how.numbers, "order": how.order}
+            manifest = read_dataset(ref, root, self.cache.builtin, covered, show, **said)
+            manifest = replace(manifest, origin=replace(how, label=known.label, stamp=mark))
+            return with_contents(manifest, show) if how.has_contents else manifest
+
+    def how_to_read(self, known: Known) -> Origin:
+        """The origin of a data set when it is read: as this command says, or else as it was read before."""
+        before = known.entry.origin if known.entry else known.origin
+        return replace(
+            known.origin,
+            numbers=self.classes or before.numbers,
+            order=self.order or before.order,
+            has_contents=before.has_contents if self.by_contents is None else self.by_contents,
+        )
 
     def remark(self, label: str, *remarks: str) -> None:
         """Say something about a data set, once."""

@@ -69,8 +69,11 @@ def as_row(score: Score) -> dict[str, Any]:
     """One row of `scores.csv`: UAR and WAR in percent, recalls in 0 … 1.
 
     `_low` and `_high` are the ends of 95 % intervals; `_gain` is what a head adds to plain CLIP, in percent too.
+    `labels_of` is there where labels could not be read again, and says when they were.
     """
     of = asdict(score.of) | {"seed": "" if score.of.seed is None else score.of.seed}
+    if not score.of.labels_of:
+        del of["labels_of"]
     return {
         "dataset": of.pop("dataset"),
         "fold": score.fold,

@@ -11,6 +11,7 @@ from ..encoders.images import ImageError
 from ..encoders.pictures import read_pictures
 from ..errors import UsageError
 from ..manifests.catalogue import DataSet, DataSetRef, Split, catalogue
+from ..manifests.chosen import with_classes
 from ..manifests.classes import CLASSES, class_name
 from ..manifests.disk import holds_many, is_video_name
 from ..manifests.manifest import NO_FOLD, NO_LABEL, NOT_ON_DISK, Manifest
@@ -43,7 +44,7 @@ def audit(workspace: Workspace, dataset: str, workers: int | None = None) -> Aud
     Raises UsageError for labels outside the classes, folders that name no class and broken lines of a list.
     """
     known = workspace.dataset(dataset)
-    ref, manifest = known.ref, workspace.read(known, "all")
+    ref, manifest = known.ref, with_classes(workspace.read(known, "all"), workspace.classes)
     contents, failed = _read_all(workspace, manifest, workers)
     names = (*manifest.classes, "unlabelled")
     counts = Counter(names[label] if label != NO_LABEL else "unlabelled" for label in manifest.labels.tolist())

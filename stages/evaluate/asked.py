@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
+from pathlib import Path
 
 from ...cache.cache import Cache
 from ...cache.header import Header
@@ -11,7 +12,9 @@ from ...commands.options import SIDES
 from ...errors import UsageError, option
 from ...heads.choosing import NO_HEAD, choose_heads
 from ...heads.saving import HeadCard, Kept, all_heads, load_head
-from ...manifests.manifest import Manifest
+from ...manifests.chosen import with_classes
+from ...manifests.manifest import NO_LABEL, Manifest
+from ...manifests.pointers import pointer
 from ...manifests.prompts import PromptSet, prompt_set
 from ...pipeline.needs import Need, Needs, canonical_model
 from ...pipeline.workspace import Workspace
@@ -57,12 +60,23 @@ def prompt_sets_of(request: Evaluate) -> list[PromptSet]:
     return list(found.values())
 
 
-def refuse_unscorable(manifest: Manifest, prompt_sets: Sequence[PromptSet]) -> None:
-    """Raise UsageError where a data set has no labels, or a class without prompts."""
+def as_scored(prompt_sets: Sequence[PromptSet], named: Sequence[str], manifest: Manifest) -> Manifest:
+    """A data set without the classes that have neither samples nor prompts, unless they are `named`.
+
+    Raises UsageError where it has no labels, or a class that needs them has no prompts.
+    """
     if not manifest.is_labelled:
-        raise UsageError(f"{manifest.label} has no labels: there is nothing to score against")
-    for prompts in prompt_sets:
-        prompts.covering(manifest.classes)
+        hint = pointer(Path(manifest.root)).partition("but ")[2]
+        raise UsageError(f"{manifest.label} has no labels: {hint or 'there is nothing to score against'}")
+    has = {manifest.classes[label] for label in manifest.labels.tolist() if label != NO_LABEL}
+    needed = manifest.classes if named else has
+    with_prompts = [prompts.covering(manifest.classes, needed).prompts for prompts in prompt_sets]
+    kept = [name for name in manifest.classes if all(name in prompts for prompts in with_prompts)]
+    if len(kept) == len(manifest.classes):
+        return manifest
+    lost = ", ".join(name for name in manifest.classes if name not in kept)
+    remark = f"no samples and no prompts of {lost}, which cannot be predicted here"
+    return replace(with_classes(manifest, kept, kept), remarks=(*manifest.remarks, remark))
 
 
 def sides_of(request: Evaluate) -> set[tuple[str, str]]:

@@ -12,6 +12,7 @@ from ...cache.header import Header
 from ...cache.store import FeatureStore
 from ...commands.evaluate import Evaluate
 from ...heads.saving import HeadCard
+from ...manifests.classes import are_common
 from ...manifests.manifest import Manifest
 from ...manifests.prompts import PromptSet
 from ...manifests.protocols import PROTOCOLS
@@ -24,7 +25,7 @@ from ...scoring.compare import Comparison, Scorable
 from ...scoring.cosines import PlainClip
 from ...scoring.ensembles import ClassVectors
 from ...scoring.scores import Combination
-from .asked import CLIP, LLM, NO_HEAD, Asked, Known, prompt_sets_of, refuse_unscorable
+from .asked import CLIP, LLM, NO_HEAD, Asked, Known, as_scored, prompt_sets_of
 from .fitting import refuse_other_output
 from .notes import note_left_out, note_unused_options
 
@@ -51,11 +52,11 @@ def compared(request: Evaluate, refuse: Callable[[Manifest], None] = lambda mani
     )
     refuse_unknown_datasets(workspace, request, request.datasets)
     prompt_sets = prompt_sets_of(request)
-    needs = Needs(workspace, makes=not request.cached_only)
+    view = partial(as_scored, prompt_sets, () if are_common(workspace.classes) else workspace.classes)
+    needs = Needs(workspace, makes=not request.cached_only, view=view)
     asked = Asked(request, workspace, needs)
     manifests = [needs.manifest(dataset) for dataset in asked.datasets]
     for manifest in manifests:
-        refuse_unscorable(manifest, prompt_sets)
         refuse(manifest)
     found = _Found(request, workspace, needs, prompt_sets, asked)
     found.refuse_texts()
