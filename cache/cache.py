@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..errors import ExpclipError, reason
-from ..manifests.manifest import Manifest, Rows
+from ..manifests.manifest import NOT_ON_DISK, Manifest, Rows
 from ..manifests.own_output import mark_output
 from .entries import Entry, read_entry, write_entry
 from .files import flush, new_folder, writing
@@ -139,14 +139,21 @@ class Cache:
         """Whether features that another data set of the cache has may be taken for those of the same rows.
 
         They may where its files are the same ones, or are there no more: the data set was moved. Two folders that are
-        both there may hold different pictures under the same names and sizes.
+        both there may hold different pictures under the same names and sizes; they are copies where all times are
+        the same too.
         """
         other = self.entry(folder)
         if folder == manifest.folder or other is None or not other.root:
             return True
-        root = Path(other.root)
-        here = (source for source, size in zip(manifest.rows.sources, manifest.rows.sizes, strict=True) if size >= 0)
-        return str(root.resolve()) == manifest.origin.root or not (root / next(here, "")).exists()
+        there, here = Path(other.root).resolve(), Path(manifest.origin.root)
+        sizes = zip(manifest.rows.sources, manifest.rows.sizes.tolist(), strict=True)
+        sources = dict.fromkeys(source for source, size in sizes if size != NOT_ON_DISK)
+        if there == here or not (there / next(iter(sources), "")).exists():
+            return True
+        times = [_time_of(here / source) for source in sources]
+        return len({*times}) > 1 and all(
+            time is not None and time == _time_of(there / source) for source, time in zip(sources, times, strict=True)
+        )
 
     def open_store(self, header: Header) -> FeatureStore | None:
         """The store of a header where it exists."""
@@ -178,10 +185,20 @@ class Cache:
         """The stores of a node, of one data set or of any, whose headers have the wanted values; complete or not."""
         return [store for store in self.stores(dataset) if matches(store.header, node, wanted)]
 
-    def of_manifest(self, manifest: Manifest, node: str, **wanted: str) -> list[FeatureStore]:
-        """The stores of a node for the rows of a manifest: in the folder of its data set, then in any that serves."""
+    def of_manifest(self, manifest: Manifest, node: str, **wanted: str) -> Iterator[list[FeatureStore]]:
+        """The stores of a node for the rows of a manifest: first those of its data set, then of any that serves."""
         wanted = {"rows_digest": manifest.rows.digest} | wanted
         own = self.find(manifest.folder, node, **wanted)
+        yield own
         keys = {store.header.key for store in own}
-        others = (store for store in self.find(None, node, **wanted) if store.header.key not in keys)
-        return own + [store for store in others if self.serves(store.path.parent.name, manifest)]
+        others = [store for store in self.find(None, node, **wanted) if store.header.key not in keys]
+        serve = {folder: self.serves(folder, manifest) for folder in {store.path.parent.name for store in others}}
+        yield [store for store in others if serve[store.path.parent.name]]
+
+
+def _time_of(path: Path) -> int | None:
+    """When a file was changed last, in nanoseconds; None where it is not there."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return None

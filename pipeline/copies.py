@@ -12,10 +12,11 @@ import numpy as np
 from ..cache.cache import Cache
 from ..cache.header import Header
 from ..cache.store import FeatureStore
+from ..manifests.disk import holds_many
 from ..manifests.manifest import NOT_ON_DISK, Manifest, Rows
 
 _Key = tuple[str, int, int]
-"""A row by its file, that file's size, and the frame."""
+"""A row by its file, that file's size, and the picture within it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,4 +152,6 @@ class _Place:
 
 
 def _keys(rows: Rows) -> Iterator[_Key]:
-    return zip(rows.sources, rows.sizes.tolist(), rows.frames.tolist(), strict=True)
+    """A picture in a file of its own is told by that; which frame of its clip it is may change."""
+    for source, size, frame in zip(rows.sources, rows.sizes.tolist(), rows.frames.tolist(), strict=True):
+        yield source, size, frame if holds_many(source) else 0

@@ -6,6 +6,7 @@ Which store is meant, by name, by digest, by weights or as the only one there, i
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -18,7 +19,7 @@ from ..commands import options
 from ..commands.extract import Extract
 from ..encoders.families import family_of
 from ..encoders.node import NODES, Node
-from ..errors import UsageError, one_of, option
+from ..errors import ExpclipError, UsageError, one_of, option
 from ..manifests.chosen import with_classes
 from ..manifests.frames import DEFAULT_POLICIES
 from ..manifests.manifest import Manifest
@@ -106,7 +107,16 @@ class Needs:
         if wanted:
             names = ", ".join(dict.fromkeys(one.manifest.label for one in wanted))
             self.workspace.run(self.workspace.plan(wanted), wanted, f"extract {names}")
+        self._keep(answers.values())
         return {need: (self._seen(answer.manifest), self._store(answer)) for need, answer in answers.items()}
+
+    def _keep(self, answers: Iterable[Answer]) -> None:
+        """Note the data sets that are served by the features of others, so that they are known when they are gone."""
+        cache = self.workspace.cache
+        for manifest in {answer.manifest.folder: answer.manifest for answer in answers}.values():
+            if cache.entry(manifest.folder) is None:
+                with suppress(ExpclipError):  # a cache that may not be written to still serves
+                    cache.save_manifest(manifest)
 
     def _store(self, answer: Answer) -> FeatureStore:
         return answer.store or FeatureStore.open(self.workspace.cache.store_of(answer.header, answer.manifest))
@@ -157,10 +167,14 @@ def chosen_store(workspace: Workspace, manifest: Manifest, need: Need) -> Featur
     A model that is named by a path is known by its weights where they can be read, whatever it was called; any other
     by its name, and by its weights where no store has the name. Raises UsageError where several stores are left.
     """
-    stores = workspace.cache.of_manifest(manifest, need.node, **need.fields(manifest))
-    matching = [store for store in stores if store.header.encoder_digest.startswith(need.model)]
-    if not is_digest(need.model):
-        matching = _of_model(workspace, stores, need)
+    matching: list[FeatureStore] = []
+    for stores in workspace.cache.of_manifest(manifest, need.node, **need.fields(manifest)):
+        if is_digest(need.model):
+            matching += [store for store in stores if store.header.encoder_digest.startswith(need.model)]
+        else:
+            matching += _of_model(workspace, stores, need)
+        if any(store.is_complete() for store in matching):
+            break
     found = [store for store in matching if store.is_complete()] or matching
     if len({store.header.key for store in found}) > 1:
         said = describe({"model": need.model} | need.fields(manifest))
@@ -211,16 +225,16 @@ def why_missing(workspace: Workspace, missing: Sequence[Need]) -> str:
     need, command = missing[0], extract_command(workspace, missing)
     known = workspace.dataset(need.dataset)
     manifest = known_manifest(workspace, need.dataset)
-    if manifest is None:
+    store = chosen_store(workspace, manifest, need) if manifest else None
+    has = _instead(workspace, manifest, need) if manifest else ""
+    if manifest is None or (known.entry is None and not (store or has)):
         return f"{workspace.cache.root} has nothing of {known.label}: run `{command}`"
-    store = chosen_store(workspace, manifest, need)
     if store and not store.is_complete():
         done = f"{store.rows_done():,} of {store.header.rows:,} rows are extracted"
         return f"{store.path.name}: {done}: run `{command}`"
     said = {"model": canonical_model(need.node, need.model), "instruction": need.instruction}
     more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
     what = describe({name: value for name, value in said.items() if value})
-    has = _instead(workspace, manifest, need)
     return (
         f"{known.label} has no complete {need.node} for {what}{more} in {workspace.cache.root}: "
         f"{f'{has}, or ' if has else ''}run `{command}`"
@@ -230,7 +244,8 @@ def why_missing(workspace: Workspace, missing: Sequence[Need]) -> str:
 def _instead(workspace: Workspace, manifest: Manifest, need: Need) -> str:
     """What the cache has in place of what is missing, with the options that name it; empty where it has nothing."""
     role = "model" if workspace.has("model") else NODES[need.node].role
-    stores = [one for one in workspace.cache.of_manifest(manifest, need.node) if one.is_complete()]
+    every = chain.from_iterable(workspace.cache.of_manifest(manifest, need.node))
+    stores = [store for store in every if store.is_complete()]
     found: dict[str, None] = {}
     for header in (store.header for store in stores):
         wanted = {role: (header.model, canonical_model(need.node, need.model))}

@@ -13,7 +13,7 @@ from .workspace import Workspace
 
 
 def known_manifest(workspace: Workspace, dataset: str) -> Manifest | None:
-    """The manifest of a data set that the cache has; None where it has none.
+    """The manifest of a data set that the cache has, or of a path that it may have under another; None else.
 
     Where list or folder can be reached and says other labels or files, it is read again, and what changed is said.
     Where it cannot, the manifest's origin says of which date it is.
@@ -29,7 +29,7 @@ def _known(workspace: Workspace, dataset: str) -> Manifest | None:
     known = workspace.dataset(dataset)
     cached = workspace.cache.current_manifest(known.folder) if known.entry else None
     if known.entry is None or cached is None:
-        return None
+        return None if known.ref.path is None or known.is_gone else workspace.read(known)
     origin = replace(known.entry.origin, root=known.origin.root, path=known.origin.path, label=known.label, read="")
     is_elsewhere = known.ref.entry is not None and known.files is not None and not known.ref.entry.builtin
     cached = replace(cached, origin=origin, root=str(known.files) if is_elsewhere else cached.root)

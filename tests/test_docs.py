@@ -143,3 +143,37 @@ def test_the_notebook_example_of_the_readme_runs_as_it_stands(monkeypatch, tmp_p
     assert known["faces"].array.shape == (520, 128)
     assert known["cosines"].shape[0] == 520
     assert np.isfinite(known["cosines"]).all()
+
+
+ROWS = {
+    "a name": "manifests/test_catalogue.py: test_a_split_may_be_named",
+    "a title": "manifests/test_catalogue.py: test_a_path_is_called_by_its_last_part_and_never_like_something_else",
+    "an identity": "stages/test_identity.py: test_links_and_ways_lead_to_one_data_set",
+    "a folder of the cache": "stages/test_identity.py: test_a_title_that_belongs_to_another_gets_six_digits",
+    "a path that is there": "stages/test_identity.py: test_whoever_comes_first_has_the_title",
+    "a path that is gone": "stages/test_identity.py: test_what_is_gone_is_known_by_its_path_its_last_parts",
+    "equal titles": "stages/test_same_titles.py: test_no_command_table_file_or_figure_merges_data_sets",
+    "the root of a list": "stages/test_identity.py: test_a_list_is_known_with_the_root_that_it_was_read_with",
+    "lists over the same images": "stages/test_identity.py: test_lists_over_the_same_images_share_stores",
+    "labels": "stages/test_labels_again.py: test_a_corrected_label_encodes_nothing_and_changes_the_scores",
+    "a row": "pipeline/test_copies.py: test_ten_images_added_to_a_thousand_encode_ten",
+    "`extract --hash`": "stages/test_labels_again.py: test_a_file_replaced_by_one_of_its_size_is_noticed",
+    "a class's name or a form of it": "manifests/test_classes.py: test_a_class_name_counts_in_any_case",
+    "a number, `3`": "manifests/test_list_forms.py: test_numbers_stand_for_the_classes_that_the_user_names",
+    "a looser word": "manifests/test_classes.py: test_the_rule_of_names_forms_and_looser_words",
+    "any other word": "manifests/test_list_forms.py: test_words_that_are_no_common_classes_are_the_data_sets_own",
+}
+"""The tables of docs/datasets.md that say what words mean, by row, and where each row is tested."""
+
+
+def test_every_row_of_the_tables_of_data_sets_and_classes_is_tested():
+    page = (ROOT / "docs/datasets.md").read_text(encoding="utf-8")
+    parts = [
+        part.partition("\n\n## ")[0] for part in re.split("^## (?:Which data set|Classes).*$", page, flags=re.M)[1:]
+    ]
+    cells = [
+        line.split("|")[1].partition(":")[0].strip() for part in parts for line in part.splitlines() if "|" in line
+    ]
+    assert [cell for cell in cells if cell not in ("", "---", "a word")] == list(ROWS)
+    for file, _, test in (where.partition(": ") for where in ROWS.values()):
+        assert f"\ndef {test}" in (ROOT / "tests" / file).read_text(encoding="utf-8")

@@ -197,7 +197,7 @@ def _teaching_of(cache: Cache, card: HeadCard, named: str) -> Teaching:
 def _e_g_need(workspace: Workspace, manifest: Manifest, images: Need, teaching: Teaching) -> Need:
     """The e_G of a data set that a teaching means: by digest where the cache has exactly those, by name otherwise."""
     exact = teaching.features.encoder_digest if teaching.features else ""
-    is_here = exact and workspace.cache.of_manifest(manifest, "llm", model=exact)
+    is_here = exact and any(workspace.cache.of_manifest(manifest, "llm", model=exact))
     return replace(images, node="llm", model=exact if is_here else teaching.teacher, instruction=teaching.instruction)
 
 

@@ -58,7 +58,7 @@ def test_a_data_set_as_distributed_has_its_labels_in_the_common_order_and_a_clea
     assert labels_of(manifest) == tree
     assert (found.errors, found.samples) == ([], len(tree))
     assert all(is_about_counts(remark) or "left out" in remark for remark in found.remarks)
-    published = catalogue()[name].splits[lab.workspace.dataset(name).split]
+    published = catalogue()[name].splits[lab.workspace.dataset(name).ref.split]
     for name_of_class, count in published.counts.items():
         here = found.counts[name_of_class]
         line = f"{name_of_class}: {here:,} sample{'s' * (here != 1)}, {count:,} are published"

@@ -158,6 +158,18 @@ def test_lists_over_the_same_images_share_stores_but_no_manifest(lab, place, wor
     assert len(list(lab.cache.root.glob("*/clip_image-*.zarr"))) == 1
 
 
+def test_a_copy_of_a_data_set_has_its_features_although_both_are_there(lab, place, work):
+    lab.extract(place("a/faces"), clip="miniature")
+    shutil.copytree("a/faces", "b/faces")
+    work.clear()
+    found, expected = (lab.open_features(name, model="miniature").array for name in ("b/faces", "a/faces"))
+    assert (found == expected).all()
+    assert lab.evaluate("b/faces", clip="miniature", head="none", prompts="P-1").scores[0].n == 2
+    assert not {name for name in work if name.startswith("Image")}
+    shutil.rmtree("b")
+    assert known(lab, "b/faces")[0].entry is not None
+
+
 @pytest.mark.parametrize("form", ["BMP", "PNG"])
 def test_folders_with_the_same_names_and_sizes_are_not_taken_for_one_another(lab, place, form):
     """Two pictures without compression have one size: names and sizes tell nothing then."""
