@@ -180,6 +180,6 @@ def _read_manifest(file: h5py.File, header: Header) -> Manifest:
         return np.asarray(found[:])
 
     manifest = from_arrays(known, array, known["root"])
-    if manifest.rows.digest != header.rows_digest or not header.dataset.startswith(manifest.name):
+    if manifest.rows.digest != header.rows_digest or not _DATASET_NAME.fullmatch(manifest.name):
         raise ValueError("its manifest belongs to other features")
     return manifest

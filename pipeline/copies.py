@@ -58,29 +58,14 @@ class Copies:
 
     def _donors(self, header: Header) -> Iterator["_Place"]:
         """The other stores with features of this encoder, the ones of the same data set first."""
-        alike = (header.node, header.encoder_digest, header.dtype, header.row_shape)
-        for own in (True, False):
-            for store in self._cache.stores():
-                one = store.header
-                is_own = store.path.parent.name == self._manifest.folder
-                if (
-                    is_own == own
-                    and one.key != header.key
-                    and alike == ((one.node, one.encoder_digest, one.dtype, one.row_shape))
-                ):
-                    rows = self._rows_of(store.path.parent.name, one.rows_digest)
-                    if rows is not None:
-                        yield _Place(store, rows, self._manifest, *self._roots(store.path.parent.name))
-        own_store = self._elsewhere(header)
-        if own_store is not None:
-            yield own_store
-
-    def _elsewhere(self, header: Header) -> "_Place | None":
-        """The store with the same key of another data set, whose files may be others under the same names."""
-        store = self._cache.of_key(header.node, header.key)
-        if store is None or store.path.parent.name == self._manifest.folder:
-            return None
-        return _Place(store, self._manifest.rows, self._manifest, *self._roots(store.path.parent.name))
+        own = self._manifest.folder
+        wanted = _kind(header)
+        for store in sorted(self._cache.stores(), key=lambda store: store.path.parent.name != own):
+            folder, is_key = store.path.parent.name, store.header.key == header.key
+            if _kind(store.header) == wanted and not (is_key and folder == own):
+                rows = self._manifest.rows if is_key else self._rows_of(folder, store.header.rows_digest)
+                if rows is not None:
+                    yield _Place(store, rows, self._manifest, *self._roots(folder))
 
     def _roots(self, folder: str) -> tuple[str, str]:
         """The folders of the files of another data set and of this one; equal where they are the same files."""
@@ -149,6 +134,11 @@ class _Place:
                 return False
 
         return is_same
+
+
+def _kind(header: Header) -> tuple[object, ...]:
+    """What two stores have in common whose rows can be exchanged."""
+    return header.node, header.encoder_digest, header.dtype, header.row_shape
 
 
 def _keys(rows: Rows) -> Iterator[_Key]:

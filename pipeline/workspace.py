@@ -94,6 +94,11 @@ class Workspace:
         return set()
 
     @cached_property
+    def _reads(self) -> dict[tuple[str, tuple[str, ...]], Manifest]:
+        """The data sets that were read from disk, by folder and frame policies."""
+        return {}
+
+    @cached_property
     def manifests(self) -> dict[str, Manifest | None]:
         """The data sets that were looked at, as they are in the cache."""
         return {}
@@ -114,8 +119,14 @@ class Workspace:
 
         Built-in sets are drawn where they are missing.
         """
+        every: dict[str, None] = dict.fromkeys([*policies, *([frames] if frames else [])])
+        asked = (known.folder, tuple(every))
+        if asked not in self._reads:
+            self._reads[asked] = self._read(known, tuple(every))
+        return self._reads[asked]
+
+    def _read(self, known: Known, covered: tuple[str, ...]) -> Manifest:
         ref = known.ref
-        covered: dict[str, None] = dict.fromkeys([*policies, *([frames] if frames else [])])
         draws = ref.entry is not None and ref.entry.builtin
         mark = "" if draws or known.files is None or known.is_gone else stamp(ref, known.files)
         with self.progress() as bars, writing(self.cache.builtin) if draws else nullcontext():
@@ -163,6 +174,7 @@ class Workspace:
             time = "" if plan.seconds is None else f", about {duration(plan.seconds)}"
             self.console.print(f"{what}: {plan.rows:,} rows to encode, {size}{time}")
         self.manifests.clear()
+        self._reads.clear()
         if copied := sum(line.copied for line in plan.lines):
             self.console.print(f"{what}: {copied:,} rows are copied from other stores")
         with progress_bar(what, plan.rows, self.console) as emit:
