@@ -88,6 +88,11 @@ class _Found:
         self._texts = Texts(self.workspace, self.request.cached_only)
         self.sides = self.asked.sides
 
+    @property
+    def _has_clip_texts(self) -> bool:
+        """Whether CLIP encodes prompts."""
+        return any(text == CLIP for _, text in self.sides)
+
     def make(self) -> None:
         """Make the features of images that are missing."""
         self._stores = self.needs.stores()
@@ -98,7 +103,8 @@ class _Found:
             manifest = self.needs.manifest(dataset)
             for need, heads in self.asked.heads[dataset].items():
                 images = self.asked.headers[need]
-                self._width(manifest, clip_encoder(need.model, images))
+                if self._has_clip_texts:
+                    self._width(manifest, clip_encoder(need.model, images))
                 for known in heads:
                     self._refuse_other_output(manifest, images, known)
             for need in self.asked.llm_alone[dataset]:
@@ -130,7 +136,7 @@ class _Found:
         """A data set under one backbone."""
         scorable, header = self.samples(need)
         encoder = clip_encoder(need.model, header)
-        texts = self._vectors(scorable.manifest, encoder)
+        texts = self._vectors(scorable.manifest, encoder) if self._has_clip_texts else []
         plain = Comparison(self._of(None, scorable, header), scorable, PlainClip(), texts)
         found: list[Comparison] = []
         for known in heads:

@@ -273,3 +273,11 @@ def test_a_head_is_not_read_for_a_file_that_cannot_be_written(lab, fitted, locke
     ):
         with pytest.raises(UsageError, match=said):
             export_head(ExportHead(head=fitted.card.id, file=file, cache=lab.cache.root))
+
+
+def test_clip_encodes_no_prompts_that_only_the_llm_reads(lab, photos, labelled, work):
+    miniature = {"clip": "miniature", "teacher": "miniature"}
+    lab.extract(photos, **miniature, instruction="related-1")
+    lab.fit_head(photos, **miniature, seed=1, epochs=1, batch_size=16)
+    lab.evaluate(labelled, clip="miniature", teacher="miniature", text="llm", prompts="P-1", intervals=False)
+    assert work["TextTower loaded"] == 0

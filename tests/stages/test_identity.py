@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 from expclip import UsageError
 from expclip.cache.cache import Cache
+from expclip.commands.cache import ExportStore, ImportStores
 from expclip.manifests.catalogue import DataSetRef
 from expclip.manifests.manifest import Origin
 from expclip.pipeline.identity import DataSets, Known, distinct_labels
+from expclip.stages.cache import export_store, import_stores
 from hypothesis import given
 from hypothesis import strategies as st
 from lab import Lab
@@ -168,6 +170,32 @@ def test_a_copy_of_a_data_set_has_its_features_although_both_are_there(lab, plac
     assert not {name for name in work if name.startswith("Image")}
     shutil.rmtree("b")
     assert known(lab, "b/faces")[0].entry is not None
+
+
+@pytest.mark.parametrize("caches", [1, 2])
+def test_data_sets_of_one_title_stay_two_when_they_are_handed_over(lab, place, tmp_path, caches):
+    other = lab.but(cache=tmp_path / "other")
+    for number, name in enumerate(("a/faces", "b/faces")):
+        sender = lab.but(cache=tmp_path / f"sender{number % caches}")
+        (store,) = sender.extract(place(name), clip="miniature").stores
+        export_store(ExportStore(store=store.path.name, file=tmp_path / f"{number}.h5", cache=sender.cache.root))
+        for _ in range(2):
+            import_stores(ImportStores(files=(tmp_path / f"{number}.h5",), cache=other.cache.root))
+    folders = [entry.folder for entry in other.cache.entries()]
+    assert len(folders) == 2
+    assert {entry.title for entry in other.cache.entries()} == {"faces"}
+    for name in "ab":
+        expected = lab.but(cache=tmp_path / "fresh")
+        expected.extract(f"{name}/faces", clip="miniature")
+        array = expected.open_features(f"{name}/faces", model="miniature").array
+        found = other.open_features(f"{name}/faces", model="miniature").array
+        assert (found == array).all(), "it is known by its files"
+    shutil.rmtree("a")
+    shutil.rmtree("b")
+    with pytest.raises(UsageError, match="several data sets of the cache may be meant"):
+        other.open_features("faces", model="miniature")
+    arrays = [other.open_features(str(other.cache.root / name), model="miniature").array for name in folders]
+    assert (arrays[0] != arrays[1]).any()
 
 
 @pytest.mark.parametrize("form", ["BMP", "PNG"])
