@@ -18,6 +18,7 @@ from ..encoders.families import Models
 from ..errors import UsageError, option
 from ..manifests.catalogue import catalogue, parse_dataset
 from ..manifests.contents import with_contents
+from ..manifests.disk import kind_of
 from ..manifests.frames import DEFAULT_POLICIES
 from ..manifests.layouts import read_dataset
 from ..manifests.manifest import Manifest, Origin
@@ -188,16 +189,17 @@ def _roots(said: Sequence[str], datasets: Sequence[str], cache: Cache) -> dict[s
         return {}
     titles = cache.datasets()
     refs = {text: parse_dataset(text, titles) for text in datasets}
-    of_lists = {text: ref for text, ref in refs.items() if ref.path is not None}
+    paths = {text: ref for text, ref in refs.items() if ref.path is not None}
+    are_lists = all(ref.path is not None and kind_of(ref.path) != "folder" for ref in refs.values())
     roots: dict[str, Path] = {}
     for text in said:
         name, equals, folder = text.partition("=")
-        named = [one for one, ref in of_lists.items() if name in (one, ref.name)] if equals else []
+        named = [one for one, ref in paths.items() if name in (one, ref.name)] if equals else []
         if equals and name in catalogue():
             roots[name] = Path(folder)
         elif named:
             roots |= dict.fromkeys(named, Path(folder))
-        elif len(refs) == 1 or len(of_lists) == len(refs) > 0:
+        elif len(refs) == 1 or (refs and are_lists):
             roots |= {one if ref.path else ref.root_name: Path(text) for one, ref in refs.items()}
         else:
             raise UsageError(f"{option('root')} {text}: with several data sets write NAME=DIR")
