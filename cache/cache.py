@@ -1,5 +1,6 @@
 """The cache folder: which data sets, manifests, stores and heads it holds, and choosing among them."""
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -53,6 +54,8 @@ class Cache:
         is_text = manifest.kind == "texts"
         folder = self.root / (TEXT if is_text else manifest.folder)
         final = folder / f"manifest-{manifest.digest[:12]}.zarr"
+        if final.exists() and not _is_readable(final):
+            shutil.rmtree(final, ignore_errors=True)
         if not final.exists():
             with new_folder(final) as temporary:
                 write_manifest(temporary, manifest)
@@ -139,21 +142,31 @@ class Cache:
         """Whether features that another data set of the cache has may be taken for those of the same rows.
 
         They may where its files are the same ones, or are there no more: the data set was moved. Two folders that are
-        both there may hold different pictures under the same names and sizes; they are copies where all times are
-        the same too.
+        both there may hold different pictures under the same names and sizes; they are copies where the times of all
+        files are the same too.
         """
-        other = self.entry(folder)
-        if folder == manifest.folder or other is None or not other.root:
+        there = self.root_of(folder)
+        if folder == manifest.folder or there == "":
             return True
-        there, here = Path(other.root).resolve(), Path(manifest.origin.root)
+        if there is None:
+            return False
         sizes = zip(manifest.rows.sources, manifest.rows.sizes.tolist(), strict=True)
         sources = dict.fromkeys(source for source, size in sizes if size != NOT_ON_DISK)
-        if there == here or not (there / next(iter(sources), "")).exists():
+        if there == manifest.origin.root:
             return True
-        times = [_time_of(here / source) for source in sources]
-        return len({*times}) > 1 and all(
-            time is not None and time == _time_of(there / source) for source, time in zip(sources, times, strict=True)
-        )
+        times = [(_time_of(Path(there) / one), _time_of(Path(manifest.origin.root) / one)) for one in sources]
+        left = [(other, own) for other, own in times if other is not None]
+        return not left or (len(set(left)) > 1 and all(other == own for other, own in left))
+
+    def root_of(self, folder: str) -> str | None:
+        """The folder of the files of a data set, resolved as it was; "" where none is noted.
+
+        None where nothing is noted at all: nobody knows whose such features are.
+        """
+        entry = self.entry(folder)
+        if entry is None:
+            return None
+        return entry.origin.root or (str(Path(entry.root).resolve()) if entry.root else "")
 
     def open_store(self, header: Header) -> FeatureStore | None:
         """The store of a header where it exists."""
@@ -194,6 +207,14 @@ class Cache:
         others = [store for store in self.find(None, node, **wanted) if store.header.key not in keys]
         serve = {folder: self.serves(folder, manifest) for folder in {store.path.parent.name for store in others}}
         yield [store for store in others if serve[store.path.parent.name]]
+
+
+def _is_readable(manifest: Path) -> bool:
+    try:
+        read_manifest(manifest, "")
+    except Exception:  # zarr has no single error for what is damaged
+        return False
+    return True
 
 
 def _time_of(path: Path) -> int | None:

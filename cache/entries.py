@@ -1,12 +1,17 @@
 """What a cache notes of each of its data sets: what it is called, where and when it was read."""
 
+import errno
+import json
+import os
+import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ..errors import ExpclipError
 from ..manifests.manifest import Manifest, Origin
-from .files import read_json, write_json
+from .files import fsync, read_json, write_json, writing
 
 CURRENT = "current.json"
 
@@ -29,12 +34,19 @@ class Entry:
         """What tells it from others of its title, for people."""
         return self.origin.path or self.root or "imported"
 
+    @property
+    def described(self) -> str:
+        """The same, and of a list the folder of its files."""
+        is_list = self.origin.path not in ("", self.origin.root)
+        return f"{self.where} with files in {self.root}" if is_list else self.where
+
 
 def read_entry(folder: Path) -> Entry | None:
     """What is noted of a data set's folder; None where nothing is, or it is half-written."""
     file = folder / CURRENT
     content = read_json(file)
-    if not isinstance(content, dict) or not all(isinstance(content.get(key), str) for key in ("manifest", "root")):
+    needed = [content.get(key) for key in ("manifest", "root")] if isinstance(content, dict) else [None]
+    if not isinstance(content, dict) or not all(isinstance(value, str) and "\0" not in value for value in needed):
         return None
 
     def noted(key: str) -> str:
@@ -66,5 +78,30 @@ def write_entry(folder: Path, manifest: Manifest, name: str) -> None:
     }
     noted = read_json(folder / CURRENT)
     known = {key: noted.get(key) for key in current} if isinstance(noted, dict) else None
-    if known != current:
-        write_json(folder / CURRENT, current | {"read": datetime.now(UTC).isoformat(timespec="seconds")})
+    if known == current:
+        return
+    current["read"] = datetime.now(UTC).isoformat(timespec="seconds")
+    if noted is not None or not _claimed(folder / CURRENT, current):
+        other = read_entry(folder)
+        if other is not None and other.origin.path and other.origin.identity != origin.identity:
+            raise ExpclipError(
+                f"{folder}: another process has begun a data set of this title, {other.where}: run the command again"
+            )
+        write_json(folder / CURRENT, current)
+
+
+def _claimed(file: Path, content: dict[str, Any]) -> bool:
+    """Write a note where there is none; False where another process was first, or the file system has no links."""
+    temporary = file.with_name(f".{file.name}.{uuid.uuid4().hex[:8]}")
+    with writing(file):
+        try:
+            temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
+            fsync(temporary)
+            os.link(temporary, file)
+        except OSError as error:
+            if temporary.exists() and error.errno in (errno.EEXIST, errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS):
+                return False
+            raise
+        finally:
+            temporary.unlink(missing_ok=True)
+    return True

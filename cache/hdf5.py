@@ -3,6 +3,7 @@
 An exported file may come from anywhere: nothing in it is trusted before it is checked, and nothing is unpickled.
 """
 
+import hashlib
 import io
 import json
 import re
@@ -93,9 +94,9 @@ class _Sink(io.FileIO):
 def import_store(cache: Cache, path: Path) -> FeatureStore:
     """Bring an exported store into a cache. Shards that are already there are kept.
 
-    Its manifest becomes that of the data set of its name, or of one with six digits where the cache has another that
-    is called so. Raises UsageError where the file is not an export, ExpclipError where its contents contradict each
-    other.
+    It is of the data set whose name and folder of files it names, and whose current manifest its own becomes; where
+    the cache has another one that is called so, digits tell them apart. Raises UsageError where the file is not an
+    export, ExpclipError where its contents contradict each other.
     """
     with _reading(path, UsageError):
         file = h5py.File(path, "r")
@@ -116,11 +117,15 @@ def import_store(cache: Cache, path: Path) -> FeatureStore:
 
 
 def _folder(cache: Cache, header: Header, manifest: Manifest | None) -> str:
-    """The folder of an imported store: its own name, or with six digits of its rows where others have that name."""
-    entry = cache.entry(header.dataset)
-    if manifest is None or entry is None or cache.rows_of_digest(header.dataset, header.rows_digest) is not None:
+    """The folder of an imported store: its own name, or with digits where a data set with other files has it."""
+    if manifest is None:
         return header.dataset
-    return f"{header.dataset}-{header.rows_digest[:6]}"
+    digits = hashlib.sha256(manifest.root.encode("utf-8", "surrogateescape")).hexdigest()[:6]
+    for folder in (header.dataset, f"{header.dataset}-{digits}"):
+        entry = cache.entry(folder)
+        if entry is None or (entry.root == manifest.root and not entry.origin.path):
+            return folder
+    return f"{header.dataset}-{digits}-{header.rows_digest[:6]}"
 
 
 @contextmanager

@@ -65,6 +65,8 @@ class Extract(Request, verb="extract"):
     )
 
     def check(self) -> None:
+        if self.retry_failed and self.limit is not None:
+            raise UsageError(f"{option('retry_failed')} and {option('limit')}: choose one of them")
         check_scheduler(self.executor, self.scheduler)
         self.shards()
 

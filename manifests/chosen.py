@@ -18,7 +18,7 @@ def with_classes(manifest: Manifest, names: Sequence[str], known: Collection[str
     and so does one without labels. `known` are classes that another data set of the same command has. Raises
     UsageError for a name that is no class of either, nor a common one.
     """
-    chosen = chosen_classes(names, (*manifest.classes, *known)) if manifest.classes else ()
+    chosen = chosen_classes(names, manifest.classes, known) if manifest.classes else ()
     if not chosen:
         return manifest
     new = [chosen.index(name) if name in chosen else NO_LABEL for name in manifest.classes]

@@ -9,10 +9,10 @@ from .classes import (
     class_index,
     class_names,
     class_set,
-    how_to_number,
     is_number,
     nearest_class,
     order_of,
+    refuse_unreadable,
     said_order,
 )
 from .disk import files_in, folders_in, is_image_name, is_video_name
@@ -50,14 +50,16 @@ def _holds_pictures(folder: Path) -> bool:
 
 def class_folders(
     name: str, place: Path, classes: Sequence[str] | None, left_out: Collection[str], reading: Reading
-) -> tuple[dict[str, int], Sequence[str], list[str]]:
-    """The label of each class folder, the classes, and remarks about them.
+) -> tuple[dict[str, int], Sequence[str], list[str], Sequence[str]]:
+    """The label of each class folder, the classes, remarks about them, and what numbers were said to mean.
 
     Raises UsageError where there are none, and for one that names no class of the data set.
     """
     folders = folders_in(place)
     if not folders:
         raise UsageError(f"{place}: there are no class folders: make one per class ({', '.join(classes or CLASSES)})")
+    for folder in folders:
+        refuse_unreadable(folder, str(place))
     numbers = [folder for folder in folders if folder.isdigit()]
     order = order_of(numbers, reading.numbers)
     _refuse_own_numbers(numbers, place, order)
@@ -83,7 +85,7 @@ def class_folders(
             f"class folders by number were read in the order {', '.join(classes)}: if they were numbered "
             f"alphabetically, or by the data set's own numbers, every label is wrong; names cannot be mistaken"
         )
-    return {folder: classes.index(named) for folder, named in names.items()}, classes, remarks
+    return {folder: classes.index(named) for folder, named in names.items()}, classes, remarks, order
 
 
 def _not_one(named: str, classes: Sequence[str]) -> str:
@@ -97,12 +99,10 @@ def _refuse_own_numbers(numbers: Sequence[str], place: Path, order: Sequence[str
     count = len(order or CLASSES)
     if no_index := [number for number in numbers if not _is_below(number, count)]:
         raise UsageError(
-            f"{place / no_index[0]}: not a class index 0 … {count - 1}: rename the folder to a class name, "
-            f"{how_to_number()}"
+            f"{place / no_index[0]}: not a class index 0 … {count - 1}: rename the folder to a class name"
         )
     if numbers and "0" not in numbers and not order:
         raise UsageError(
             f"{place}: class folders by number count from 0 in the order {', '.join(CLASSES)}; these start at "
-            f"{min(numbers, key=int)} and look like a data set's own numbers: rename them to class names, "
-            f"{how_to_number()}"
+            f"{min(numbers, key=int)} and look like a data set's own numbers: rename them to class names"
         )

@@ -118,6 +118,13 @@ def numbered_classes(words: Sequence[str]) -> tuple[str, ...]:
     return _each_once(words, class_names(words))
 
 
+def refuse_unreadable(word: str, where: str) -> None:
+    """Raise UsageError for the name of a class that is no text: it goes into prompts and files."""
+    if any("\ud800" <= letter <= "\udfff" for letter in word):
+        shown = word.encode("utf-8", "backslashreplace").decode()
+        raise UsageError(f"{where}: the name of a class, {shown}, is not UTF-8: save the list as such, or rename it")
+
+
 def order_of(numbers: Sequence[str], words: Sequence[str]) -> tuple[str, ...]:
     """The classes that some label numbers stand for where the user names classes; () is the common ones.
 
@@ -134,19 +141,20 @@ def said_order(order: Sequence[str]) -> list[str]:
     return [] if is_common else [f"numbers were read as the classes are named: {meanings}"]
 
 
-def chosen_classes(words: Sequence[str], has: Collection[str]) -> tuple[str, ...]:
-    """The names of the classes that words choose among those that one or more data sets have.
+def chosen_classes(words: Sequence[str], has: Collection[str], known: Collection[str] = ()) -> tuple[str, ...]:
+    """The names of the classes that words choose among those that a data set has.
 
-    A common class may be chosen though no data set has it. `common` and no words choose nothing: (). Raises
-    UsageError for a word that is neither, with the nearest name, and for two words for one class.
+    A common class may be chosen though the data set does not have it, and so may one that is `known` of another.
+    `common` and no words choose nothing: (). Raises UsageError for a word that is neither, with the nearest name, and
+    for two words for one class.
     """
     if not words or are_common(words):
         return ()
     names = class_names(words, apart=[name for name in has if name not in CLASSES])
     for word, name in names.of.items():
-        if name not in has and name not in CLASSES:
-            close = nearest_class(word, has)
-            hint = f"did you mean {close}?" if close else f"choose {one_of(dict.fromkeys((*has, *CLASSES)))}"
+        if name not in (*has, *known, *CLASSES):
+            close = nearest_class(word, (*has, *known))
+            hint = f"did you mean {close}?" if close else f"choose {one_of(dict.fromkeys((*has, *known, *CLASSES)))}"
             raise UsageError(f"{option('classes')}: no data set here has the class {word.strip()}: {hint}")
     return _each_once(words, names)
 

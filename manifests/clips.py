@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from .disk import by_number, frames_in, is_video_name
 from .manifest import NOT_ON_DISK, File, Manifest, Sample, clip_manifest, size_of
@@ -24,6 +25,7 @@ def clips_on_disk(
     root: Path,
     reading: Reading,
     remarks: Iterable[str] = (),
+    numbers: Sequence[str] = (),
 ) -> Manifest:
     """The manifest of clips; a frame that a list promises but the disk lacks keeps its place.
 
@@ -41,7 +43,8 @@ def clips_on_disk(
         return [_frame(root, sample, names, number) for number in numbers]
 
     said = chain(remarks, found.remarks(reading.order))  # read after the frames have been looked for
-    return clip_manifest(name, classes, samples, root, frames_of, reading.policies, remarks=said)
+    known: dict[str, Any] = {"remarks": said, "numbers": numbers}
+    return clip_manifest(name, classes, samples, root, frames_of, reading.policies, **known)
 
 
 @dataclass

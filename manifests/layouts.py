@@ -7,7 +7,7 @@ from ..errors import UsageError, one_of, option
 from .annotations import read_label_arrays, read_votes
 from .catalogue import DataSet, DataSetRef, Layout
 from .class_folders import looks_like_image_folder
-from .classes import CLASSES, are_common, how_to_number
+from .classes import CLASSES, how_to_number, order_of
 from .disk import folders_in, holds_only_videos, kind_of
 from .faces import RENDERER_VERSION, ensure_set
 from .faces.sets import Progress
@@ -79,7 +79,7 @@ def _read_path(name: str, path: Path, root: Path | None, reading: Reading) -> Ma
     if root is not None:
         raise UsageError(f"{path} is the data set's folder itself, but {option('root')} is {root}: leave one out")
     _refuse_own_output(path)
-    has_classes = looks_like_image_folder(path, 0 if are_common(reading.numbers) else len(reading.numbers))
+    has_classes = looks_like_image_folder(path, max(len(CLASSES), len(reading.numbers)))
     if has_classes:
         read = read_clip_folder if holds_only_videos(path) else read_image_folder
         return read(name, path, reading=reading)
@@ -168,8 +168,9 @@ def _read_layout(
 
 
 def _refuse_number_folders(entry: DataSet, classes: Sequence[str], place: Path, reading: Reading) -> None:
-    has_numbers = any(label.isdigit() for label in entry.own_labels)
-    if has_numbers and not reading.numbers and any(folder.isdigit() for folder in folders_in(place)):
+    numbers = [folder for folder in folders_in(place) if folder.isdigit()]
+    has_own = any(label.isdigit() for label in entry.own_labels)
+    if has_own and numbers and not order_of(numbers, reading.numbers):
         raise UsageError(
             f"{place}: {entry.title} has label numbers of its own, and number folders do not say which ones they "
             f"use: rename them to {', '.join(classes)} (copies with alphabetical numbers circulate), "

@@ -9,7 +9,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import UsageError
-from .classes import CLASSES, class_names, class_set, how_to_number, is_number, nearest_class, order_of, said_order
+from .classes import (
+    CLASSES,
+    class_names,
+    class_set,
+    is_number,
+    nearest_class,
+    order_of,
+    refuse_unreadable,
+    said_order,
+)
 from .clips import clips_on_disk, frame_count
 from .disk import is_image_name
 from .list_lines import Entry, entries_of, lines_of
@@ -62,7 +71,7 @@ def read_list_files(
         entries += found
         sources += sources_of(found, root, form.after, form.below)
         folds += [fold or entry.fold for entry in found]
-    label_of, classes, remarks = _labels(entries, classes, reading)
+    label_of, classes, remarks, order = _labels(entries, classes, reading)
     samples = [
         Sample(source, source, label_of[entry.label], fold, _n_frames(entry, source, root))
         for entry, source, fold in zip(entries, sources, folds, strict=True)
@@ -74,24 +83,28 @@ def read_list_files(
             f"{lists[0][0]}: images and clip folders are mixed ({images[0]}, {clips[0]}): make one list for each"
         )
     if images:
-        return image_manifest(name, classes, samples, root, remarks=remarks)
-    return clips_on_disk(name, classes, samples, root, reading, remarks)
+        return image_manifest(name, classes, samples, root, remarks=remarks, numbers=order)
+    return clips_on_disk(name, classes, samples, root, reading, remarks, order)
 
 
 def _labels(
     entries: Sequence[Entry], classes: Sequence[str] | None, reading: Reading
-) -> tuple[dict[str, int], Sequence[str], Sequence[str]]:
-    """The label of each word, the classes, and remarks. The numbers of a data set of the catalogue are the common."""
+) -> tuple[dict[str, int], Sequence[str], Sequence[str], Sequence[str]]:
+    """The label of each word, the classes, remarks, and what numbers were said to mean.
+
+    The numbers of a data set of the catalogue are the common ones.
+    """
     if classes is not None and not classes:
-        return dict.fromkeys((entry.label for entry in entries), NO_LABEL), classes, ()
+        return dict.fromkeys((entry.label for entry in entries), NO_LABEL), classes, (), ()
     where = {entry.label: entry.where for entry in reversed(entries) if entry.label != _NO_CLASS}
+    for word, place in where.items():
+        refuse_unreadable(word, place)
     numbers = [word for word in where if word.lstrip("+-").isdigit()]
     order = order_of(numbers, reading.numbers) if classes is None else ()
     known = classes or order or CLASSES
     for word in numbers:
         if not is_number(word) or int(word) >= len(known):
-            others = "" if classes else f", {how_to_number()}"
-            raise UsageError(f"{where[word]}: {_no_label(word, known)}{others}")
+            raise UsageError(f"{where[word]}: {_no_label(word, known)}")
     meaning = class_names(where, classes, order)
     if classes is None:
         classes = class_set({*meaning.of.values(), *(order if order != CLASSES else ())})
@@ -99,7 +112,7 @@ def _labels(
         if name not in classes:
             raise UsageError(f"{where[word]}: {_no_label(word, classes)}")
     label_of = {word: classes.index(name) for word, name in meaning.of.items()}
-    return label_of | {_NO_CLASS: NO_LABEL}, classes, (*meaning.remarks, *said_order(order))
+    return label_of | {_NO_CLASS: NO_LABEL}, classes, (*meaning.remarks, *said_order(order)), order
 
 
 def _no_label(word: str, classes: Sequence[str]) -> str:

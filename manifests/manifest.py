@@ -88,7 +88,7 @@ class Origin:
     has_contents: bool = False
     """Whether files are told by their contents instead of their sizes."""
     numbers: tuple[str, ...] = ()
-    """The classes that label numbers stand for, as the user named them; empty where nobody did."""
+    """The classes that the user says label numbers stand for; empty where nobody does, or there are no numbers."""
     order: str | None = None
     """Of a clip's frames, where the user named it."""
 
@@ -253,6 +253,7 @@ def _assemble(
     clips: dict[str, list[list[int]]],
     root: Path | None,
     remarks: Iterable[str] = (),
+    numbers: Sequence[str] = (),
 ) -> Manifest:
     if not samples:
         raise UsageError(f"{root or name}: {name} has no {kind} here: choose the folder or list that holds them")
@@ -276,6 +277,7 @@ def _assemble(
         clips={policy: Clips.from_lists(rows) for policy, rows in clips.items()},
         root=str(root or ""),
         remarks=tuple(remarks),
+        origin=Origin(numbers=tuple(numbers)),
     )
 
 

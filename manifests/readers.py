@@ -29,7 +29,7 @@ def read_image_folder(
     Images beside the class folders have no label; folders of the classes `left_out` are not read. Raises UsageError
     for a folder that does not name a class of the data set.
     """
-    labels, classes, remarks = class_folders(name, root / subset, classes, left_out, reading)
+    labels, classes, remarks, order = class_folders(name, root / subset, classes, left_out, reading)
     images, unread = walk(root, subset)
     depth = len(PurePosixPath(subset).parts)
     samples, beside, used = [], [], set()
@@ -49,7 +49,7 @@ def read_image_folder(
             beside, "image beside the class folders has no label", "images beside the class folders have no label"
         ),
     ]
-    return image_manifest(name, classes, samples, root, remarks=remarks)
+    return image_manifest(name, classes, samples, root, remarks=remarks, numbers=order)
 
 
 def read_clip_folder(
@@ -59,7 +59,7 @@ def read_clip_folder(
 
     Each clip has as many frames as are on disk. Raises UsageError as `read_image_folder` does.
     """
-    labels, classes, remarks = class_folders(name, root / subset, classes, (), reading)
+    labels, classes, remarks, order = class_folders(name, root / subset, classes, (), reading)
     files, unread = walk(root, subset, videos=True)
     depth = len(PurePosixPath(subset).parts)
     samples, no_clip = [], []
@@ -77,7 +77,7 @@ def read_clip_folder(
             "folders or videos belong to no clip of a class and were left out",
         ),
     ]
-    return clips_on_disk(name, classes, samples, root, reading, remarks)
+    return clips_on_disk(name, classes, samples, root, reading, remarks, order)
 
 
 def read_plain_folder(name: str, root: Path, subset: str = "", remarks: Iterable[str] = ()) -> Manifest:

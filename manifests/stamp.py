@@ -3,12 +3,14 @@
 import hashlib
 import os
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 from ..errors import UsageError
 from .catalogue import DataSetRef
 from .disk import folders_in, kind_of, walk
 from .layouts import find_layout
+from .manifest import Manifest, size_of
 
 _BY_FOLDERS = ("image-folder", "clip-folder", "plain-folder")
 
@@ -59,3 +61,30 @@ def _arrays(folder: Path) -> Iterator[bytes]:
         for entry in sorted(entries, key=lambda entry: entry.name):
             status = entry.stat()
             yield f"{entry.name}\0{status.st_size}\0{status.st_mtime_ns}".encode("utf-8", "surrogateescape")
+
+
+def any_here(manifest: Manifest, root: Path) -> bool:
+    """Whether any file of a data set is below a folder."""
+    return any((root / source).exists() for source in dict.fromkeys(manifest.rows.sources))
+
+
+def files_changed(manifest: Manifest, root: Path, since: datetime) -> bool:
+    """Whether pictures are others than a manifest says: by sizes, or where it has their contents by times.
+
+    The frames of clips are not looked at: there are many, and `extract` reads them.
+    """
+    if manifest.kind != "images" or not any_here(manifest, root):
+        return False
+    sizes = dict(zip(manifest.rows.sources, manifest.rows.sizes.tolist(), strict=True))
+    if not manifest.origin.has_contents:
+        return any(size_of(root, source) != size for source, size in sizes.items())
+    return any(_changed_at(root / source) > since.timestamp() for source in sizes)
+
+
+def _changed_at(path: Path) -> float:
+    """When a file was written or put where it is; 0 where it is not there."""
+    try:
+        status = path.stat()
+    except OSError:
+        return 0.0
+    return max(status.st_mtime, status.st_ctime)

@@ -1,7 +1,7 @@
 """Rows that are encoded already: in another store of the same encoder, whichever data set it was made for."""
 
 import filecmp
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache as remember
 from functools import cached_property
@@ -46,14 +46,14 @@ class Copies:
             return ()
         if header.key not in self._places:
             self._places[header.key] = list(self._donors(header))
-        missing = dict.fromkeys(rows)
+        missing = list(rows)
         found = []
         for place in self._places[header.key]:
-            pairs = [(row, of) for row in missing if (of := place.row_of.get(row)) is not None]
+            pairs = [(row, of) for row in missing if (of := place.of(row)) is not None]
             if pairs:
                 wanted, held = np.array(pairs, dtype=np.int64).T
                 found.append(Copy(place.store.path, wanted, held))
-                missing = {row: None for row in missing if row not in place.row_of}
+                missing = sorted(set(missing) - {row for row, _ in pairs})
         return tuple(found)
 
     def _donors(self, header: Header) -> Iterator["_Place"]:
@@ -64,16 +64,9 @@ class Copies:
             folder, is_key = store.path.parent.name, store.header.key == header.key
             if _kind(store.header) == wanted and not (is_key and folder == own):
                 rows = self._manifest.rows if is_key else self._rows_of(folder, store.header.rows_digest)
-                if rows is not None:
-                    yield _Place(store, rows, self._manifest, *self._roots(folder))
-
-    def _roots(self, folder: str) -> tuple[str, str]:
-        """The folders of the files of another data set and of this one; equal where they are the same files."""
-        own = self._manifest.origin.root
-        entry = self._cache.entry(folder)
-        if folder == self._manifest.folder or entry is None or not entry.root:
-            return own, own
-        return str(Path(entry.root).resolve()), own
+                root = self._manifest.origin.root if folder == own else self._cache.root_of(folder)
+                if rows is not None and root is not None:
+                    yield _Place(store, rows, self._manifest, root or self._manifest.origin.root)
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,26 +77,21 @@ class _Place:
     rows: Rows
     manifest: Manifest
     root: str
-    """The folder of its files."""
-    own_root: str
-    """The folder of the wanted ones."""
+    """The folder of its files; the same as the wanted ones' where it is the same data set, or unknown."""
+
+    def of(self, row: int) -> int | None:
+        """Where it has a wanted row; None where it does not."""
+        source, size, frame = self._wanted[row]
+        if size == NOT_ON_DISK:
+            return None
+        held = ((name, self._held.get((name, size, frame))) for name in self._names(source))
+        return next((of for name, of in held if of is not None and self._is_same(source, name)), None)
 
     @cached_property
-    def row_of(self) -> dict[int, int]:
-        """Where it has each wanted row that it holds."""
-        held = self._held()
-        is_same = self._sameness()
-        found = {}
-        for row, (source, size, frame) in enumerate(_keys(self.manifest.rows)):
-            if size == NOT_ON_DISK:
-                continue
-            for name in self._names(source):
-                of = held.get((name, size, frame))
-                if of is not None and is_same(source, name):
-                    found[row] = of
-                    break
-        return found
+    def _wanted(self) -> list[_Key]:
+        return list(_keys(self.manifest.rows))
 
+    @cached_property
     def _held(self) -> dict[_Key, int]:
         """The finished rows that did not fail."""
         done = np.zeros(len(self.rows), dtype=bool)
@@ -115,25 +103,27 @@ class _Place:
 
     def _names(self, source: str) -> Iterator[str]:
         """What a wanted file may be called there: as the same file, or as one of the same name."""
-        path = f"{self.own_root}/{source}"
-        if self.root != self.own_root and path.startswith(f"{self.root}/"):
+        path = f"{self.manifest.origin.root}/{source}"
+        if self.root != self.manifest.origin.root and path.startswith(f"{self.root}/"):
             yield path[len(self.root) + 1 :]
         yield source
 
-    def _sameness(self) -> Callable[[str, str], bool]:
+    def _is_same(self, source: str, name: str) -> bool:
         """Whether a wanted file and one there are the same; of files that are both on disk the bytes say so."""
+        here, there = f"{self.manifest.origin.root}/{source}", f"{self.root}/{name}"
+        if here == there:
+            return True
+        if not Path(there).exists():
+            return self._is_gone
+        try:
+            return filecmp.cmp(here, there, shallow=False)
+        except OSError:
+            return False
 
-        @remember
-        def is_same(source: str, name: str) -> bool:
-            here, there = f"{self.own_root}/{source}", f"{self.root}/{name}"
-            if here == there:
-                return True
-            try:
-                return not Path(there).exists() or filecmp.cmp(here, there, shallow=False)
-            except OSError:
-                return False
-
-        return is_same
+    @cached_property
+    def _is_gone(self) -> bool:
+        """Whether none of its files is there any more: the data set was moved."""
+        return not any((Path(self.root) / source).exists() for source in dict.fromkeys(self.rows.sources))
 
 
 def _kind(header: Header) -> tuple[object, ...]:

@@ -51,8 +51,9 @@ class DataSets:
         self._roots = roots
         """Folders by catalogue name, and of lists by what was typed."""
         self._entries = {entry.folder: entry for entry in cache.entries()}
-        self._taken = {name.casefold(): _owner(entry) for name, entry in self._entries.items()}
-        """Whose each folder is: an identity, or the root of what an older version extracted."""
+        self._taken: dict[str, tuple[str, str]] = dict.fromkeys(map(str.casefold, cache.datasets()), _NOBODY)
+        self._taken |= {name.casefold(): _owner(entry) for name, entry in self._entries.items()}
+        """Whose each folder is: an identity, the root of what an older version extracted, or nobody knows whose."""
         self._of_identity: dict[tuple[str, str], Known] = {}
         self._found: dict[str, Known] = {}
         found = {text: self._find(text) for text in dict.fromkeys(texts)}
@@ -72,15 +73,25 @@ class DataSets:
         ref = parse_dataset(text, titles)
         if ref.path is None:
             return self._of_catalogue(ref)
-        if ref.path.absolute().parent == self._cache.root and (kept := self._entries.get(ref.path.name)):
+        inside = ref.path.absolute()
+        if Path(resolved(inside.parent)) == self._cache.root.resolve() and (kept := self._entries.get(inside.name)):
             return _kept(ref, kept)
         kind = kind_of(ref.path)
         return self._gone(ref) if kind == "missing" else self._here(ref, text, kind == "file")
 
     def _of_catalogue(self, ref: DataSetRef) -> Known:
+        """The copy of a named data set at the root that is given, else the one that the cache has."""
+        given = self._roots.get(ref.root_name)
         entry = self._entries.get(ref.name)
-        files = self._roots.get(ref.root_name) or (Path(entry.root) if entry and entry.root else None)
-        return Known(ref, Origin(root=resolved(files) if files else "", folder=ref.name), files, entry)
+        if given is None or entry is None or ref.published is None or (ref.entry and ref.entry.builtin):
+            files = given or (Path(entry.root) if entry and entry.root else None)
+            return Known(ref, Origin(root=resolved(files) if files else "", folder=ref.name), files, entry)
+        origin = Origin(root=resolved(given), folder=ref.name)
+        there = entry.origin.root or (resolved(Path(entry.root)) if entry.root else "")
+        if there in ("", origin.root) or kind_of(Path(there)) == "missing":
+            return Known(ref, origin, given, entry)
+        folder = f"{ref.name}-{origin.digits}"
+        return Known(ref, replace(origin, folder=folder), given, self._entries.get(folder))
 
     def _here(self, ref: DataSetRef, text: str, is_list: bool) -> Known:
         assert ref.path is not None
@@ -104,12 +115,17 @@ class DataSets:
         if given is not None:
             return given.expanduser().absolute()
         known = [entry for entry in self._entries.values() if entry.origin.path == resolved(path)]
-        if len(known) > 1:
-            roots = ", ".join(entry.root for entry in known)
+        there = [entry for entry in known if kind_of(Path(entry.root)) != "missing"] or known
+        if len(there) > 1:
             raise UsageError(
-                f"{path}: the cache has this list with several roots ({roots}): say which with {option('root')}"
+                f"{path}: the cache has this list with several roots: give {option('root')} if the command has it, "
+                f"or one of {self._shown(there)}"
             )
-        return Path(known[0].root) if known else path.absolute().parent
+        return Path(there[0].root) if there else path.absolute().parent
+
+    def _shown(self, entries: Iterable[Entry]) -> str:
+        """Data sets by their folders of the cache, by which each can be named."""
+        return ", ".join(f"{self._cache.root / entry.folder} (of {entry.described})" for entry in entries)
 
     def _of_older_version(self, ref: DataSetRef, files: Path) -> Entry | None:
         """What was extracted from this path before identities were noted: title and folder of files are its own."""
@@ -139,14 +155,20 @@ class DataSets:
             [entry for entry in entries if entry.folder == ref.name],
         )
         found = next((some for some in ways if some), [])
-        if len({entry.manifest for entry in found}) > 1:
-            shown = ", ".join(f"{self._cache.root / entry.folder} (of {entry.where})" for entry in found)
+        if len(found) > 1 and len({entry.manifest for entry in found}) == 1:
+            with_stores = [entry for entry in found if next(self._cache.stores(entry.folder), None)]
+            found = with_stores or found[:1]  # one without is the same data set, which was moved
+        if len(found) > 1:
             raise UsageError(
-                f"{ref.path} is not there, and several data sets of the cache may be meant: give one of {shown}"
+                f"{ref.path} is not there, and several data sets of the cache may be meant: give one of "
+                f"{self._shown(found)}"
             )
         if found:
-            return _kept(ref, max(found, key=lambda entry: entry.origin.read))
+            return _kept(ref, found[0])
         return Known(ref, Origin(path, folder=ref.name), None, None)
+
+
+_NOBODY = ("", "")
 
 
 def _owner(entry: Entry) -> tuple[str, str]:

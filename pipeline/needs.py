@@ -132,10 +132,16 @@ class Needs:
 
     def _seen(self, manifest: Manifest) -> Manifest:
         """A data set with the classes that the command tells apart."""
-        if self.workspace.classes:
+        if self.workspace.chosen:
             all_sets = (self._manifest(dataset) for dataset in dict.fromkeys(need.dataset for need in self._asked))
             known = [name for one in all_sets if one is not None for name in one.classes]
-            manifest = with_classes(manifest, self.workspace.classes, known)
+            seen = with_classes(manifest, self.workspace.chosen, known)
+            if manifest.is_labelled and not seen.is_labelled:
+                raise UsageError(
+                    f"{manifest.label} has no sample of {one_of(seen.classes)}: choose other {option('classes')}, of "
+                    f"{', '.join(manifest.classes)}"
+                )
+            manifest = seen
         seen = self.view(manifest)
         self.workspace.remark(seen.label, *seen.remarks)
         return seen
@@ -145,7 +151,13 @@ class Needs:
         if manifest is None or not manifest.covers(need.frames or DEFAULT_POLICIES[0]):
             return None
         store = chosen_store(self.workspace, manifest, need)
-        return Answer(manifest, store.header, None, store) if store and store.is_complete() else None
+        if store is None or not store.is_complete():
+            return None
+        other = self.workspace.cache.entry(store.path.parent.name)
+        if other and other.folder != manifest.folder and other.origin.root != manifest.origin.root:
+            said = f"its features are those of {other.where}, whose files have the same names and sizes"
+            self.workspace.remark(manifest.label, said)
+        return Answer(manifest, store.header, None, store)
 
     def _to_make(self, need: Need) -> Answer:
         workspace = self.workspace

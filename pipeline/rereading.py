@@ -1,13 +1,16 @@
-"""What the cache knows of a data set, after looking whether its labels are still what they were."""
+"""What the cache knows of a data set, after looking whether its labels and files are still what they were."""
 
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
 
-from ..errors import ExpclipError, UsageError
+from ..errors import ExpclipError
 from ..manifests.changes import changes
 from ..manifests.disk import kind_of
+from ..manifests.frames import DEFAULT_POLICIES
 from ..manifests.manifest import Manifest
-from ..manifests.stamp import stamp
+from ..manifests.stamp import any_here, files_changed, stamp
 from .identity import Known
 from .workspace import Workspace
 
@@ -16,7 +19,8 @@ def known_manifest(workspace: Workspace, dataset: str) -> Manifest | None:
     """The manifest of a data set that the cache has, or of a path that it may have under another; None else.
 
     Where list or folder can be reached and says other labels or files, it is read again, and what changed is said.
-    Where it cannot, the manifest's origin says of which date it is.
+    Where it cannot, the manifest's origin says of which date it is. Raises UsageError where it can be reached and is
+    wrong.
     """
     if dataset not in workspace.manifests:
         found = workspace.manifests[dataset] = _known(workspace, dataset)
@@ -30,30 +34,43 @@ def _known(workspace: Workspace, dataset: str) -> Manifest | None:
     cached = workspace.cache.current_manifest(known.folder) if known.entry else None
     if known.entry is None or cached is None:
         return None if known.ref.path is None or known.is_gone else workspace.read(known)
-    origin = replace(known.entry.origin, root=known.origin.root, path=known.origin.path, label=known.label, read="")
-    is_elsewhere = known.ref.entry is not None and known.files is not None and not known.ref.entry.builtin
-    cached = replace(cached, origin=origin, root=str(known.files) if is_elsewhere else cached.root)
-    if known.ref.entry is not None and known.ref.entry.builtin:
-        return cached
-    try:
-        return _as_it_is_now(workspace, known, cached)
-    except UsageError as error:
-        date = known.entry.origin.read
-        workspace.remark(known.label, f"it cannot be read again ({error}); its labels are those of {date}")
-        return replace(cached, origin=replace(origin, read=date))
+    is_builtin = known.ref.entry is not None and known.ref.entry.builtin
+    root = cached.root if is_builtin or known.files is None else str(known.files)
+    cached = replace(cached, origin=replace(known.entry.origin, label=known.label, read=""), root=root)
+    why_not = "" if is_builtin else _why_not(known, cached)
+    if not why_not:
+        return cached if is_builtin else _as_it_is_now(workspace, known, cached)
+    date = known.entry.origin.read
+    workspace.remark(known.label, f"{why_not}, so it cannot be read again: its labels are those of {date}")
+    return replace(cached, origin=replace(cached.origin, read=date))
+
+
+def _why_not(known: Known, cached: Manifest) -> str:
+    """Why a data set cannot be read again; empty where it can, or where what says its labels is unchanged."""
+    if known.is_gone or known.files is None or kind_of(known.files) == "missing":
+        return f"{(known.ref.path if known.is_gone else known.files) or 'its folder'} is not here"
+    is_folder = known.ref.path is not None and kind_of(known.ref.path) == "folder"
+    if is_folder or any_here(cached, known.files) or _is_unchanged(known, cached):
+        return ""
+    return f"none of its files is in {known.files}"
+
+
+def _is_unchanged(known: Known, cached: Manifest) -> bool:
+    """Whether what says the labels is what it was."""
+    return known.files is not None and stamp(known.ref, known.files) == cached.origin.stamp
 
 
 def _as_it_is_now(workspace: Workspace, known: Known, cached: Manifest) -> Manifest:
-    """The manifest as list or folder have it now. Raises UsageError where these cannot be reached."""
-    if known.is_gone or known.files is None or kind_of(known.files) == "missing":
-        raise UsageError(f"{known.ref.path or known.files or 'its folder'} is not here")
-    how, before = workspace.how_to_read(known), cached.origin
-    is_read_so = (how.numbers, how.order) == (before.numbers, before.order)
-    if is_read_so and stamp(known.ref, known.files) == before.stamp:
+    """The manifest as list or folder have it now."""
+    assert known.entry is not None and known.files is not None
+    how = workspace.how_to_read(known)
+    is_read_so = (how.numbers, how.order) == (cached.origin.numbers, cached.origin.order)
+    read = datetime.fromisoformat(known.entry.origin.read)
+    is_unchanged = _is_unchanged(known, cached) and not files_changed(cached, Path(known.files), read)
+    if is_unchanged and (is_read_so or not any_here(cached, known.files)):  # no file, nothing to read
         return cached
-    now = workspace.read(known, policies=cached.clips)
-    assert known.entry is not None
-    if said := changes(cached, now):
+    now = workspace.read(known, policies=cached.clips if cached.kind == "clips" else DEFAULT_POLICIES)
+    if not is_unchanged and (said := changes(cached, now)):
         workspace.remark(known.label, f"read again, since it changed after {known.entry.origin.read}: {said}")
     if now.rows.digest == cached.rows.digest:
         with suppress(ExpclipError):  # a cache that may not be written to still serves

@@ -17,6 +17,7 @@ from ..commands.request import Request
 from ..encoders.families import Models
 from ..errors import UsageError, option
 from ..manifests.catalogue import catalogue, parse_dataset
+from ..manifests.classes import are_common
 from ..manifests.contents import with_contents
 from ..manifests.disk import kind_of
 from ..manifests.frames import DEFAULT_POLICIES
@@ -56,8 +57,9 @@ class Workspace:
     """The data sets of the command, as they were typed."""
     by_contents: bool | None = None
     """Whether files are told by their contents; None is as the cache has it."""
-    classes: tuple[str, ...] = ()
-    """The classes that are told apart; those that each data set has where there are none."""
+    classes: tuple[str, ...] | None = None
+    """The classes that are told apart; none are those that each data set has. What was said of label numbers before
+    holds where it is None."""
     order: str | None = None
     """Of a clip's frames; None is as the cache has it."""
     options_asked: Collection[str] = ()
@@ -77,10 +79,14 @@ class Workspace:
         if "executor" in said:
             executor = said["executor"] or ("dask" if said["scheduler"] else "local")
             options = RunOptions("", said["batch_size"], said["workers"], executor, said["scheduler"])
-        classes = (word.strip() for text in said.get("classes", ()) for word in text.split(","))
-        more: dict[str, Any] = {"texts": datasets, "by_contents": said.get("hash"), "options_asked": tuple(said)}
-        more |= {"classes": tuple(filter(None, classes)), "order": said.get("order")}
+        more: dict[str, Any] = {"texts": datasets, "by_contents": _by_contents(request), "options_asked": tuple(said)}
+        more |= {"classes": _classes(request), "order": said.get("order")}
         return cls(cache, roots, models, options, said["cache"], **more)
+
+    @property
+    def chosen(self) -> tuple[str, ...]:
+        """The names of the classes that are told apart; () for those that each data set has."""
+        return () if self.classes is None or are_common(self.classes) else self.classes
 
     def has(self, name: str) -> bool:
         """Whether the command has an option."""
@@ -140,7 +146,8 @@ class Workspace:
             root = None if ref.path and known.files == ref.path.absolute() else known.files
             said: dict[str, Any] = {"numbers": how.numbers, "order": how.order}
             manifest = read_dataset(ref, root, self.cache.builtin, covered, show, **said)
-            manifest = replace(manifest, origin=replace(how, label=known.label, stamp=mark))
+            origin = replace(how, label=known.label, stamp=mark, numbers=manifest.origin.numbers)
+            manifest = replace(manifest, origin=origin)
             return with_contents(manifest, show) if how.has_contents else manifest
 
     def how_to_read(self, known: Known) -> Origin:
@@ -148,7 +155,7 @@ class Workspace:
         before = known.entry.origin if known.entry else known.origin
         return replace(
             known.origin,
-            numbers=self.classes or before.numbers,
+            numbers=before.numbers if self.classes is None else self.classes,
             order=self.order or before.order,
             has_contents=before.has_contents if self.by_contents is None else self.by_contents,
         )
@@ -182,6 +189,21 @@ class Workspace:
             run_plan(self.cache, plan, wanted, replace(self.options, device=self.models.device), emit)
 
 
+def _by_contents(request: Request) -> bool | None:
+    """Whether a request says to tell files by their contents; None where it says nothing."""
+    said: bool = getattr(request, "hash", False)
+    return said if said or "hash" in request.typed else None
+
+
+def _classes(request: Request) -> tuple[str, ...] | None:
+    """The class names that a request says; None where it says nothing about them."""
+    said: Sequence[str] = getattr(request, "classes", ())
+    words = tuple(word.strip() for text in said for word in text.split(","))
+    if not all(words):
+        raise UsageError(f"{option('classes')} {','.join(said)!r}: give names with a comma between them")
+    return words if words or "classes" in request.typed else None
+
+
 def _roots(said: Sequence[str], datasets: Sequence[str], cache: Cache) -> dict[str, Path]:
     """Folders by catalogue name, and of lists by what was typed; one without a name is for the only data set, or for
     all where these are lists."""
@@ -199,7 +221,7 @@ def _roots(said: Sequence[str], datasets: Sequence[str], cache: Cache) -> dict[s
             roots[name] = Path(folder)
         elif named:
             roots |= dict.fromkeys(named, Path(folder))
-        elif len(refs) == 1 or (refs and are_lists):
+        elif len(datasets) == 1 or (refs and are_lists):
             roots |= {one if ref.path else ref.root_name: Path(text) for one, ref in refs.items()}
         else:
             raise UsageError(f"{option('root')} {text}: with several data sets write NAME=DIR")

@@ -44,7 +44,7 @@ def audit(workspace: Workspace, dataset: str, workers: int | None = None) -> Aud
     Raises UsageError for labels outside the classes, folders that name no class and broken lines of a list.
     """
     known = workspace.dataset(dataset)
-    ref, manifest = known.ref, with_classes(workspace.read(known, "all"), workspace.classes)
+    ref, manifest = known.ref, with_classes(workspace.read(known, "all"), workspace.chosen)
     contents, failed = _read_all(workspace, manifest, workers)
     names = (*manifest.classes, "unlabelled")
     counts = Counter(names[label] if label != NO_LABEL else "unlabelled" for label in manifest.labels.tolist())

@@ -7,6 +7,7 @@ from ..cache.store import FeatureStore
 from ..commands.extract import FEATURES, Extract, Extraction, FailedImage, StoreState
 from ..commands.unused import NO_CLIPS, note_unused
 from ..encoders.node import NODES, Node
+from ..manifests.classes import chosen_classes
 from ..manifests.manifest import Manifest
 from ..manifests.prompts import DEFAULT_INSTRUCTION
 from ..pipeline.checks import refuse_unknown_datasets, refuse_unknown_models
@@ -27,6 +28,7 @@ def extract(request: Extract) -> Extraction:
     refuse_unknown_datasets(workspace, request, request.datasets)
     datasets = workspace.distinct(request.datasets)
     manifests = [_read(workspace, request, text) for text in datasets]
+    chosen_classes(workspace.chosen, (), [name for manifest in manifests for name in manifest.classes])
     _note_unused(workspace, request, manifests)
     wanted = [
         Wanted(manifest, _nodes(workspace, request, text)) for manifest, text in zip(manifests, datasets, strict=True)

@@ -12,7 +12,6 @@ from ...cache.header import Header
 from ...cache.store import FeatureStore
 from ...commands.evaluate import Evaluate
 from ...heads.saving import HeadCard
-from ...manifests.classes import are_common
 from ...manifests.manifest import Manifest
 from ...manifests.prompts import PromptSet
 from ...manifests.protocols import PROTOCOLS
@@ -52,7 +51,7 @@ def compared(request: Evaluate, refuse: Callable[[Manifest], None] = lambda mani
     )
     refuse_unknown_datasets(workspace, request, request.datasets)
     prompt_sets = prompt_sets_of(request)
-    view = partial(as_scored, prompt_sets, () if are_common(workspace.classes) else workspace.classes)
+    view = partial(as_scored, prompt_sets, workspace.chosen)
     needs = Needs(workspace, makes=not request.cached_only, view=view)
     asked = Asked(request, workspace, needs)
     manifests = [needs.manifest(dataset) for dataset in asked.datasets]

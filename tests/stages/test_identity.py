@@ -138,9 +138,8 @@ def test_a_list_with_two_roots_is_two_data_sets_and_the_root_says_which(lab, pla
     for root in (place("a/faces"), place("b/faces")):
         lab.extract(text, root=root, clip="miniature")
     assert len(lab.cache.entries()) == 2
-    with pytest.raises(
-        UsageError, match=r"test.txt: the cache has this list with several roots .*: say which with root"
-    ):
+    listed = r"several roots: give root .*/test \(of .*test.txt with files in .*/a/faces\), "
+    with pytest.raises(UsageError, match=listed):
         known(lab, text)
     (one,) = known(lab, text, roots={text: Path("b/faces")})
     assert one.entry is not None

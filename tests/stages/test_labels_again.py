@@ -100,7 +100,7 @@ def test_open_features_gives_the_labels_as_they_are(lab, pictures, listed):
     assert lab.open_features(str(listed), model="miniature").labels.tolist() == [2] * 14
 
 
-@pytest.mark.parametrize("gone", ["list", "pictures and list", "list cannot be read"])
+@pytest.mark.parametrize("gone", ["list", "pictures and list"])
 def test_where_labels_cannot_be_read_again_results_say_of_which_date_they_are(
     lab, pictures, listed, tmp_path, capsys, gone
 ):
@@ -109,10 +109,7 @@ def test_where_labels_cannot_be_read_again_results_say_of_which_date_they_are(
     file = lab.cache.root / "list" / "current.json"
     noted = json.loads(file.read_text())
     file.write_text(json.dumps(noted | {"read": "2024-02-03T04:05:06+00:00"}))
-    if gone == "list cannot be read":
-        listed.write_bytes(b"\0\0")
-    else:
-        listed.unlink()
+    listed.unlink()
     if gone == "pictures and list":
         shutil.rmtree(pictures)
     found = score(lab, str(listed), out=tmp_path / "out")
@@ -122,6 +119,58 @@ def test_where_labels_cannot_be_read_again_results_say_of_which_date_they_are(
     with (tmp_path / "out" / "scores.csv").open() as rows:
         assert next(csv.DictReader(rows))["labels_of"] == "2024-02-03T04:05:06+00:00"
     assert "its labels are those of 2024-02-03" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("line", ["../x.png 1 fear", "00.png fear", "00.png 1 12"])
+def test_a_list_that_is_there_and_wrong_is_an_error(lab, pictures, listed, line):
+    """Only where it cannot be reached do the labels that were read before hold."""
+    score(lab, listed, root=pictures)
+    listed.write_text(listed.read_text() + line + "\n")
+    with pytest.raises(UsageError, match="list.txt:15: "):
+        score(lab, listed)
+
+
+def test_an_unchanged_list_whose_pictures_are_elsewhere_says_the_labels_of_now(lab, pictures, listed):
+    before = score(lab, listed, root=pictures)
+    for picture in pictures.iterdir():
+        picture.unlink()
+    now = score(lab, listed)
+    assert (now.war, now.of.labels_of) == (before.war, "")
+    write(listed, [1] * 14)
+    assert score(lab, listed).of.labels_of != ""
+
+
+@pytest.mark.parametrize("by_contents", [False, True])
+def test_a_picture_that_was_replaced_is_noticed_by_evaluate(lab, pictures, listed, work, by_contents):
+    lab.extract(listed, root=pictures, clip="miniature", hash=by_contents)
+    (found,) = lab.evaluate(listed, **SCORING).predictions
+    save = Image.open(pictures / "04.png").rotate(90)
+    save.save(pictures / "04.png", compress_level=0)
+    work.clear()
+    (now,) = lab.evaluate(listed, **SCORING).predictions
+    assert work["ImageTower inputs"] == 1
+    assert (now.similarity != found.similarity).any(axis=1).tolist() == [k == 4 for k in range(14)]
+
+
+def test_pictures_that_became_videos_are_read_as_such(lab, tmp_path):
+    import videos
+
+    for name in ("a.png", "b.png"):
+        (tmp_path / "set").mkdir(exist_ok=True)
+        Image.new("RGB", (20, 20), "red" if name == "a.png" else "blue").save(tmp_path / "set" / name)
+    lab.extract(tmp_path / "set", clip="miniature")
+    for path in (tmp_path / "set").iterdir():
+        path.unlink()
+    videos.make(tmp_path / "set/a.mp4", 4)
+    with pytest.raises(UsageError, match="has no complete clip_image"):
+        lab.open_features(str(tmp_path / "set"), model="miniature")
+    assert lab.extract(tmp_path / "set", clip="miniature").encoded > 0
+
+
+def test_hash_stays_until_it_is_undone(lab, pictures):
+    lab.extract(pictures, clip="miniature", hash=True)
+    assert lab.extract(pictures, clip="miniature").encoded == 0
+    assert lab.extract(pictures, clip="miniature", hash=False).encoded == 14
 
 
 def test_a_cache_that_may_not_be_written_to_still_serves(lab, pictures, listed):
