@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from ..errors import ExpclipError, reason
+from ..errors import ExpclipError, UsageError, option, reason
 from ..manifests.manifest import NOT_ON_DISK, Manifest, Rows
 from ..manifests.own_output import mark_output
 from .entries import Entry, read_entry, write_entry
@@ -25,6 +25,8 @@ class Cache:
 
     def __init__(self, root: Path):
         self.root = root.expanduser().absolute()
+        if self.root.is_file():
+            raise UsageError(f"{option('cache')} {root}: this is a file; a folder is needed")
 
     @property
     def builtin(self) -> Path:

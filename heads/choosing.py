@@ -1,5 +1,6 @@
 """Which heads a user means: none, a file, what their cards say, or the beginning of an id."""
 
+import difflib
 import re
 import shlex
 from collections.abc import Callable, Iterable, Sequence
@@ -92,7 +93,7 @@ def choose_heads(selector: str, kept: Sequence[Kept]) -> list[Kept]:
         return []
     if _is_path(Path(selector)):
         return [find_head(selector, kept)]
-    if re.match(r"\w+=", selector):
+    if re.match(r"\w+\s*=", selector):
         return _by_fields(selector, kept)
     _refuse_bare_word(selector, [card for _, card in kept])
     return [find_head(selector, kept)]
@@ -127,8 +128,8 @@ def _by_fields(selector: str, kept: Sequence[Kept]) -> list[Kept]:
 def _parts(selector: str) -> dict[str, str]:
     """What is wanted, by field. A comma within a value stays: a text may be an instruction."""
     wanted: dict[str, str] = {}
-    for part in re.split(r",(?=\w+=)", selector):
-        name, _, text = part.partition("=")
+    for part in _separate(selector):
+        name, _, text = (side.strip() for side in part.partition("="))
         if name not in FIELDS:
             raise UsageError(f"{option('head')} {selector}: there is no field {name!r}: choose {one_of(FIELDS)}")
         if name in wanted:
@@ -137,6 +138,19 @@ def _parts(selector: str) -> dict[str, str]:
             )
         wanted[name] = text
     return wanted
+
+
+def _separate(selector: str) -> list[str]:
+    """The parts of a selector. What follows a comma is one where it begins with a field, or with what may be meant
+    for one; a text may hold commas."""
+    parts: list[str] = []
+    for part in re.split(r",(?=\s*\w+\s*=)", selector):
+        name = part.partition("=")[0].strip()
+        if not parts or name in FIELDS or difflib.get_close_matches(name, FIELDS):
+            parts.append(part)
+        else:
+            parts[-1] += f",{part}"
+    return parts
 
 
 def _values(name: str, cards: Iterable[HeadCard]) -> list[str]:
@@ -159,8 +173,10 @@ def _refuse_bare_word(word: str, cards: Sequence[HeadCard]) -> None:
         return
     name = said or next((name for name, field in FIELDS.items() if field.known(word)), "")
     if name:
+        there = ", ".join(_values(name, cards)) or "none"
         raise UsageError(
             f"{option('head')} {word}: no head has an id that begins so: write {shlex.quote(f'{name}={word}')}"
+            + ("" if said else f", which no head of the cache is yet: there is {there}")
         )
     if any(mark in word for mark in _FILE_MARKS):
         raise UsageError(f"{option('head')} {word}: there is no head in such a file or folder: correct the path")

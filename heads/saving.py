@@ -146,7 +146,8 @@ def find_head(name: str, known: Sequence[Kept]) -> Kept:
         return path, card
     if path.is_file():
         raise UsageError(
-            f"{option('head')} {name}: the file does not say what head it is: run `expclip heads import {name}`"
+            f"{option('head')} {name}: the file does not say what head it is: run `expclip heads import {name} "
+            f"--features DATASET`"
         )
     matching = [(folder, card) for folder, card in known if card.id.startswith(name)]
     if len(matching) != 1:

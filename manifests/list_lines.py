@@ -48,13 +48,21 @@ def entries_of(path: Path) -> Iterator[Entry]:
         return
     where, line = first
     for delimiter in _DELIMITERS:
-        columns = [name.strip().lower() for name in next(csv.reader([line], delimiter=delimiter), [])]
+        columns = [name.strip().lower() for name in _fields(line, delimiter)]
         if {"path", "label"} <= {_ROLE_OF.get(name) for name in columns}:
             yield from _rows(path, delimiter, _columns(columns, where))
             return
     if set(line.lower().split()) <= _ROLE_OF.keys():
         raise UsageError(f"{where}: put commas, semicolons or tabs between the names of the columns, found {line!r}")
     yield from _lines(path, has_frames=_has_frames(line))
+
+
+def _fields(line: str, delimiter: str) -> list[str]:
+    """The fields of a line as a table would have them; none where it cannot be one of a table."""
+    try:
+        return next(csv.reader([line], delimiter=delimiter), [])
+    except csv.Error:
+        return []
 
 
 def _has_frames(line: str) -> bool:

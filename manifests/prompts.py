@@ -11,7 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from ..errors import UsageError, one_of, option
-from .classes import CLASSES, class_names
+from .classes import CLASSES, class_names, nearest_class
 from .protocols import PROTOCOLS, RELEASED
 
 DEFAULT_INSTRUCTION = "related-1"
@@ -43,8 +43,10 @@ class PromptSet:
         missing = [name for name in classes if name not in prompts]
         lacking = [name for name in missing if needed is None or name in needed]
         if lacking and not self.templates:
+            close = {word: nearest_class(word, lacking) for word in self.said}
+            meant = "".join(f"{word}: did you mean {name}? " for word, name in close.items() if name in lacking)
             raise UsageError(
-                f"the prompt set {self.name} has no prompt for {', '.join(lacking)}: give them one in a file, "
+                f"the prompt set {self.name} has no prompt for {', '.join(lacking)}: {meant}give them one in a file, "
                 f"or choose templates such as P-3 with {option('prompts')}"
             )
         return replace(self, prompts=prompts | (_filled(self.templates, missing) if self.templates else {}))

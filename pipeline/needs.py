@@ -87,6 +87,8 @@ class Needs:
         found = [self._found(need) for need in needs]
         missing = [need for need, answer in zip(needs, found, strict=True) if answer is None]
         if missing and not self.makes:
+            for known in filter(None, map(self._manifest, dict.fromkeys(need.dataset for need in missing))):
+                self._seen(known)  # what no extraction would help is said first
             raise UsageError(why_missing(self.workspace, missing))
         return [self._to_make(need) if answer is None else answer for need, answer in zip(needs, found, strict=True)]
 

@@ -29,19 +29,24 @@ class ClassVectors:
     """(m, L) float64, for the head."""
     classes: np.ndarray
     """(m,) the class index of each."""
+    n_classes: int
+    """How many the data set has; those without a prompt are never predicted."""
 
     @classmethod
     def of(
         cls, prompts: PromptSet, embeddings: Mapping[str, np.ndarray], ensemble: str, classes: Sequence[str]
     ) -> "ClassVectors":
         """Of some classes, from the embeddings (L,) of their prompts."""
-        vectors = [np.stack([embeddings[text] for text in prompts.prompts[name]]) for name in classes]
+        with_prompts = [index for index, name in enumerate(classes) if name in prompts.prompts]
+        texts = [prompts.prompts[classes[index]] for index in with_prompts]
+        vectors = [np.stack([embeddings[text] for text in some]) for some in texts]
         if ensemble == "embeddings":
             vectors = [unit(one).mean(axis=0, keepdims=True) for one in vectors]
-        labels = np.repeat(np.arange(len(classes)), [len(one) for one in vectors])
-        return cls(prompts.name, ensemble, np.concatenate(vectors), labels)
+        labels = np.repeat(with_prompts, [len(one) for one in vectors])
+        return cls(prompts.name, ensemble, np.concatenate(vectors), labels, len(classes))
 
     def by_class(self, cosines: np.ndarray) -> np.ndarray:
-        """(n, classes): cosines (n, m) averaged over the vectors of each class."""
-        of_class = (self.classes[:, None] == np.arange(self.classes.max() + 1)).astype(np.float64)
-        return cosines @ (of_class / of_class.sum(axis=0))
+        """(n, classes): cosines (n, m) averaged over the vectors of each class; -inf for one without any."""
+        of_class = (self.classes[:, None] == np.arange(self.n_classes)).astype(np.float64)
+        counts = of_class.sum(axis=0)
+        return np.where(counts, cosines @ (of_class / np.maximum(counts, 1)), -np.inf)

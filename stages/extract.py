@@ -49,7 +49,7 @@ def _read(workspace: Workspace, request: Extract, dataset: str) -> Manifest:
 
 def _note_unused(workspace: Workspace, request: Extract, manifests: Sequence[Manifest]) -> None:
     if all(manifest.kind != "clips" for manifest in manifests):
-        note_unused(request, "frames", NO_CLIPS)
+        note_unused(request, ("frames", "order"), NO_CLIPS)
     kinds = [NODES[name] for text in request.datasets for name in _features(request, workspace.dataset(text))]
     if all(kind.role != "clip" for kind in kinds):
         note_unused(request, "clip", "none of these features is CLIP's")

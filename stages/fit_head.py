@@ -38,6 +38,8 @@ def fit_head(request: FitHead) -> list[FittedHead]:
     device = resolve_device(request.device)
     by_teacher = any(KINDS[head].learns_from == "teacher" for head in request.head)
     refuse_unknown_models(request, "clip", *(["teacher", "instruction"] if by_teacher else []))
+    if all(KINDS[head].learns_from == "teacher" for head in request.head):
+        workspace = replace(workspace, classes=None)  # no head learns them
     lessons = list(_lessons(workspace, request))
     for lesson in lessons:
         lesson.refuse(request.batch_size)
@@ -100,6 +102,8 @@ def _note_unused(request: FitHead) -> None:
     if not any(kind.has_steps for kind in kinds):
         note_unused(request, _OF_STEPS, f"{none} is trained step by step")
     taught = [kind for kind in kinds if kind.learns_from == "teacher"]
+    if len(taught) == len(kinds):
+        note_unused(request, "classes", f"{none} learns from labels")
     if not taught:
         note_unused(request, _OF_A_TEACHER, f"{none} learns from a teacher")
     elif not any(kind.has_steps for kind in taught):

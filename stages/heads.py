@@ -16,6 +16,7 @@ from ..heads.foreign import SUFFIXES, read_weight, write_weight
 from ..heads.kinds import KINDS
 from ..heads.linear import square
 from ..heads.saving import HeadCard, all_heads, find_head, head_id, load_head, read_card, save_head, write_head
+from ..manifests.prompts import instruction_name
 from ..pipeline.checks import refuse_file, refuse_unknown_models
 from ..pipeline.needs import Need, canonical_model, chosen_store, why_missing
 from ..pipeline.rereading import known_manifest
@@ -110,7 +111,7 @@ def _foreign_card(request: ImportHead, weight: np.ndarray) -> HeadCard:
     said: dict[str, Any] = {
         "objective": request.objective,
         "teacher": canonical_model("llm", request.teacher),
-        "instruction": request.instruction,
+        "instruction": instruction_name(request.instruction),
         "train": request.train,
         "seed": request.seed,
     }

@@ -12,7 +12,6 @@ from ...commands.options import SIDES
 from ...errors import UsageError, option
 from ...heads.choosing import NO_HEAD, choose_heads
 from ...heads.saving import HeadCard, Kept, all_heads, load_head
-from ...manifests.chosen import with_classes
 from ...manifests.manifest import NO_LABEL, Manifest
 from ...manifests.pointers import pointer
 from ...manifests.prompts import PromptSet, prompt_set
@@ -61,22 +60,25 @@ def prompt_sets_of(request: Evaluate) -> list[PromptSet]:
 
 
 def as_scored(prompt_sets: Sequence[PromptSet], named: Sequence[str], manifest: Manifest) -> Manifest:
-    """A data set without the classes that have neither samples nor prompts, unless they are `named`.
+    """A data set, with remarks on classes that cannot be predicted: they have neither samples nor prompts.
 
-    Raises UsageError where it has no labels, or a class that needs them has no prompts.
+    Raises UsageError where it has no labels, or where a class with samples, or one that is `named`, has no prompts.
     """
     if not manifest.is_labelled:
         hint = pointer(Path(manifest.root)).partition("but ")[2]
         raise UsageError(f"{manifest.label} has no labels: {hint or 'there is nothing to score against'}")
+    remarks = []
+    for prompts in prompt_sets:
+        with_prompts = prompts.covering(manifest.classes, needed(manifest, named)).prompts
+        if lost := [name for name in manifest.classes if name not in with_prompts]:
+            remarks.append(f"{prompts.name} has no prompt for {', '.join(lost)}, of which there are no samples")
+    return replace(manifest, remarks=(*manifest.remarks, *remarks))
+
+
+def needed(manifest: Manifest, named: Sequence[str]) -> Sequence[str]:
+    """The classes of a data set that need prompts: those that are named, else those that have samples."""
     has = {manifest.classes[label] for label in manifest.labels.tolist() if label != NO_LABEL}
-    needed = manifest.classes if named else has
-    with_prompts = [prompts.covering(manifest.classes, needed).prompts for prompts in prompt_sets]
-    kept = [name for name in manifest.classes if all(name in prompts for prompts in with_prompts)]
-    if len(kept) == len(manifest.classes):
-        return manifest
-    lost = ", ".join(name for name in manifest.classes if name not in kept)
-    remark = f"no samples and no prompts of {lost}, which cannot be predicted here"
-    return replace(with_classes(manifest, kept, kept), remarks=(*manifest.remarks, remark))
+    return manifest.classes if named else [name for name in manifest.classes if name in has]
 
 
 def sides_of(request: Evaluate) -> set[tuple[str, str]]:

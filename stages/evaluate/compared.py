@@ -24,7 +24,7 @@ from ...scoring.compare import Comparison, Scorable
 from ...scoring.cosines import PlainClip
 from ...scoring.ensembles import ClassVectors
 from ...scoring.scores import Combination
-from .asked import CLIP, LLM, NO_HEAD, Asked, Known, as_scored, prompt_sets_of
+from .asked import CLIP, LLM, NO_HEAD, Asked, Known, as_scored, needed, prompt_sets_of
 from .fitting import refuse_other_output
 from .notes import note_left_out, note_unused_options
 
@@ -163,7 +163,8 @@ class _Found:
         return Texts(self.workspace).embeddings(encoder, wanted)
 
     def _covering(self, manifest: Manifest) -> list[PromptSet]:
-        return [one.covering(manifest.classes) for one in self.prompt_sets]
+        asked = needed(manifest, self.workspace.chosen)
+        return [one.covering(manifest.classes, asked) for one in self.prompt_sets]
 
     def _width(self, manifest: Manifest, encoder: TextEncoder) -> int:
         return self._texts.width(encoder, {one.name: one.texts for one in self._covering(manifest)})
@@ -180,6 +181,16 @@ class _Found:
     def _t5_vectors(self, manifest: Manifest, teacher: str, e_g: Header | None) -> list[ClassVectors]:
         return self._vectors(manifest, self._t5(manifest, teacher, e_g))
 
+    def _backbone(self, header: Header) -> str:
+        """What a model is called; with digits of its digest where another of its name is compared too."""
+        headers = (one for one in self.asked.headers.values() if one.node == header.node)
+        alike = {one.encoder_digest for one in headers if one.model == header.model}
+        return (
+            f"{header.model} {header.encoder_digest[:8]}"
+            if len(alike) > 1 and not header.instruction
+            else header.model
+        )
+
     def _of(
         self, card: HeadCard | None, scorable: Scorable, header: Header, image: str = CLIP, text: str = CLIP
     ) -> Combination:
@@ -189,7 +200,7 @@ class _Found:
         known |= {name: getattr(card, name) for name in known} if card else {}
         return Combination(
             dataset=scorable.manifest.label,
-            backbone=card.backbone if card and image == LLM else header.model,
+            backbone=card.backbone if card and image == LLM else self._backbone(header),
             head=card.head if card else NO_HEAD,
             head_id=card.id if card else "",
             **known,

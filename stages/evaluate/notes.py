@@ -16,7 +16,7 @@ def note_unused_options(
 ) -> None:
     """Say which options were given that change nothing of what is compared."""
     if all(manifest.kind != "clips" for manifest in manifests):
-        note_unused(request, "frames", NO_CLIPS)
+        note_unused(request, ("frames", "order"), NO_CLIPS)
     if not any(_averages(prompts, manifest) for prompts in prompt_sets for manifest in manifests):
         note_unused(request, "ensemble", "every class has one prompt")
     if asked.sides == {(LLM, LLM)}:
@@ -43,8 +43,8 @@ def note_left_out(asked: Asked) -> None:
 
 def _averages(prompts: PromptSet, manifest: Manifest) -> bool:
     """Whether a class of a data set has several prompts."""
-    known = prompts.covering(manifest.classes).prompts
-    return any(len(known[name]) > 1 for name in manifest.classes)
+    known = prompts.covering(manifest.classes, ()).prompts
+    return any(len(known.get(name, ())) > 1 for name in manifest.classes)
 
 
 def _teachers(asked: Asked) -> set[str]:

@@ -60,11 +60,32 @@ def test_own_classes_of_a_list_are_extracted_and_scored(lab, plant, tmp_path, ca
 
 def test_six_class_folders_of_seven_need_six_prompts(lab, plant, tmp_path, capsys):
     root = plant(*CLASSES[:6])
-    manifest, similarity = scored(lab, root, prompts=prompts_for(tmp_path, *CLASSES[:6]))
-    assert (manifest.classes, similarity.shape) == (CLASSES[:6], (12, 6))
-    assert "set: no samples and no prompts of fear, which cannot be predicted here" in capsys.readouterr().err
-    manifest, similarity = scored(lab, root)
-    assert (manifest.classes, similarity.shape) == (CLASSES[:7], (12, 7)), "a class without samples can be predicted"
+    file = prompts_for(tmp_path, *CLASSES[:6])
+    manifest, six = scored(lab, root, prompts=file)
+    assert manifest.classes == CLASSES[:7]
+    assert np.isfinite(six[:, :6]).all()
+    assert (six[:, 6] == -np.inf).all(), "a class without prompts is never predicted"
+    assert "set: mine has no prompt for fear, of which there are no samples" in capsys.readouterr().err
+    _, alone = scored(lab, root)
+    both = lab.evaluate(root, **SCORING | {"prompts": ["P-3", file]}).predictions
+    for one, expected in zip(both, (alone, six), strict=True):
+        np.testing.assert_allclose(one.similarity, expected)
+
+
+def test_a_word_of_a_prompt_file_that_is_almost_a_class_is_named(lab, plant, tmp_path):
+    with pytest.raises(UsageError, match=r"no prompt for happiness: hapiness: did you mean happiness\?"):
+        scored(lab, plant("happy", "sad"), prompts=prompts_for(tmp_path, "hapiness", "sad"))
+
+
+def test_a_name_that_is_no_text_is_refused_before_any_work(lab, plant, tmp_path, work):
+    root = plant("happy")
+    (tmp_path / "latin.csv").write_bytes(b"path,label\nhappy/0.png,\xc4rger\n")
+    with pytest.raises(UsageError, match=r"latin.csv:2: the name of a class, .*, is not UTF-8"):
+        scored(lab, tmp_path / "latin.csv", root=root)
+    (tmp_path / "huge.txt").write_text("x" * 200_000 + " happy\n")
+    with pytest.raises(UsageError):
+        scored(lab, tmp_path / "huge.txt", root=root)
+    assert not work
 
 
 @pytest.mark.parametrize(
@@ -121,6 +142,39 @@ def test_numbers_are_the_named_classes_and_remembered_so(lab, plant, work, capsy
     manifest, _ = scored(lab, root, classes="common")
     assert names(manifest)[::2] == ["happiness", "sadness", "neutral"]
     assert not work
+
+
+def test_fewer_names_than_numbers_choose_classes_and_say_nothing_of_numbers(lab, plant, tmp_path):
+    root = plant("0", "1", "2", "3")
+    everything, _ = scored(lab, root)
+    manifest, _ = scored(lab, root, classes="anger,happiness")
+    assert names(manifest)[::2] == ["happiness", "", "", "anger"]
+    assert names(scored(lab, root)[0]) == names(everything)
+    plant("0", "1", "2", name="raf/test")
+    for classes in ("happiness,sadness", "foo"):
+        with pytest.raises(UsageError, match="number folders do not say which ones they use"):
+            lab.extract("raf-db", root=tmp_path / "raf", clip="miniature", classes=classes)
+
+
+def test_what_numbers_were_said_to_mean_can_be_unsaid(lab, plant):
+    root = plant("0", "1")
+    scored(lab, root, classes="anger,fear")
+    manifest, _ = scored(lab, root, classes="auto")
+    assert names(manifest)[::2] == ["happiness", "sadness"]
+
+
+@pytest.mark.parametrize("classes", ["angyr", "anger,bogus", "common,anger", ",", ""])
+def test_extract_refuses_classes_that_cannot_be_meant(lab, plant, work, classes):
+    with pytest.raises(UsageError, match="classes"):
+        lab.extract(plant("happy", "sad"), clip="miniature", classes=classes)
+    assert not work
+
+
+def test_a_word_means_the_same_whatever_other_data_sets_there_are(lab, plant):
+    first, second = plant("calm", "happy", name="first"), plant("calm", "natural", name="second")
+    found = lab.evaluate([first, second], **SCORING, classes="calm,happy").predictions
+    assert [one.manifest.classes for one in found] == [("neutral", "happiness"), ("calm", "happiness")]
+    assert [len(one.samples) for one in found] == [4, 2]
 
 
 def test_common_lets_number_folders_of_a_data_set_with_numbers_of_its_own_in(lab, plant, tmp_path):

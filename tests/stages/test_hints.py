@@ -28,7 +28,13 @@ def test_what_the_cache_has_comes_before_the_models_that_it_lacks(features, phot
     assert "it is there with --instruction related-1, or run" in told
     told = said(features.fit_head, photos, **MINIATURE, protocol="paper")
     assert "it is there with --protocol released, or run" in told
-    told = said(features.evaluate, photos, cached_only=True, clip="miniature", dtype="float16")
+    told = said(features.figures, photos, clip="miniature", dtype="float16")
+    assert "photos has no labels" in told, "what no extraction would help comes first"
+
+
+def test_another_dtype_that_is_there_is_named(lab, labelled):
+    lab.extract(labelled, clip="miniature")
+    told = said(lab.evaluate, labelled, cached_only=True, clip="miniature", dtype="float16")
     assert "it is there with --dtype float32, or run" in told
 
 
@@ -43,8 +49,15 @@ def test_options_that_a_command_does_not_have_are_not_advised(features, photos):
     assert "which differ in" in told
     assert "--dtype" not in told.partition("which differ in")[2].partition(":")[2]
     assert "give one's digest (" in told
-    told = said(features.evaluate, photos, clip="miniature", cached_only=True)
+
+
+def test_two_dtypes_of_one_model_are_told_apart_and_never_averaged(lab, labelled):
+    stores = [lab.extract(labelled, clip="miniature", dtype=dtype).stores[0] for dtype in ("float32", "float16")]
+    told = said(lab.evaluate, labelled, clip="miniature", cached_only=True)
     assert "give --dtype, or one's digest (" in told
+    digests = [store.encoder_digest[:12] for store in stores]
+    found = lab.evaluate(labelled, clip=digests, prompts="P-1", head="none", intervals=False).scores
+    assert [one.of.backbone for one in found] == [f"miniature {digest[:8]}" for digest in digests]
 
 
 def test_a_name_that_is_almost_one_is_named(features, photos, tmp_path):

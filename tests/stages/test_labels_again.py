@@ -126,7 +126,7 @@ def test_a_list_that_is_there_and_wrong_is_an_error(lab, pictures, listed, line)
     """Only where it cannot be reached do the labels that were read before hold."""
     score(lab, listed, root=pictures)
     listed.write_text(listed.read_text() + line + "\n")
-    with pytest.raises(UsageError, match="list.txt:15: "):
+    with pytest.raises(UsageError, match=r"list.txt:15: "):
         score(lab, listed)
 
 
