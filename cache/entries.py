@@ -80,7 +80,7 @@ def write_entry(folder: Path, manifest: Manifest, name: str) -> None:
     known = {key: noted.get(key) for key in current} if isinstance(noted, dict) else None
     if known == current:
         return
-    current["read"] = datetime.now(UTC).isoformat(timespec="seconds")
+    current["read"] = datetime.now(UTC).isoformat()
     if noted is not None or not _claimed(folder / CURRENT, current):
         other = read_entry(folder)
         if other is not None and other.origin.path and other.origin.identity != origin.identity:

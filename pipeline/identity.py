@@ -82,7 +82,11 @@ class DataSets:
     def _of_catalogue(self, ref: DataSetRef) -> Known:
         """The copy of a named data set at the root that is given, else the one that the cache has."""
         given = self._roots.get(ref.root_name)
+        copies = [one for one in self._entries.values() if one.title == ref.name and not one.origin.path]
         entry = self._entries.get(ref.name)
+        if given is None and len(copies) > 1:
+            entry = max(copies, key=lambda one: one.origin.read)
+            return Known(ref, replace(entry.origin, label="", stamp="", read=""), Path(entry.root), entry)
         if given is None or entry is None or ref.published is None or (ref.entry and ref.entry.builtin):
             files = given or (Path(entry.root) if entry and entry.root else None)
             return Known(ref, Origin(root=resolved(files) if files else "", folder=ref.name), files, entry)

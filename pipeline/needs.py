@@ -108,7 +108,7 @@ class Needs:
         ]
         if wanted:
             names = ", ".join(dict.fromkeys(one.manifest.label for one in wanted))
-            self.workspace.run(self.workspace.plan(wanted), wanted, f"extract {names}")
+            self.workspace.make(wanted, None, f"extract {names}")
         self._keep(answers.values())
         return {need: (self._seen(answer.manifest), self._store(answer)) for need, answer in answers.items()}
 

@@ -160,6 +160,20 @@ def header_of(manifest: Manifest, node: Node) -> Header:
     )
 
 
+def apart(wanted: Iterable[Wanted]) -> list[list[Wanted]]:
+    """Data sets in groups, in order, of which none holds a file twice."""
+    groups: list[list[Wanted]] = []
+    taken: set[str] = set()
+    for one in wanted:
+        files = {f"{one.manifest.origin.root}/{source}" for source in one.manifest.rows.sources}
+        if not groups or not taken.isdisjoint(files):
+            groups.append([])
+            taken = set()
+        groups[-1].append(one)
+        taken |= files
+    return groups
+
+
 def make_plan(cache: Cache, wanted: Iterable[Wanted], portion: Portion, device: str) -> Plan:
     """What is cached, what is missing, and the tasks that would make it."""
     lines: list[tuple[_State, Wanted, tuple[Task, ...]]] = []

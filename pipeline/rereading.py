@@ -37,6 +37,8 @@ def _known(workspace: Workspace, dataset: str) -> Manifest | None:
     is_builtin = known.ref.entry is not None and known.ref.entry.builtin
     root = cached.root if is_builtin or known.files is None else str(known.files)
     cached = replace(cached, origin=replace(known.entry.origin, label=known.label, read=""), root=root)
+    if others := workspace.other_copies(known):
+        workspace.remark(known.label, f"this is the copy of {known.files}; the cache has others, of {others}")
     why_not = "" if is_builtin else _why_not(known, cached)
     if not why_not:
         return cached if is_builtin else _as_it_is_now(workspace, known, cached)

@@ -28,7 +28,7 @@ from ..reports.console import duration
 from ..settings import cache_folder, read_settings
 from .executors import RunOptions, run_plan
 from .identity import DataSets, Known
-from .plan import Plan, Portion, Wanted, make_plan
+from .plan import Plan, Portion, Wanted, apart, make_plan
 from .progress import progress_bar
 
 WEIGHTS_MEMORY = "weights.json"
@@ -114,6 +114,13 @@ class Workspace:
         """The data set that the user named. Raises UsageError where there is none, or where several may be meant."""
         return self._datasets[text]
 
+    def other_copies(self, known: Known) -> str:
+        """Where the cache has other copies of a named data set from, if the command does not say which it means."""
+        if known.ref.path is not None or known.ref.root_name in self.roots:
+            return ""
+        entries = (entry for entry in self.cache.entries() if entry.title == known.ref.name and not entry.origin.path)
+        return ", ".join(entry.root for entry in entries if entry.folder != known.folder)
+
     def distinct(self, texts: Sequence[str]) -> list[str]:
         """Data sets without repetitions: two paths may lead to one."""
         first: dict[str, str] = {}
@@ -174,6 +181,17 @@ class Workspace:
     def plan(self, wanted: Sequence[Wanted], portion: Portion | None = None) -> Plan:
         """What is missing of what is wanted."""
         return make_plan(self.cache, wanted, portion or Portion(), self.models.device)
+
+    def make(self, wanted: Sequence[Wanted], portion: Portion | None, what: str) -> list[Plan]:
+        """Make what is missing of what is wanted; returns what was planned.
+
+        Data sets that share pictures are done one after another, so that the later ones copy what the earlier have.
+        """
+        plans = []
+        for some in apart(wanted):
+            plans.append(self.plan(some, portion))
+            self.run(plans[-1], some, what)
+        return plans
 
     def run(self, plan: Plan, wanted: Sequence[Wanted], what: str) -> None:
         """Say what is to be done, and do it under a progress bar."""

@@ -13,7 +13,7 @@ from ..manifests.prompts import DEFAULT_INSTRUCTION
 from ..pipeline.checks import refuse_unknown_datasets, refuse_unknown_models
 from ..pipeline.identity import Known
 from ..pipeline.needs import Need, node_of
-from ..pipeline.plan import Line, Plan, Portion, Wanted
+from ..pipeline.plan import Line, Portion, Wanted
 from ..pipeline.workspace import Workspace
 
 
@@ -33,12 +33,11 @@ def extract(request: Extract) -> Extraction:
     wanted = [
         Wanted(manifest, _nodes(workspace, request, text)) for manifest, text in zip(manifests, datasets, strict=True)
     ]
-    plan = workspace.plan(wanted, Portion(request.limit, request.shards(), request.retry_failed))
-    states = tuple(map(_state, plan.lines))
+    portion = Portion(request.limit, request.shards(), request.retry_failed)
     if request.plan:
-        return Extraction(states, 0, ())
-    workspace.run(plan, wanted, "extract")
-    return Extraction(states, plan.rows, _failed(plan))
+        return Extraction(tuple(map(_state, workspace.plan(wanted, portion).lines)), 0, ())
+    lines = [line for plan in workspace.make(wanted, portion, "extract") for line in plan.lines]
+    return Extraction(tuple(map(_state, lines)), sum(line.to_do for line in lines), _failed(lines))
 
 
 def _read(workspace: Workspace, request: Extract, dataset: str) -> Manifest:
@@ -91,10 +90,10 @@ def _state(line: Line) -> StoreState:
     return StoreState(line.label, **known, cached=line.done, **missing, path=line.path)
 
 
-def _failed(plan: Plan) -> tuple[FailedImage, ...]:
+def _failed(lines: Sequence[Line]) -> tuple[FailedImage, ...]:
     """The rows that some stores lack, each once per data set."""
-    failed: dict[str, dict[int, FailedImage]] = {line.label: {} for line in plan.lines}
-    for line in plan.lines:
+    failed: dict[str, dict[int, FailedImage]] = {line.label: {} for line in lines}
+    for line in lines:
         if line.path.exists():
             rows = FeatureStore.open(line.path).failed_rows()
             failed[line.label] |= {one.row: FailedImage(line.label, **asdict(one)) for one in rows}

@@ -6,8 +6,9 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
-from expclip import UsageError
+from expclip import ExpclipError, UsageError
 from expclip.cache.cache import Cache
 from expclip.commands.cache import ExportStore, ImportStores
 from expclip.manifests.catalogue import DataSetRef
@@ -17,6 +18,7 @@ from expclip.stages.cache import export_store, import_stores
 from hypothesis import given
 from hypothesis import strategies as st
 from lab import Lab
+from PIL import Image
 
 
 @pytest.fixture
@@ -171,6 +173,131 @@ def test_a_copy_of_a_data_set_has_its_features_although_both_are_there(lab, plac
     assert known(lab, "b/faces")[0].entry is not None
 
 
+@pytest.fixture
+def same_names(tmp_path, monkeypatch) -> Callable[[str, int], Path]:
+    """Makes folders of pictures with the same names and sizes in each: only their contents tell them apart."""
+    monkeypatch.chdir(tmp_path)
+
+    def make(name: str, seed: int) -> Path:
+        for label, folder in enumerate(("happiness", "sadness")):
+            for number in range(2):
+                noise = np.random.default_rng([seed, label, number]).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+                file = Path(name) / folder / f"{number}.bmp"
+                file.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(noise).save(file)
+        return Path(name)
+
+    return make
+
+
+def assert_own_features(lab: Lab, data: str, **how) -> None:
+    """The features of a data set are those of its own pictures."""
+    alone = lab.but(cache=lab.cache.root.with_name(f"alone-{len(list(lab.cache.root.parent.glob('alone-*')))}"))
+    alone.extract(data, clip="miniature", **how)
+    lab.extract(data, clip="miniature", **how)
+    found, expected = (one.open_features(data, model="miniature").array for one in (lab, alone))
+    np.testing.assert_allclose(found, expected, atol=0.02)
+
+
+def test_a_link_that_leads_elsewhere_now_has_the_features_of_what_is_there(lab, same_names):
+    same_names("v1", 1)
+    same_names("v2", 2)
+    Path("now").symlink_to("v1")
+    assert_own_features(lab, "now")
+    Path("now").unlink()
+    Path("now").symlink_to("v2")
+    assert_own_features(lab, "now")
+
+
+@pytest.mark.parametrize("content", [None, "", '{"manifest": "manifest', '{"manifest": 3, "root": "\\u0000"}'])
+def test_a_folder_of_the_cache_whose_note_is_lost_serves_nobody_else(lab, same_names, content):
+    same_names("a/d", 1)
+    same_names("b/d", 2)
+    assert_own_features(lab, "a/d")
+    note = lab.cache.root / "d" / "current.json"
+    note.unlink() if content is None else note.write_text(content)
+    assert_own_features(lab, "b/d")
+    assert_own_features(lab, "a/d")
+
+
+def test_a_folder_that_lost_a_file_is_not_gone(lab, same_names):
+    same_names("a/d", 1)
+    same_names("b/d", 2)
+    assert_own_features(lab, "a/d")
+    Path("a/d/happiness/0.bmp").unlink()
+    assert_own_features(lab, "b/d")
+
+
+def test_a_named_data_set_at_another_root_is_another_copy(lab, same_names, capsys):
+    for name, seed in (("A", 1), ("B", 2)):
+        same_names(f"{name}/test", seed)
+        assert_own_features(lab.but(root=f"raf-db={name}"), "raf-db")
+    for name in ("A", "B"):
+        assert lab.extract("raf-db", root=f"raf-db={name}", clip="miniature").encoded == 0
+        (found,) = lab.evaluate("raf-db", root=f"raf-db={name}", clip="miniature", head="none", prompts="P-1").scores
+        assert found.of.dataset == "raf-db"
+    assert len([entry for entry in lab.cache.entries() if entry.title == "raf-db"]) == 2
+    lab.open_features("raf-db", model="miniature")
+    assert "/B; the cache has others, of " in capsys.readouterr().err
+    shutil.move("A", "C")
+    assert lab.extract("raf-db", root="raf-db=C", clip="miniature").encoded == 0, "it was moved"
+
+
+def test_features_of_a_folder_that_is_gone_are_said_to_be_its(lab, same_names, capsys):
+    assert_own_features(lab, str(same_names("a/d", 1)))
+    shutil.move("a", "moved")
+    lab.open_features("moved/d", model="miniature")
+    assert "its features are those of" in capsys.readouterr().err
+
+
+def test_of_two_processes_that_begin_one_title_one_is_told_to_come_again(lab, same_names, monkeypatch):
+    """The second has planned its work before the first noted whose the title is."""
+    same_names("a/d", 1)
+    same_names("b/d", 2)
+    mark, others = Cache.mark, []
+
+    def meanwhile(cache):
+        mark(cache)
+        if not others:
+            others.append(1)
+            lab.extract("b/d", clip="miniature")
+
+    monkeypatch.setattr(Cache, "mark", meanwhile)
+    with pytest.raises(
+        ExpclipError, match=r"another process has begun a data set of this title, .*/b/d: run the command"
+    ):
+        lab.extract("a/d", clip="miniature")
+    assert_own_features(lab, "a/d")
+    assert_own_features(lab, "b/d")
+
+
+def test_a_damaged_manifest_is_mended_by_the_command_that_is_named(lab, same_names):
+    lab.extract(same_names("d", 1), clip="miniature")
+    labels = next(lab.cache.root.glob("d/manifest-*.zarr/labels/c/0"))
+    labels.write_bytes(b"x" * 30)
+    with pytest.raises(ExpclipError, match=r"cannot be read .*: run `expclip extract`"):
+        lab.open_features("d", model="miniature")
+    lab.extract("d", clip="miniature")
+    assert len(lab.open_features("d", model="miniature").array) == 4
+
+
+def test_lists_that_share_images_are_encoded_once_in_one_command(lab, same_names, work):
+    same_names("d", 1)
+    texts = [list_at(f"{name}.txt", *lines) for name, lines in LISTS.items()]
+    assert lab.extract(texts, root="d", clip="miniature").encoded == 4
+    assert work["ImageTower inputs"] == 4
+    work.clear()
+    other = lab.but(cache=lab.cache.root.with_name("other"))
+    other.evaluate(texts, root="d", clip="miniature", head="none", prompts="P-1")
+    assert work["ImageTower inputs"] == 4
+
+
+LISTS = {
+    "one": ["happiness/0.bmp happy", "happiness/1.bmp happy", "sadness/0.bmp sad"],
+    "two": ["sadness/1.bmp sad", "sadness/0.bmp sad", "happiness/1.bmp happy"],
+}
+
+
 @pytest.mark.parametrize("caches", [1, 2])
 def test_data_sets_of_one_title_stay_two_when_they_are_handed_over(lab, place, tmp_path, caches):
     other = lab.but(cache=tmp_path / "other")
@@ -200,8 +327,6 @@ def test_data_sets_of_one_title_stay_two_when_they_are_handed_over(lab, place, t
 @pytest.mark.parametrize("form", ["BMP", "PNG"])
 def test_folders_with_the_same_names_and_sizes_are_not_taken_for_one_another(lab, place, form):
     """Two pictures without compression have one size: names and sizes tell nothing then."""
-    from PIL import Image
-
     for name, colour in (("a/faces", "red"), ("b/faces", "blue")):
         for folder, turned in (("happiness", 0), ("sadness", 90)):
             picture = Image.linear_gradient("L").resize((24, 24)).convert("RGB").rotate(turned)
