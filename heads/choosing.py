@@ -83,8 +83,10 @@ FIELDS = {
 """What heads are chosen by: `FIELD=VALUE`."""
 
 
-def choose_heads(selector: str, kept: Sequence[Kept]) -> list[Kept]:
+def choose_heads(selector: str, kept: Sequence[Kept], trained_on: Callable[[str], str] = str) -> list[Kept]:
     """All heads that a selector means, of those of a cache or in a file; none for `none`.
+
+    `trained_on` gives what cards call the data set that a user means by a name or a path.
 
     In this order it is `none`, the path of a head, `FIELD=VALUE[,FIELD=VALUE…]`, or the beginning of one id. Raises
     UsageError where it means nothing, with the spelling that would.
@@ -94,7 +96,7 @@ def choose_heads(selector: str, kept: Sequence[Kept]) -> list[Kept]:
     if _is_path(Path(selector)):
         return [find_head(selector, kept)]
     if re.match(r"\w+\s*=", selector):
-        return _by_fields(selector, kept)
+        return _by_fields(selector, kept, trained_on)
     _refuse_bare_word(selector, [card for _, card in kept])
     return [find_head(selector, kept)]
 
@@ -106,8 +108,10 @@ def _is_path(path: Path) -> bool:
         return False
 
 
-def _by_fields(selector: str, kept: Sequence[Kept]) -> list[Kept]:
+def _by_fields(selector: str, kept: Sequence[Kept], trained_on: Callable[[str], str]) -> list[Kept]:
     wanted = _parts(selector)
+    if "train" in wanted and not any(FIELDS["train"].has(card, wanted["train"]) for _, card in kept):
+        wanted["train"] = trained_on(wanted["train"])
     if not kept:
         raise UsageError(f"{option('head')} {selector}: the cache has no heads: fit one first")
     for name, text in wanted.items():

@@ -64,6 +64,8 @@ class Workspace:
     """Of a clip's frames; None is as the cache has it."""
     options_asked: Collection[str] = ()
     """The names of the command's options, for messages that advise one."""
+    said: set[str] = field(default_factory=set)
+    """What was said of data sets: nothing is said twice."""
 
     @classmethod
     def of(cls, request: Request, datasets: Sequence[str] = ()) -> "Workspace":
@@ -95,10 +97,6 @@ class Workspace:
     @cached_property
     def _datasets(self) -> DataSets:
         return DataSets(self.cache, self.roots, self.texts)
-
-    @cached_property
-    def _said(self) -> set[str]:
-        return set()
 
     @cached_property
     def _reads(self) -> dict[tuple[str, tuple[str, ...]], Manifest]:
@@ -170,8 +168,8 @@ class Workspace:
     def remark(self, label: str, *remarks: str) -> None:
         """Say something about a data set, once."""
         for line in (f"{label}: {remark}" for remark in remarks):
-            if line not in self._said:
-                self._said.add(line)
+            if line not in self.said:
+                self.said.add(line)
                 self.console.print(printable(line), style="dim", soft_wrap=True)
 
     def progress(self) -> Progress:

@@ -105,7 +105,9 @@ class Asked:
         self.datasets = workspace.distinct(request.datasets)
         self.sides = sides_of(request)
         self._kept = list(all_heads(workspace.cache.heads))
-        self._chosen = {one: choose_heads(one, self._kept) for one in request.head if one != NO_HEAD}
+        self._chosen = {
+            one: choose_heads(one, self._kept, self._trained_on) for one in request.head if one != NO_HEAD
+        }
         self._loaded: dict[str, Head | Classifier] = {}
         clips = dict.fromkeys(request.clip) if self.sides != {(LLM, LLM)} else ()
         images = {dataset: [self._need(dataset, "clip_image", clip) for clip in clips] for dataset in self.datasets}
@@ -132,6 +134,13 @@ class Asked:
     def known(self) -> list[Known]:
         """All heads, once for each of the features that they are scored on."""
         return [one for by_need in self.heads.values() for some in by_need.values() for one in some]
+
+    def _trained_on(self, text: str) -> str:
+        """What cards call a data set that is named as in --train."""
+        try:
+            return self._workspace.dataset(text).folder
+        except UsageError:  # a name that only cards have
+            return text
 
     def _need(self, dataset: str, node: str, model: str, instruction: str = "") -> Need:
         request = self._request

@@ -1,7 +1,7 @@
 """What is compared: needs, then one plan, then arrays."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -40,12 +40,16 @@ class Compared:
     """Texts, by what they are for → the embeddings (L,) of each; what is missing is encoded."""
 
 
-def compared(request: Evaluate, refuse: Callable[[Manifest], None] = lambda manifest: None) -> Iterator[Compared]:
+def compared(
+    request: Evaluate, refuse: Callable[[Manifest], None] = lambda manifest: None, said: set[str] | None = None
+) -> Iterator[Compared]:
     """Everything that a request compares; features that are missing are made by one plan before the first.
 
-    All that is cheap to check comes before that; `refuse` is what else is asked of every data set.
+    All that is cheap to check comes before that; `refuse` is what else is asked of every data set. What was `said`
+    of data sets is not said again.
     """
     workspace = Workspace.of(request, request.datasets)
+    workspace = workspace if said is None else replace(workspace, said=said)
     refuse_unknown_models(
         request, "clip", *(["teacher", "instruction"] if LLM in request.image + request.text else [])
     )

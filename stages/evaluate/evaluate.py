@@ -7,7 +7,7 @@ from ...scoring.scores import Evaluation, scores_of
 from .compared import Compared, compared
 
 
-def evaluate(request: Evaluate) -> Evaluation:
+def evaluate(request: Evaluate, said: set[str] | None = None) -> Evaluation:
     """Score every combination of data sets, backbones, heads and prompt sets; write the results to `out`.
 
     Features that are missing are extracted first, unless `cached_only`. Raises UsageError before anything is
@@ -15,7 +15,7 @@ def evaluate(request: Evaluate) -> Evaluation:
     """
     refuse_folder(request.out)
     found = Evaluation([], [])
-    for one in compared(request):
+    for one in compared(request, said=said):
         score(one, request.intervals, found)
     if request.out is not None:
         write_results(found.scores, found.predictions, request.out)

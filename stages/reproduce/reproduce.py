@@ -45,7 +45,7 @@ def reproduce(request: Reproduce) -> Reproduction:
     rows = {name: rows_of(name, request.clip) for name in dict.fromkeys(request.tables or paper_tables())}
     ours = [row for some in rows.values() for row in some if not row.why_not]
     known = PaperHeads(workspace, request)
-    scores = _Scores(request, known, ours)
+    scores = _Scores(request, known, ours, workspace.said)
     filled = tuple(_fill(name, some, request, scores) for name, some in rows.items())
     done = Reproduction(paper_steps(workspace, request, known, ours), filled)
     if request.out is not None:
@@ -69,8 +69,9 @@ class _Asked:
 class _Scores:
     """The scores of rows on all test sets, and why there is none."""
 
-    def __init__(self, request: Reproduce, known: PaperHeads, rows: Iterable[RowOfPaper]):
+    def __init__(self, request: Reproduce, known: PaperHeads, rows: Iterable[RowOfPaper], said: set[str]):
         self._request = request
+        self._said = said
         self._why: dict[tuple[str, RowOfPaper], str] = {}
         self._found: dict[tuple[str, RowOfPaper], list[list[Score]]] = {}
         self.heads: dict[RowOfPaper, list[tuple[HeadCard, ...]]] = {}
@@ -129,7 +130,7 @@ class _Scores:
             instruction=instructions_of(asked.row for asked in group) or options.INSTRUCTION.default,
             intervals=False,
         )
-        scores = evaluate(request).scores
+        scores = evaluate(request, self._said).scores
         overall = [score for score in scores if score.fold in (ALL, MEAN)]
         return {(score.of.prompts, score.of.head_id, score.of.instruction): score for score in overall}
 

@@ -94,3 +94,13 @@ def test_remarks_of_a_reader_are_shown_by_every_command_once(lab, tmp_path, save
         capsys.readouterr()
         command()
         assert capsys.readouterr().err.count(remark) == 1
+
+
+def test_reproduce_says_a_remark_once_however_many_tables_there_are(lab, photos, tmp_path, save_face, capsys):
+    for label, name in enumerate(("happy", "pain")):
+        save_face(tmp_path / "own" / name / "0.png", 3, label, label, size=24)
+    lab.extract(photos, **MINIATURE, instruction="related-1")
+    lab.evaluate(tmp_path / "own", clip="miniature", prompts=["P-1", "P-3"], head="none")
+    capsys.readouterr()
+    lab.reproduce(**MINIATURE, train=str(photos), test=str(tmp_path / "own"), dtype="float32")
+    assert capsys.readouterr().err.count("own: pain: not common classes") == 1

@@ -133,3 +133,20 @@ def test_the_configuration_file_may_choose_heads(lab, fitted, labelled, tmp_path
     result = CliRunner().invoke(app, [str(word) for word in words])
     assert result.exit_code == 0, result.output
     assert [row["head"] for row in json.loads(result.stdout)["scores"]] == ["none", "linear"]
+
+
+def test_heads_are_chosen_by_the_path_that_they_were_trained_on(lab, photos, labelled, tmp_path):
+    """Two train sets of one title are told apart by their paths, and by their folders of the cache."""
+    miniature = {"clip": "miniature", "teacher": "miniature"}
+    paths = [tmp_path / name / "photos" for name in ("a", "b")]
+    for path, part in zip(paths, (slice(0, 20), slice(20, 40)), strict=True):
+        path.mkdir(parents=True)
+        for picture in sorted(photos.iterdir())[part]:
+            (path / picture.name).write_bytes(picture.read_bytes())
+        lab.extract(path, **miniature, instruction="related-1")
+    fitted = [lab.fit_head(path, **miniature, seed=1, epochs=1, batch_size=8)[0].card for path in paths]
+    assert fitted[0].train == "photos" != fitted[1].train
+    for path, card in zip(paths, fitted, strict=True):
+        for value in (path, card.train):
+            found = lab.evaluate(labelled, clip="miniature", prompts="P-1", head=f"train={value}", intervals=False)
+            assert [one.of.head_id for one in found.scores] == [card.id]
