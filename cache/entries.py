@@ -53,13 +53,22 @@ def read_entry(folder: Path) -> Entry | None:
         value = content.get(key, "")
         return value if isinstance(value, str) else ""
 
-    read = noted("read") or datetime.fromtimestamp(file.stat().st_mtime, UTC).isoformat(timespec="seconds")
+    read = noted("read")
+    if not _is_date(read):
+        read = datetime.fromtimestamp(file.stat().st_mtime, UTC).isoformat(timespec="seconds")
     where = {"path": noted("path"), "root": noted("resolved_root"), "folder": folder.name}
     how: dict[str, Any] = {"has_contents": content.get("has_contents") is True, "order": noted("order") or None}
     numbers = content.get("numbers")
     how["numbers"] = tuple(map(str, numbers)) if isinstance(numbers, list) else ()
     origin = Origin(**where, stamp=noted("stamp"), read=read, **how)
     return Entry(folder.name, noted("title") or folder.name, Path(content["manifest"]).name, content["root"], origin)
+
+
+def _is_date(text: str) -> bool:
+    try:
+        return datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        return False
 
 
 def write_entry(folder: Path, manifest: Manifest, name: str) -> None:

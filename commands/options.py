@@ -18,7 +18,10 @@ SIDES = ("clip", "llm")
 """What encodes images, and what encodes prompts. The projection leads from CLIP's space to the LLM's."""
 
 DATASETS = ask(
-    "Names (see `expclip datasets list`), NAME:SPLIT, or paths.", metavar="DATASET…", is_argument=True, in_file=False
+    "Names (see `expclip datasets list`), NAME:SPLIT, paths, or TITLE=PATH.",
+    metavar="DATASET…",
+    is_argument=True,
+    in_file=False,
 )
 CACHE = ask(
     "The cache folder; `auto` is $EXPCLIP_CACHE, else expclip.toml, else ./expclip-cache.",

@@ -42,9 +42,13 @@ def _known(workspace: Workspace, dataset: str) -> Manifest | None:
     why_not = "" if is_builtin else _why_not(known, cached)
     if not why_not:
         return cached if is_builtin else _as_it_is_now(workspace, known, cached)
-    date = known.entry.origin.read
+    date = _to_seconds(known.entry.origin.read)
     workspace.remark(known.label, f"{why_not}, so it cannot be read again: its labels are those of {date}")
     return replace(cached, origin=replace(cached.origin, read=date))
+
+
+def _to_seconds(date: str) -> str:
+    return datetime.fromisoformat(date).isoformat(timespec="seconds")
 
 
 def _why_not(known: Known, cached: Manifest) -> str:
@@ -73,7 +77,9 @@ def _as_it_is_now(workspace: Workspace, known: Known, cached: Manifest) -> Manif
         return cached
     now = workspace.read(known, policies=cached.clips if cached.kind == "clips" else DEFAULT_POLICIES)
     if not is_unchanged and (said := changes(cached, now)):
-        workspace.remark(known.label, f"read again, since it changed after {known.entry.origin.read}: {said}")
+        workspace.remark(
+            known.label, f"read again, since it changed after {_to_seconds(known.entry.origin.read)}: {said}"
+        )
     if now.rows.digest == cached.rows.digest:
         with suppress(ExpclipError):  # a cache that may not be written to still serves
             workspace.cache.save_manifest(now)
