@@ -112,7 +112,7 @@ def test_a_read_only_cache_can_be_read_and_says_that_it_cannot_be_written(
 
 def test_a_cache_that_is_a_file_is_one_line(tmp_path, header):
     (tmp_path / "cache").write_text("")
-    with pytest.raises(ExpclipError, match=r"cannot write .*cache.*: choose another folder"):
+    with pytest.raises(ExpclipError, match=r"cache .*cache: this is a file; a folder is needed"):
         Cache(tmp_path / "cache").create_store(header())
 
 

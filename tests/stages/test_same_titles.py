@@ -67,7 +67,7 @@ def in_order(content: Sequence[tuple[str, int]], is_list: bool) -> list[tuple[st
     return [(label, index) for _, label, index in names]
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
+@settings(max_examples=7, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
 @given(data=st.data(), placed=st.lists(PLACED, min_size=2, max_size=4, unique_by=lambda one: one[:3]))
 def test_no_command_table_file_or_figure_merges_data_sets(tmp_path_factory, pictures, expected, data, placed):
     root = tmp_path_factory.mktemp("tree")
