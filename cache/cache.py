@@ -134,11 +134,8 @@ class Cache:
 
     def of_key(self, node: str, key: str) -> FeatureStore | None:
         """The store of a node with a key, whichever data set it was made for."""
-        for path in sorted(self.root.glob(f"[!.]*/{node}-*-{key[:12]}.zarr")):
-            store = FeatureStore.open(path)
-            if store.header.key == key:
-                return store
-        return None
+        folders = sorted({path.parent.name for path in self.root.glob(f"[!.]*/{node}-*-{key[:12]}.zarr")})
+        return next((store for folder in folders for store in self.stores(folder) if store.header.key == key), None)
 
     def serves(self, folder: str, manifest: Manifest) -> bool:
         """Whether features that another data set of the cache has may be taken for those of the same rows.

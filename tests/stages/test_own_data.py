@@ -3,11 +3,13 @@
 import csv
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 import zarr
 from expclip import UsageError
+from lab import Lab
 from safetensors.numpy import load_file
 
 NAMES = ("happiness", "boredom", "mild_pain")
@@ -97,3 +99,21 @@ def test_prompts_that_do_not_know_an_own_class_are_refused_before_any_work(lab, 
     with pytest.raises(UsageError, match="the prompt set P-4 has no prompt for boredom, mild_pain: give them one"):
         lab.evaluate(own / "own", clip="miniature", prompts=["P-1", "P-4"])
     assert not work
+
+
+def test_what_was_written_into_the_folder_of_the_data_is_no_data(tmp_path, save_face, monkeypatch, capsys):
+    """Commands that are run in the folder of the pictures write their cache, results and figures there."""
+    for label, name in enumerate(("happiness", "sadness")):
+        for k in range(2):
+            save_face(tmp_path / "photos" / name / f"{k}.png", 3, 2 * label + k, label, size=32)
+    monkeypatch.chdir(tmp_path / "photos")
+    lab = Lab(tmp_path / "photos" / "expclip-cache")
+    scoring = {"clip": "miniature", "prompts": "P-3", "head": "none", "intervals": False}
+    lab.evaluate(".", **scoring, out=Path("expclip-results"))
+    lab.figures(".", clip="miniature", prompts="P-3", head="none", kind="confusion", out=Path("drawn"))
+    (store,) = lab.extract(".", clip="miniature").stores
+    assert (store.dataset, store.rows, store.missing) == ("photos", 4, 0)
+    found = lab.open_features(".", model="miniature")
+    assert sorted(found.labels.tolist()) == [0, 0, 1, 1]
+    assert "3 folders with expclip's own output were skipped" in capsys.readouterr().err
+    assert len(lab.cache.entries()) == 1
