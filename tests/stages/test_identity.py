@@ -298,6 +298,22 @@ LISTS = {
 }
 
 
+def test_what_is_handed_over_is_not_taken_for_other_pictures_of_the_same_names(lab, same_names, tmp_path):
+    both = {"clip": "miniature", "teacher": "miniature", "features": ["clip_image", "query_tokens"]}
+    sender = lab.but(cache=tmp_path / "sender")
+    for number, store in enumerate(sender.extract(same_names("a/d", 1), **both).stores):
+        export_store(ExportStore(store=store.path.name, file=tmp_path / f"{number}.h5", cache=sender.cache.root))
+    lab.extract(same_names("b/d", 2), clip="miniature")
+    shutil.rmtree("a")
+    import_stores(ImportStores(files=(tmp_path / "0.h5", tmp_path / "1.h5"), cache=lab.cache.root))
+    assert_own_features(lab, "b/d")
+    received = next(entry for entry in lab.cache.entries() if not entry.origin.path)
+    for node in both["features"]:
+        expected = sender.open_features(str(sender.cache.root / "d"), node, model="miniature").array
+        found = lab.open_features(str(lab.cache.root / received.folder), node, model="miniature").array
+        assert (found == expected).all()
+
+
 @pytest.mark.parametrize("caches", [1, 2])
 def test_data_sets_of_one_title_stay_two_when_they_are_handed_over(lab, place, tmp_path, caches):
     other = lab.but(cache=tmp_path / "other")
