@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..encoders.families import family_of
 from ..errors import UsageError, one_of, option
-from ..manifests.prompts import instruction_name
+from ..manifests.prompts import instruction_name, without_title
 from .kinds import KINDS
 from .objectives import OBJECTIVES
 from .saving import HeadCard, Kept, find_head
@@ -43,15 +43,9 @@ class Field:
 
     def _meaning(self, text: str) -> str:
         try:
-            return _own_text(self.meant(text))
+            return without_title(self.meant(text))
         except UsageError:  # what an older version, or another machine, has a name for
             return text
-
-
-def _own_text(name: str) -> str:
-    """Of the name of a user's instruction its end, which is the same whatever title the text has."""
-    found = re.search(r"~[0-9a-f]{8}$", name)
-    return found[0] if found else name
 
 
 def _teacher(text: str) -> str:

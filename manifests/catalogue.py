@@ -15,7 +15,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, field_validator
 
 from ..errors import UsageError, one_of, option
-from .disk import kind_of
+from .disk import file_safe, kind_of
 
 
 class Layout(BaseModel, extra="forbid", frozen=True):
@@ -190,7 +190,7 @@ def title_of(path: Path) -> str:
 
 def plain_name(text: str) -> str:
     """A name without characters that a file system may refuse."""
-    return "".join(c if c.isalnum() or c in "-_." else "-" for c in text).strip("-.")
+    return file_safe(text).strip("-.")
 
 
 def _is_taken(name: str) -> bool:

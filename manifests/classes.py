@@ -68,11 +68,6 @@ class ClassNames:
     remarks: tuple[str, ...] = ()
     """Words that became one class, words that were kept apart, and classes that are the data set's own."""
 
-    @property
-    def own(self) -> tuple[str, ...]:
-        """Classes that are not common, by name."""
-        return tuple(sorted(set(self.of.values()) - set(CLASSES)))
-
 
 def class_names(
     words: Iterable[str],

@@ -21,6 +21,11 @@ _NUMBER = re.compile("[0-9]+")
 _DIGITS = 20
 
 
+def file_safe(text: str) -> str:
+    """A text without characters that a file system may refuse in a name."""
+    return "".join(c if c.isalnum() or c in "-_." else "-" for c in text)
+
+
 def is_image_name(name: str) -> bool:
     return name.lower().endswith(IMAGE_SUFFIXES)
 

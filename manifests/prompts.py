@@ -19,6 +19,7 @@ PROMPT_SETS = ("P-1", "P-2", "P-3", "P-4", "P-5")
 _CLASS, _TEMPLATES = "{class}", "templates"
 _MARK, _MARK_DIGITS = "~", 8
 """Between the title of a user's text and its digest; no other name of an instruction contains it."""
+_MARKED = f"{_MARK}[0-9a-f]{{{_MARK_DIGITS}}}"
 _WORDS_SHOWN, _TITLE = 4, 32
 """How many words and letters of a text its name shows."""
 
@@ -131,7 +132,13 @@ def instruction(asked: str) -> Instruction:
 
 def instruction_name(asked: str) -> str:
     """What an instruction is called in the cache; a name that the cache shows for a user's text is kept."""
-    return asked if re.fullmatch(rf"\S+{_MARK}[0-9a-f]{{{_MARK_DIGITS}}}", asked) else instruction(asked).name
+    return asked if re.fullmatch(rf"\S+{_MARKED}", asked) else instruction(asked).name
+
+
+def without_title(name: str) -> str:
+    """Of the name of a user's text its end, which is the same whatever title the text has; other names stay."""
+    found = re.search(f"{_MARKED}$", name)
+    return found[0] if found else name
 
 
 def text_mark(text: str) -> str:

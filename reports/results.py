@@ -56,13 +56,15 @@ def write_results(scores: Sequence[Score], predictions: Sequence[Predictions], o
 def distinct_names(names: Iterable[str]) -> list[str]:
     """Names of files of which no two are one, whatever the case of their letters: a number tells later ones apart."""
     taken: set[str] = set()
-    found = []
-    for name in names:
-        several = (f"{name}-{number}" if number > 1 else name for number in count(1))
-        free = next(one for one in several if one.casefold() not in taken)
-        taken.add(free.casefold())
-        found.append(free)
-    return found
+    return [free_name(name, taken) for name in names]
+
+
+def free_name(name: str, taken: set[str]) -> str:
+    """A name that is not taken yet; it is then."""
+    several = (f"{name}-{number}" if number > 1 else name for number in count(1))
+    free = next(one for one in several if one.casefold() not in taken)
+    taken.add(free.casefold())
+    return free
 
 
 def as_row(score: Score) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..manifests.disk import file_safe
 from ..manifests.manifest import NO_FOLD, Manifest
 from .bootstrap import Intervals, paired_difference, score_interval
 from .metrics import confusion_matrix, recalls, uar, war
@@ -81,7 +82,7 @@ class Combination:
 
 
 def _slug(*parts: str) -> str:
-    return "-".join("".join(c if c.isalnum() or c in "-_." else "-" for c in part) for part in parts)
+    return "-".join(map(file_safe, parts))
 
 
 @dataclass(frozen=True)

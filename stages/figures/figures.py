@@ -15,7 +15,7 @@ from ...lazy import load
 from ...manifests.own_output import mark_output
 from ...pipeline.checks import refuse_folder
 from ...reports.confusion import literal_text
-from ...reports.results import distinct_names
+from ...reports.results import free_name
 from ...scoring.scores import Evaluation
 from ..evaluate.compared import compared
 from ..evaluate.evaluate import score
@@ -37,14 +37,14 @@ def figures(request: Figures) -> list[Path]:
     kinds = dict.fromkeys(request.kind or every)
     if not kinds.keys() & {"samples", "tsne"}:
         note_unused(request, "seed", "none of these figures is drawn at random")
-    names: list[str] = []
-    paths: list[Path] = []
-    for subject in _subjects(request):
-        for kind in kinds:
-            for name, figure in load(KINDS[kind])(subject):
-                names = distinct_names([*names, name])
-                paths += _save(figure, request.out, names[-1])
-    return paths
+    taken: set[str] = set()
+    return [
+        path
+        for subject in _subjects(request)
+        for kind in kinds
+        for name, figure in load(KINDS[kind])(subject)
+        for path in _save(figure, request.out, free_name(name, taken))
+    ]
 
 
 def _subjects(request: Figures) -> Iterator[Subject]:
