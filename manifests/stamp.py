@@ -75,7 +75,7 @@ def files_changed(manifest: Manifest, root: Path, since: datetime) -> bool:
 
     The frames of clips are not looked at: there are many, and `extract` reads them.
     """
-    if manifest.kind != "images" or not any_here(manifest, root):
+    if manifest.kind != "images":
         return False
     sizes = dict(zip(manifest.rows.sources, manifest.rows.sizes.tolist(), strict=True))
     if not manifest.origin.has_contents:

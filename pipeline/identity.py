@@ -28,6 +28,8 @@ class Known:
     """The folder of its files; None where that is unknown, and for built-in sets, which know theirs."""
     entry: Entry | None
     """What the cache has of it."""
+    others: tuple[Entry, ...] = ()
+    """Other copies of a named data set that the cache has, where the command does not say which it means."""
 
     @property
     def folder(self) -> str:
@@ -50,8 +52,10 @@ class DataSets:
         self._cache = cache
         self._roots = roots
         """Folders by catalogue name, and of lists by what was typed."""
+        folders = cache.datasets()
         self._entries = {entry.folder: entry for entry in cache.entries()}
-        self._taken: dict[str, tuple[str, str]] = dict.fromkeys(map(str.casefold, cache.datasets()), _NOBODY)
+        self._titles = {*folders, *(entry.title for entry in self._entries.values())}
+        self._taken: dict[str, tuple[str, str]] = dict.fromkeys(map(str.casefold, folders), _NOBODY)
         self._taken |= {name.casefold(): _owner(entry) for name, entry in self._entries.items()}
         """Whose each folder is: an identity, the root of what an older version extracted, or nobody knows whose."""
         self._of_identity: dict[tuple[str, str], Known] = {}
@@ -69,8 +73,7 @@ class DataSets:
         return self._found[text]
 
     def _find(self, text: str) -> Known:
-        titles = {entry.title for entry in self._entries.values()} | set(self._entries) | set(self._cache.datasets())
-        ref = parse_dataset(text, titles)
+        ref = parse_dataset(text, self._titles)
         if ref.path is None:
             return self._of_catalogue(ref)
         inside = ref.path.absolute()
@@ -86,7 +89,8 @@ class DataSets:
         entry = self._entries.get(ref.name)
         if given is None and len(copies) > 1:
             entry = max(copies, key=lambda one: one.origin.read)
-            return Known(ref, replace(entry.origin, label="", stamp="", read=""), Path(entry.root), entry)
+            others = tuple(one for one in copies if one is not entry)
+            return Known(ref, replace(entry.origin, label="", stamp="", read=""), Path(entry.root), entry, others)
         if given is None or entry is None or ref.published is None or (ref.entry and ref.entry.builtin):
             files = given or (Path(entry.root) if entry and entry.root else None)
             return Known(ref, Origin(root=resolved(files) if files else "", folder=ref.name), files, entry)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
+from ..cache.entries import Entry
 from ..errors import ExpclipError
 from ..manifests.changes import changes
 from ..manifests.disk import kind_of
@@ -37,50 +38,43 @@ def _known(workspace: Workspace, dataset: str) -> Manifest | None:
     is_builtin = known.ref.entry is not None and known.ref.entry.builtin
     root = cached.root if is_builtin or known.files is None else str(known.files)
     cached = replace(cached, origin=replace(known.entry.origin, label=known.label, read=""), root=root)
-    if others := workspace.other_copies(known):
+    if known.others:
+        others = ", ".join(entry.root for entry in known.others)
         workspace.remark(known.label, f"this is the copy of {known.files}; the cache has others, of {others}")
-    why_not = "" if is_builtin else _why_not(known, cached)
-    if not why_not:
-        return cached if is_builtin else _as_it_is_now(workspace, known, cached)
-    date = _to_seconds(known.entry.origin.read)
-    workspace.remark(known.label, f"{why_not}, so it cannot be read again: its labels are those of {date}")
+    if is_builtin:
+        return cached
+    if known.is_gone or known.files is None or kind_of(known.files) == "missing":
+        gone = (known.ref.path if known.is_gone else known.files) or "its folder"
+        return _as_it_was(workspace, known.entry, cached, f"{gone} is not here")
+    return _as_it_is_now(workspace, known, known.entry, known.files, cached)
+
+
+def _as_it_was(workspace: Workspace, entry: Entry, cached: Manifest, why: str) -> Manifest:
+    """The manifest as the cache has it, whose labels are of some date."""
+    date = _to_seconds(entry.origin.read)
+    workspace.remark(cached.label, f"{why}, so it cannot be read again: its labels are those of {date}")
     return replace(cached, origin=replace(cached.origin, read=date))
 
 
-def _to_seconds(date: str) -> str:
-    return datetime.fromisoformat(date).isoformat(timespec="seconds")
-
-
-def _why_not(known: Known, cached: Manifest) -> str:
-    """Why a data set cannot be read again; empty where it can, or where what says its labels is unchanged."""
-    if known.is_gone or known.files is None or kind_of(known.files) == "missing":
-        return f"{(known.ref.path if known.is_gone else known.files) or 'its folder'} is not here"
-    is_folder = known.ref.path is not None and kind_of(known.ref.path) == "folder"
-    if is_folder or any_here(cached, known.files) or _is_unchanged(known, cached):
-        return ""
-    return f"none of its files is in {known.files}"
-
-
-def _is_unchanged(known: Known, cached: Manifest) -> bool:
-    """Whether what says the labels is what it was."""
-    return known.files is not None and stamp(known.ref, known.files) == cached.origin.stamp
-
-
-def _as_it_is_now(workspace: Workspace, known: Known, cached: Manifest) -> Manifest:
-    """The manifest as list or folder have it now."""
-    assert known.entry is not None and known.files is not None
+def _as_it_is_now(workspace: Workspace, known: Known, entry: Entry, files: Path, cached: Manifest) -> Manifest:
+    """The manifest as list or folder have it now; of a list whose files are elsewhere as long as it is unchanged."""
+    says_the_same = stamp(known.ref, files) == cached.origin.stamp
+    if not any_here(cached, files) and (known.ref.path is None or kind_of(known.ref.path) != "folder"):
+        why = f"none of its files is in {files}"
+        return cached if says_the_same else _as_it_was(workspace, entry, cached, why)
     how = workspace.how_to_read(known)
     is_read_so = (how.numbers, how.order) == (cached.origin.numbers, cached.origin.order)
-    read = datetime.fromisoformat(known.entry.origin.read)
-    is_unchanged = _is_unchanged(known, cached) and not files_changed(cached, Path(known.files), read)
-    if is_unchanged and (is_read_so or not any_here(cached, known.files)):  # no file, nothing to read
+    is_unchanged = says_the_same and not files_changed(cached, files, datetime.fromisoformat(entry.origin.read))
+    if is_unchanged and is_read_so:
         return cached
     now = workspace.read(known, policies=cached.clips if cached.kind == "clips" else DEFAULT_POLICIES)
     if not is_unchanged and (said := changes(cached, now)):
-        workspace.remark(
-            known.label, f"read again, since it changed after {_to_seconds(known.entry.origin.read)}: {said}"
-        )
+        workspace.remark(known.label, f"read again, since it changed after {_to_seconds(entry.origin.read)}: {said}")
     if now.rows.digest == cached.rows.digest:
         with suppress(ExpclipError):  # a cache that may not be written to still serves
             workspace.cache.save_manifest(now)
     return now
+
+
+def _to_seconds(date: str) -> str:
+    return datetime.fromisoformat(date).isoformat(timespec="seconds")

@@ -112,13 +112,6 @@ class Workspace:
         """The data set that the user named. Raises UsageError where there is none, or where several may be meant."""
         return self._datasets[text]
 
-    def other_copies(self, known: Known) -> str:
-        """Where the cache has other copies of a named data set from, if the command does not say which it means."""
-        if known.ref.path is not None or known.ref.root_name in self.roots:
-            return ""
-        entries = (entry for entry in self.cache.entries() if entry.title == known.ref.name and not entry.origin.path)
-        return ", ".join(entry.root for entry in entries if entry.folder != known.folder)
-
     def distinct(self, texts: Sequence[str]) -> list[str]:
         """Data sets without repetitions: two paths may lead to one."""
         first: dict[str, str] = {}
