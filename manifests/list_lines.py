@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,18 +43,19 @@ def entries_of(path: Path) -> Iterator[Entry]:
     Lines are parsed from the right, so that paths may hold spaces. Raises UsageError with file and line for one of
     another form.
     """
-    first = next(lines_of(path), None)
+    text = _text_of(path)
+    first = next(_numbered(path, text), None)
     if first is None:
         return
     where, line = first
     for delimiter in _DELIMITERS:
         columns = [name.strip().lower() for name in _fields(line, delimiter)]
         if {"path", "label"} <= {_ROLE_OF.get(name) for name in columns}:
-            yield from _rows(path, delimiter, _columns(columns, where))
+            yield from _rows(path, text, delimiter, _columns(columns, where))
             return
     if set(line.lower().split()) <= _ROLE_OF.keys():
         raise UsageError(f"{where}: put commas, semicolons or tabs between the names of the columns, found {line!r}")
-    yield from _lines(path, has_frames=_has_frames(line))
+    yield from _lines(_numbered(path, text), has_frames=_has_frames(line))
 
 
 def _fields(line: str, delimiter: str) -> list[str]:
@@ -66,13 +67,13 @@ def _fields(line: str, delimiter: str) -> list[str]:
 
 
 def _has_frames(line: str) -> bool:
-    number = line.rsplit(maxsplit=2)[1:2]
-    return len(line.rsplit(maxsplit=2)) == 3 and number[0].isascii() and number[0].isdigit()
+    parts = line.rsplit(maxsplit=2)
+    return len(parts) == 3 and parts[1].isascii() and parts[1].isdigit()
 
 
-def _lines(path: Path, has_frames: bool) -> Iterator[Entry]:
+def _lines(lines: Iterable[tuple[str, str]], has_frames: bool) -> Iterator[Entry]:
     form = "`path n_frames label`" if has_frames else "`path label`"
-    for number, (where, line) in enumerate(lines_of(path)):
+    for number, (where, line) in enumerate(lines):
         parts = line.rsplit(maxsplit=2 if has_frames else 1)
         is_label = not (set(parts[-1]) & set(",;/\\") or is_image_name(parts[-1]) or is_video_name(parts[-1]))
         if number == 0 and not (is_label and len(parts) > 1):
@@ -97,8 +98,8 @@ def _columns(names: Sequence[str], where: str) -> dict[str, int]:
     return found
 
 
-def _rows(path: Path, delimiter: str, column: dict[str, int]) -> Iterator[Entry]:
-    table = csv.reader(io.StringIO(_text_of(path), newline=""), delimiter=delimiter, strict=True)
+def _rows(path: Path, text: str, delimiter: str, column: dict[str, int]) -> Iterator[Entry]:
+    table = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     width = 0
     try:
         for row in table:
@@ -131,9 +132,15 @@ def _fold(said: dict[str, str], where: str) -> int:
 
 def lines_of(path: Path, header: str = "") -> Iterator[tuple[str, str]]:
     """The non-empty lines of a list file, each with its place; file names may hold any bytes."""
-    text = _text_of(path).replace("\r\n", "\n").replace("\r", "\n")
-    for number, line in enumerate(text.split("\n"), 1):
-        if line.strip() and not (number == 1 and line.strip() == header):
+    for where, line in _numbered(path, _text_of(path)):
+        if (where, line) != (f"{path}:1", header):
+            yield where, line
+
+
+def _numbered(path: Path, text: str) -> Iterator[tuple[str, str]]:
+    """The non-empty lines of a text, each with its place."""
+    for number, line in enumerate(text.replace("\r\n", "\n").replace("\r", "\n").split("\n"), 1):
+        if line.strip():
             yield f"{path}:{number}", line.strip()
 
 

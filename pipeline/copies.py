@@ -58,15 +58,25 @@ class Copies:
 
     def _donors(self, header: Header) -> Iterator["_Place"]:
         """The other stores with features of this encoder, the ones of the same data set first."""
-        own = self._manifest.folder
+        own, own_root = self._manifest.folder, self._manifest.origin.root
         wanted = _kind(header)
-        for store in sorted(self._cache.stores(), key=lambda store: store.path.parent.name != own):
+        for store in self._stores:
             folder, is_key = store.path.parent.name, store.header.key == header.key
             if _kind(store.header) == wanted and not (is_key and folder == own):
                 rows = self._manifest.rows if is_key else self._rows_of(folder, store.header.rows_digest)
-                root = self._manifest.origin.root if folder == own else self._cache.root_of(folder)
+                root = own_root if folder == own else self._cache.root_of(folder)
                 if rows is not None and root is not None:
-                    yield _Place(store, rows, self._manifest, root or self._manifest.origin.root)
+                    yield _Place(store, rows, self._wanted, own_root, root or own_root)
+
+    @cached_property
+    def _stores(self) -> list[FeatureStore]:
+        """All stores of the cache, those of this data set first."""
+        own = self._manifest.folder
+        return sorted(self._cache.stores(), key=lambda store: store.path.parent.name != own)
+
+    @cached_property
+    def _wanted(self) -> list[_Key]:
+        return list(_keys(self._manifest.rows))
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,21 +85,19 @@ class _Place:
 
     store: FeatureStore
     rows: Rows
-    manifest: Manifest
+    wanted: list[_Key]
+    own_root: str
+    """The folder of the wanted files."""
     root: str
-    """The folder of its files; the same as the wanted ones' where it is the same data set, or unknown."""
+    """The folder of its files; the same where it is the same data set, or unknown."""
 
     def of(self, row: int) -> int | None:
         """Where it has a wanted row; None where it does not."""
-        source, size, frame = self._wanted[row]
+        source, size, frame = self.wanted[row]
         if size == NOT_ON_DISK:
             return None
         held = ((name, self._held.get((name, size, frame))) for name in self._names(source))
         return next((of for name, of in held if of is not None and self._is_same(source, name)), None)
-
-    @cached_property
-    def _wanted(self) -> list[_Key]:
-        return list(_keys(self.manifest.rows))
 
     @cached_property
     def _held(self) -> dict[_Key, int]:
@@ -103,14 +111,14 @@ class _Place:
 
     def _names(self, source: str) -> Iterator[str]:
         """What a wanted file may be called there: as the same file, or as one of the same name."""
-        path = f"{self.manifest.origin.root}/{source}"
-        if self.root != self.manifest.origin.root and path.startswith(f"{self.root}/"):
+        path = f"{self.own_root}/{source}"
+        if self.root != self.own_root and path.startswith(f"{self.root}/"):
             yield path[len(self.root) + 1 :]
         yield source
 
     def _is_same(self, source: str, name: str) -> bool:
         """Whether a wanted file and one there are the same; of files that are both on disk the bytes say so."""
-        here, there = f"{self.manifest.origin.root}/{source}", f"{self.root}/{name}"
+        here, there = f"{self.own_root}/{source}", f"{self.root}/{name}"
         if here == there:
             return True
         if not Path(there).exists():

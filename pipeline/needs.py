@@ -80,6 +80,8 @@ class Needs:
     _asked: dict[Need, None] = field(default_factory=dict)
     _read: dict[str, Manifest] = field(default_factory=dict)
     """The data sets that were read from disk, because something of them is missing."""
+    _views: dict[int, tuple[Manifest, Manifest]] = field(default_factory=dict)
+    """By the identity of a manifest it and what the command takes it for, which is asked for once a head."""
 
     def answers(self, needs: Sequence[Need]) -> list[Answer]:
         """How some needs are met. Raises UsageError where features are missing that may not be made."""
@@ -134,6 +136,11 @@ class Needs:
 
     def _seen(self, manifest: Manifest) -> Manifest:
         """A data set with the classes that the command tells apart."""
+        if id(manifest) not in self._views:
+            self._views[id(manifest)] = manifest, self._look(manifest)
+        return self._views[id(manifest)][1]
+
+    def _look(self, manifest: Manifest) -> Manifest:
         if self.workspace.chosen:
             all_sets = (self._manifest(dataset) for dataset in dict.fromkeys(need.dataset for need in self._asked))
             known = [name for one in all_sets if one is not None for name in one.classes]

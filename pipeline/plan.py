@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 
@@ -96,7 +97,7 @@ class Task:
     def pixel_jobs(self) -> tuple[Job, ...]:
         return tuple(job for job in self.jobs if job.node.input == "pixels")
 
-    @property
+    @cached_property
     def pixel_rows(self) -> list[int]:
         """The rows whose images are needed, in order."""
         return sorted({row for job in self.pixel_jobs for row in job.rows(self.stop).tolist()})

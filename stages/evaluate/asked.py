@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
+import numpy as np
+
 from ...cache.cache import Cache
 from ...cache.header import Header
 from ...commands.evaluate import Evaluate
@@ -77,8 +79,8 @@ def as_scored(prompt_sets: Sequence[PromptSet], named: Sequence[str], manifest: 
 
 def needed(manifest: Manifest, named: Sequence[str]) -> Sequence[str]:
     """The classes of a data set that need prompts: those that are named, else those that have samples."""
-    has = {manifest.classes[label] for label in manifest.labels.tolist() if label != NO_LABEL}
-    return manifest.classes if named else [name for name in manifest.classes if name in has]
+    labels = np.unique(manifest.labels[manifest.labels != NO_LABEL])
+    return manifest.classes if named else [manifest.classes[label] for label in labels.tolist()]
 
 
 def sides_of(request: Evaluate) -> set[tuple[str, str]]:
