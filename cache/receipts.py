@@ -33,6 +33,8 @@ class Receipt:
     sha256: str
     """Over the bytes of those rows as stored."""
     failed: tuple[FailedRow, ...] = ()
+    cut: tuple[_Count, ...] = ()
+    """Rows of texts that are longer than the encoder reads, so that their ends were cut off."""
     copied: _Count = 0
     """How many of the rows come from other stores, where they were encoded."""
     seconds: dict[str, float] = field(default_factory=dict)
@@ -99,7 +101,7 @@ def fits(receipt: Receipt, header: Header) -> bool:
     return (
         receipt.key == header.key
         and 0 < receipt.rows <= len(rows)
-        and all(failed.row in done for failed in receipt.failed)
+        and all(row in done for row in (*(failed.row for failed in receipt.failed), *receipt.cut))
     )
 
 

@@ -73,9 +73,10 @@ class FeatureStore:
         """Write a complete shard, then its receipt, which is returned.
 
         `features` (n, *row_shape) are the first n rows of the shard; the rest of it stays NaN, and so do failed rows.
-        The time of writing is added to `seconds`; `circumstances` are the receipt's `copied`, `device`, `batch_size`
-        and `versions`. If another process finished these rows first, its shard and receipt are kept, unless rows were
-        tried `again`. Raises ExpclipError where the disk refuses, or where a row that did not fail is not finite.
+        The time of writing is added to `seconds`; `circumstances` are the receipt's `cut`, `copied`, `device`,
+        `batch_size` and `versions`. If another process finished these rows first, its shard and receipt are kept,
+        unless rows were tried `again`. Raises ExpclipError where the disk refuses, or where a row that did not fail
+        is not finite.
         """
         present = None if again else self.receipts.get(shard)
         if present is not None and present.rows >= len(features) and self._is_whole(shard):
@@ -209,6 +210,10 @@ class FeatureStore:
 
     def is_complete(self) -> bool:
         return self.rows_done() == self.header.rows
+
+    def cut_rows(self) -> tuple[int, ...]:
+        """The rows of texts that were longer than the encoder reads, in order."""
+        return tuple(row for receipt in self.receipts.read().values() for row in receipt.cut)
 
     def failed_rows(self) -> tuple[FailedRow, ...]:
         """The rows that could not be encoded, in order."""

@@ -1,6 +1,6 @@
 """A node of the flow: one kind of feature under one frozen encoder."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, Protocol
@@ -34,6 +34,16 @@ NODES = {
 """A row is an image or a text. How a row could be a whole clip is said in docs/extending.md."""
 
 
+@dataclass(frozen=True)
+class Reading:
+    """What an encoder reads of a text."""
+
+    tokens: tuple[int, ...]
+    """Texts of which it reads the same tokens have the same features."""
+    is_cut: bool
+    """Whether the text is longer than the encoder reads, so that its end is cut off."""
+
+
 @dataclass(frozen=True, eq=False)
 class Node:
     """What is computed, by which encoder, from what. It pickles; the encoder itself is loaded where it runs."""
@@ -54,6 +64,8 @@ class Node:
     """How an image becomes pixels; None where the input is not an image."""
     parent: "Node | None" = None
     """The node whose stored features are the input; None where the input is an image or a text."""
+    reads: Callable[[Sequence[str]], list[Reading]] | None = None
+    """What is read of texts, found without loading weights; None where the input is no text, or is read whole."""
 
     @cached_property
     def digest(self) -> str:

@@ -1,7 +1,7 @@
 """Embeddings of texts: they are cached text by text, and only what no store holds is ever encoded."""
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,12 +12,15 @@ from ..cache.header import Header
 from ..cache.keys import digest
 from ..cache.select import differences
 from ..cache.store import FeatureStore
-from ..encoders.node import Node
+from ..encoders.node import Node, Reading
 from ..errors import UsageError, option
 from ..manifests.manifest import text_manifest
 from .needs import canonical_model, is_digest
 from .plan import Wanted
 from .workspace import Workspace
+
+_CONTEXT = 77
+"""How many tokens a CLIP reads whose configuration does not say it."""
 
 
 @dataclass(frozen=True)
@@ -33,13 +36,33 @@ class TextEncoder:
     dtype: str | None
     of: str = ""
     """Those features, human-readable."""
+    context: int = 0
+    """How many tokens it reads of a text; 0 for a T5, which reads all."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """How an encoder tells some texts apart."""
+
+    keys: Mapping[str, Hashable]
+    """By text: equal where texts have the same embedding."""
+    cut: frozenset[str]
+    """The texts that are longer than it reads."""
+
+    def alike(self, named: Mapping[str, Sequence[str]]) -> list[list[str]]:
+        """The names, each of some texts, that have the same embeddings."""
+        groups: dict[Any, list[str]] = defaultdict(list)
+        for name, texts in named.items():
+            groups[frozenset(Counter(self.keys[text] for text in texts).items())].append(name)
+        return [names for names in groups.values() if len(names) > 1]
 
 
 def clip_encoder(clip: str, images: Header) -> TextEncoder:
     """The text tower that belongs to some image features, in their dtype."""
     model = images.model if is_digest(clip) else clip
     features = f"the {images.node} features of {images.dataset}"
-    return TextEncoder("clip_text", model, clip, _identity(images.spec), images.spec["precision"], features)
+    context = images.spec["architecture"]["text_cfg"].get("context_length", _CONTEXT)
+    return TextEncoder("clip_text", model, clip, _identity(images.spec), images.spec["precision"], features, context)
 
 
 def t5_encoder(workspace: Workspace, teacher: str, e_g: Header | None, texts: Collection[str]) -> TextEncoder:
@@ -84,6 +107,10 @@ class Texts:
         self._cached_only = cached_only
         self._known: dict[str, dict[str, np.ndarray]] = defaultdict(dict)
         """By encoder, (L,) float64 by text."""
+        self._cut: dict[str, set[str]] = defaultdict(set)
+        """By encoder, the texts of the same whose ends it did not read."""
+        self._readings: dict[str, dict[str, Reading]] = defaultdict(dict)
+        """By encoder and text, of those that it is yet to encode, and of others beside them."""
 
     def embeddings(self, encoder: TextEncoder, wanted: Mapping[str, Sequence[str]]) -> dict[str, np.ndarray]:
         """The embeddings (L,) float64 of texts, which are given by the name of what they are needed for.
@@ -104,6 +131,22 @@ class Texts:
         texts, node = self._asked(encoder, wanted)
         return node.row_shape[0] if node else len(self._known[digest(encoder.identity)][texts[0]])
 
+    def told(self, encoder: TextEncoder, wanted: Mapping[str, Sequence[str]]) -> Told:
+        """How some texts are or will be told apart; nothing is encoded. Raises as `embeddings` does."""
+        texts, node = self._asked(encoder, wanted)
+        if node is None:
+            known = self._known[digest(encoder.identity)]
+            return Told(
+                {text: known[text].tobytes() for text in texts}, frozenset(self._cut[digest(encoder.identity)])
+            )
+        if node.reads is None:
+            return Told({text: text for text in texts}, frozenset())
+        readings = self._readings[node.digest]
+        new = [text for text in texts if text not in readings]
+        readings |= zip(new, node.reads(new), strict=True) if new else ()
+        cut = frozenset(text for text in texts if readings[text].is_cut)
+        return Told({text: readings[text].tokens for text in texts}, cut)
+
     def _asked(self, encoder: TextEncoder, wanted: Mapping[str, Sequence[str]]) -> tuple[list[str], Node | None]:
         """The distinct texts, and what encodes those that are missing; None where none is."""
         texts = list(dict.fromkeys(text for some in wanted.values() for text in some))
@@ -118,13 +161,14 @@ class Texts:
 
     def _missing(self, texts: Sequence[str], identity: dict[str, Any]) -> list[str]:
         """Those texts that no finished store of an encoder holds; the others are known afterwards."""
-        known = self._known[digest(identity)]
+        known, cut = self._known[digest(identity)], self._cut[digest(identity)]
         node = "llm_text" if "t5" in identity else "clip_text"
         unknown = set(texts) - known.keys()
         for store, held in stores_of_texts(self._workspace.cache, node, unknown) if unknown else ():
             if _identity(store.header.spec) == identity and not unknown.isdisjoint(held):
                 rows = zip(held, store.read().astype(np.float64), strict=True)
                 known |= {text: row for text, row in rows if text in unknown}
+                cut |= unknown.intersection(held[row] for row in store.cut_rows())
                 unknown -= known.keys()
         return [text for text in texts if text in unknown]
 

@@ -59,6 +59,8 @@ class _ShardWork:
         self.values = np.full(shape, np.nan, dtype=self.store.header.dtype)
         self.failed: dict[int, str] = {}
         """Why rows have no features, by row number."""
+        self.cut: set[int] = set()
+        """Rows of texts whose ends are not read."""
         self.seconds = {"read": 0.0, "infer": 0.0}
         self.copied = sum(len(one.rows) for one in job.copies)
         if job.start > task.first:
@@ -67,6 +69,7 @@ class _ShardWork:
             self.failed = {
                 row: why for row, why in _failed_before(receipt, job.start).items() if row not in job.again
             }
+            self.cut = {row for row in receipt.cut if row < job.start}
             self.seconds |= receipt.seconds
             self.copied += receipt.copied
         for one in job.copies:
@@ -92,7 +95,7 @@ class _ShardWork:
         failed = tuple(
             FailedRow(row, printable(self.task.name(row)), printable(self.failed[row])) for row in sorted(self.failed)
         )
-        known = circumstances | {"copied": self.copied}
+        known = circumstances | {"copied": self.copied, "cut": tuple(sorted(self.cut))}
         return self.store.write_shard(self.task.shard, self.values, failed, self.seconds, self._again, **known)
 
     def refuse_constant(self) -> None:
@@ -168,6 +171,9 @@ def _encode_derived(
         batch = inputs[offsets] if isinstance(inputs, np.ndarray) else [inputs[k] for k in offsets]
         if len(rows):
             shard.encode(load(job.node), rows, batch)
+        if job.node.reads is not None:
+            readings = zip(rows.tolist(), job.node.reads(list(batch)), strict=True)
+            shard.cut |= {row for row, reading in readings if reading.is_cut}
         emit(RowsEncoded(len(some)))
 
 

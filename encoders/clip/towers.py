@@ -1,7 +1,7 @@
 """CLIP's image and text towers, through open_clip."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache, partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from ...errors import ExpclipError, option, reason
 from ..dtypes import torch_dtype
 from ..families import How
 from ..images import MeanStd
-from ..node import Node
+from ..node import Node, Reading
 from ..pixels import to_planes
 from .found import RANDOM_SEED, ClipModel, Weights
 
@@ -36,8 +36,8 @@ def text_node(model: ClipModel, how: How) -> Node:
     """`clip_text`: text embeddings e_T (L,), not normalised."""
     dtype, shape = how.dtypes.tower, (model.config["embed_dim"],)
     encoder = {"architecture": model.config, "weights": model.origin, "tokenizer": model.tokenizer}
-    load = partial(TextTower, model, dtype)
-    return how.node("clip_text", model.name, encoder, dtype, shape, load, untrained=model.untrained)
+    load, known = partial(TextTower, model, dtype), {"untrained": model.untrained, "reads": partial(_reads, model)}
+    return how.node("clip_text", model.name, encoder, dtype, shape, load, **known)
 
 
 class ImageTower:
@@ -60,18 +60,32 @@ class TextTower:
 
     def __init__(self, model: ClipModel, dtype: str, device: str):
         self._model = _build(model, dtype, device)
+        self._tokenize = _tokenizer(model)
         self._device = device
-        try:
-            with _quiet_open_clip():
-                self._tokenize = open_clip.get_tokenizer(model.build_as)
-        except Exception as error:
-            why = f"open_clip finds no tokenizer for it ({reason(error)})"
-            raise ExpclipError(f"{option('clip')} {model.build_as}: {why}") from error
 
     @torch.inference_mode()
     def __call__(self, texts: list[str]) -> np.ndarray:
         tokens = self._tokenize(texts).to(self._device)
         return self._model.encode_text(tokens, normalize=False).float().cpu().numpy()
+
+
+def _tokenizer(model: ClipModel) -> Any:
+    try:
+        with _quiet_open_clip():
+            return open_clip.get_tokenizer(model.build_as)
+    except Exception as error:
+        why = f"open_clip finds no tokenizer for it ({reason(error)})"
+        raise ExpclipError(f"{option('clip')} {model.build_as}: {why}") from error
+
+
+def _reads(model: ClipModel, texts: Sequence[str]) -> list[Reading]:
+    """What CLIP reads of texts. One is cut where a context that is longer by a token would change what is read."""
+    tokenize = _tokenizer(model)
+    read, longer = (tokenize(list(texts), tokenize.context_length + more).numpy() for more in (0, 1))
+    ends_with_class_token = getattr(tokenize, "tokenizer_mode", "") == "clips"
+    kept = read.shape[1] - ends_with_class_token
+    is_cut = (read[:, :kept] != longer[:, :kept]).any(axis=1)
+    return [Reading(tuple(tokens), cut) for tokens, cut in zip(read.tolist(), is_cut.tolist(), strict=True)]
 
 
 def _build(model: ClipModel, dtype: str, device: str) -> Any:

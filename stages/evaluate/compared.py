@@ -6,8 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ...cache.header import Header
 from ...cache.store import FeatureStore
 from ...commands.evaluate import Evaluate
@@ -18,6 +16,7 @@ from ...manifests.protocols import PROTOCOLS
 from ...pipeline.checks import refuse_unknown_datasets, refuse_unknown_models
 from ...pipeline.features import read_features
 from ...pipeline.needs import Need, Needs
+from ...pipeline.reader import Reader
 from ...pipeline.texts import TextEncoder, Texts, clip_encoder, t5_encoder
 from ...pipeline.workspace import Workspace
 from ...scoring.compare import Comparison, Scorable
@@ -36,8 +35,8 @@ class Compared:
     comparisons: list[Comparison]
     plain: Comparison | None
     """CLIP without a head, whether or not it is among them: what gains are gains over."""
-    encode: Callable[[Mapping[str, Sequence[str]]], Mapping[str, np.ndarray]]
-    """Texts, by what they are for → the embeddings (L,) of each; what is missing is encoded."""
+    reader: Reader
+    """What reads further texts, and encodes those that are missing."""
 
 
 def compared(
@@ -107,18 +106,20 @@ class _Found:
             for need, heads in self.asked.heads[dataset].items():
                 images = self.asked.headers[need]
                 if self._has_clip_texts:
-                    self._width(manifest, clip_encoder(need.model, images))
+                    self._refuse_alike(manifest, clip_encoder(need.model, images))
                 for known in heads:
                     self._refuse_other_output(manifest, images, known)
             for need in self.asked.llm_alone[dataset]:
-                self._width(manifest, self._t5(manifest, need.model, self.asked.headers[need]))
+                self._refuse_alike(manifest, self._t5(manifest, need.model, self.asked.headers[need]))
 
     def _refuse_other_output(self, manifest: Manifest, images: Header, known: Known) -> None:
         if known.card and known.e_g:
             (width,) = self.asked.headers[known.e_g].row_shape
             refuse_other_output(known.card, known.head, images, width, f"e_G of {known.card.teacher}")
         if known.card and known.teaching and (CLIP, LLM) in self.sides:
-            width = self._width(manifest, self._t5(manifest, known.teaching.teacher, known.teaching.features))
+            t5 = self._t5(manifest, known.teaching.teacher, known.teaching.features)
+            self._refuse_alike(manifest, t5)
+            width = self._reader(t5).width(self._covering(manifest))
             refuse_other_output(known.card, known.head, images, width, f"the T5 of {known.card.teacher}")
 
     def forget(self) -> None:
@@ -153,7 +154,7 @@ class _Found:
             if known.e_g:
                 e_g, e_g_header = self.samples(known.e_g)
                 found.append(Comparison(self._of(card, e_g, e_g_header, image=LLM), e_g, head, texts))
-        return Compared(found, plain if (CLIP, CLIP) in self.sides else None, partial(self._encode, encoder))
+        return Compared(found, plain if (CLIP, CLIP) in self.sides else None, self._free_reader(encoder))
 
     def llm_alone(self, need: Need) -> Compared:
         """A data set by its e_G, and prompts by the teacher's T5."""
@@ -161,21 +162,25 @@ class _Found:
         texts = self._t5_vectors(scorable.manifest, need.model, header)
         of = self._of(None, scorable, header, LLM, LLM)
         encoder = t5_encoder(self.workspace, need.model, header, ())
-        return Compared([Comparison(of, scorable, PlainClip(), texts)], None, partial(self._encode, encoder))
+        return Compared([Comparison(of, scorable, PlainClip(), texts)], None, self._free_reader(encoder))
 
-    def _encode(self, encoder: TextEncoder, wanted: Mapping[str, Sequence[str]]) -> Mapping[str, np.ndarray]:
-        return Texts(self.workspace).embeddings(encoder, wanted)
+    def _reader(self, encoder: TextEncoder) -> Reader:
+        return Reader(self.workspace, self._texts, encoder)
+
+    def _free_reader(self, encoder: TextEncoder) -> Reader:
+        """One that may encode what is missing, also where no image may be."""
+        return Reader(self.workspace, Texts(self.workspace), encoder)
 
     def _covering(self, manifest: Manifest) -> list[PromptSet]:
         asked = needed(manifest, self.workspace.chosen)
         return [one.covering(manifest.classes, asked) for one in self.prompt_sets]
 
-    def _width(self, manifest: Manifest, encoder: TextEncoder) -> int:
-        return self._texts.width(encoder, {one.name: one.texts for one in self._covering(manifest)})
+    def _refuse_alike(self, manifest: Manifest, encoder: TextEncoder) -> None:
+        self._reader(encoder).refuse_alike(self._covering(manifest), manifest.classes)
 
     def _vectors(self, manifest: Manifest, encoder: TextEncoder) -> list[ClassVectors]:
         covering = self._covering(manifest)
-        known = self._texts.embeddings(encoder, {one.name: one.texts for one in covering})
+        known = self._reader(encoder).embeddings({one.name: one.texts for one in covering})
         return [ClassVectors.of(one, known, self.request.ensemble, manifest.classes) for one in covering]
 
     def _t5(self, manifest: Manifest, teacher: str, e_g: Header | None) -> TextEncoder:

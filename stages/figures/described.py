@@ -15,12 +15,12 @@ def refuse_undescribed(path: Path | None) -> Callable[[Manifest], None]:
     return lambda manifest: _refuse_unknown(descriptions, manifest)
 
 
-def described_samples(path: Path, subject: Subject) -> list[tuple[int, str]]:
-    """(place among the samples that have a label and features, text) of each description of one of these."""
+def described_samples(path: Path, subject: Subject) -> list[tuple[int, Description]]:
+    """Each description of a sample that has a label and features, with the sample's place among these."""
     manifest, descriptions = subject.manifest, read_descriptions(path)
     _refuse_unknown(descriptions, manifest)
     places = {manifest.sample_ids[number]: place for place, number in enumerate(subject.numbers.tolist())}
-    found = [(places[one.sample_id], one.text) for one in descriptions if one.sample_id in places]
+    found = [(places[one.sample_id], one) for one in descriptions if one.sample_id in places]
     if not found:
         raise UsageError(f"{path}: none of the samples described has both a label and features")
     return found

@@ -54,7 +54,7 @@ def _subjects(request: Figures) -> Iterator[Subject]:
     for one in compared(evaluation, refuse_undescribed(request.descriptions)):
         found = Evaluation([], [])
         score(one, intervals=False, found=found)
-        yield Subject(request, one.comparisons, found, one.encode)
+        yield Subject(request, one.comparisons, found, one.reader)
 
 
 def _save(figure: Figure, out: Path, name: str) -> list[Path]:

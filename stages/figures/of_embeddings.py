@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ...manifests.descriptions import Description
 from ...reports.retrieval import CHANCE, chance, mean_retrieval, retrieval, retrieval_figure
 from ...reports.tsne import tsne_figure, tsne_points
 from ...reports.variance import class_variance, variance_figure
@@ -58,7 +59,7 @@ def draw_retrieval(subject: Subject) -> Named:
     labels = subject.labels
     own = of[:, None] == samples
     same_class = labels[of][:, None] == labels[samples]
-    texts = _text_embeddings(subject, described)
+    texts = _text_embeddings(subject, [one for _, one in described])
     there, back = {}, {}
     for label, scores in subject.rows.items():
         pairs = [_projected(subject, score, texts, samples) for score in scores]
@@ -71,11 +72,11 @@ def draw_retrieval(subject: Subject) -> Named:
     yield f"retrieval-{subject.name}", figure
 
 
-def _text_embeddings(subject: Subject, described: Sequence[tuple[int, str]]) -> np.ndarray:
+def _text_embeddings(subject: Subject, descriptions: Sequence[Description]) -> np.ndarray:
     """(q, L) of descriptions, from the cache or made now."""
-    texts = [text for _, text in described]
-    found = subject.encode({"descriptions": texts})
-    return np.stack([found[text] for text in texts])
+    subject.reader.refuse_alike_descriptions(descriptions)
+    found = subject.reader.embeddings({"descriptions": [one.text for one in descriptions]})
+    return np.stack([found[one.text] for one in descriptions])
 
 
 def _projected(

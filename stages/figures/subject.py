@@ -1,7 +1,7 @@
 """What a figure is of: one data set under one backbone, with all heads that are compared on it."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from ...commands.figures import Figures
 from ...errors import UsageError, option
 from ...manifests.manifest import Manifest
+from ...pipeline.reader import Reader
 from ...reports.confusion import COLOURS
 from ...reports.tables import UNTRAINED_NOTE, rows_by_head
 from ...scoring.compare import Comparison
@@ -32,8 +33,8 @@ class Subject:
     comparisons: Sequence[Comparison]
     found: Evaluation
     """Their scores."""
-    encode: Callable[[Mapping[str, Sequence[str]]], Mapping[str, np.ndarray]]
-    """Texts, by what they are for → the embeddings (L,) of each by the backbone's text tower."""
+    reader: Reader
+    """The backbone's text tower."""
 
     @property
     def manifest(self) -> Manifest:

@@ -8,7 +8,9 @@ import open_clip
 import pytest
 import torch
 from expclip.encoders.images import read_image, squash
+from expclip.manifests.prompts import PROMPT_SETS, prompt_set
 from PIL import Image
+from tokenizers import Tokenizer
 from torchvision.transforms import functional
 
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
@@ -94,3 +96,24 @@ def test_loading_and_drawing_weights_leaves_the_random_numbers_alone(models):
     torch.manual_seed(7)
     models().clip_image("miniature").load("cpu")
     assert torch.equal(torch.rand(3), expected)
+
+
+@pytest.mark.parametrize("words", [1, 74, 75, 76, 200])
+def test_a_text_is_cut_where_its_tokens_and_the_two_special_ones_are_more_than_the_context(models, words):
+    (reading,) = models().clip_text("ViT-B-32-quickgelu@random").reads(["face " * words])  # a token a word
+    assert reading.is_cut == (words + 2 > 77)
+    assert len(reading.tokens) == 77
+
+
+@pytest.mark.parametrize("length", range(30, 60))
+def test_what_the_tokenizer_of_a_folder_cuts_is_what_its_end_does_not_change(clip_folder, models, length):
+    node = models().clip_text(f"local-dir:{clip_folder}")
+    text = "ab" * length
+    (reading,) = node.reads([text])
+    assert reading.is_cut == (len(Tokenizer.from_file(str(clip_folder / "tokenizer.json")).encode(text).ids) > 48)
+
+
+def test_the_papers_prompts_are_read_whole(models):
+    texts = [text for name in PROMPT_SETS for text in prompt_set(name).texts]
+    for model in ("ViT-B-32-quickgelu@random", "miniature"):
+        assert not any(reading.is_cut for reading in models().clip_text(model).reads(texts))
