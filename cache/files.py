@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ExpclipError, option
+from ..manifests.disk import short_name
 
 _DISK_TROUBLE = {
     errno.ENOSPC: "the disk is full: free some space",
@@ -49,7 +50,7 @@ def _hidden_sibling(final: Path) -> Path:
     It is hidden, so that nobody reads or minds what a killed process leaves behind.
     """
     final.parent.mkdir(parents=True, exist_ok=True)
-    return final.with_name(f".{final.name}.{uuid.uuid4().hex[:8]}")
+    return final.with_name(f".{short_name(final.name)}.{uuid.uuid4().hex[:8]}")
 
 
 @contextmanager

@@ -7,8 +7,9 @@ from typing import Any
 from ..encoders.detectors import DEFAULT_DETECTOR, DETECTORS
 from ..errors import UsageError, option
 from ..manifests.boxes import CHOICES, Face
+from ..reports.console import print_line, say
 from . import options
-from .command import Command, list_failed, print_line, say
+from .command import Command, list_failed
 from .request import Request, ask
 
 CROPPED = "cropped"

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from ..cache.files import printable
 from ..errors import UsageError, option
+from ..reports.console import print_line
 from . import options
 from .command import Command
 from .options import Names
@@ -68,7 +68,8 @@ class Figures(Request, verb="figures"):
 
 def show(request: Figures, answer: list[Path]) -> None:
     """The files."""
-    print("\n".join(printable(str(path)) for path in answer))
+    for path in answer:
+        print_line(str(path))
 
 
 def document(request: Figures, answer: list[Path]) -> list[Any]:

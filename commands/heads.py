@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from ..heads.saving import Kept
+from ..reports.console import print_line
 from ..settings import cache_folder, read_settings
 from . import options
-from .command import REMARK, Command, note_untrained, print_line, print_records
+from .command import REMARK, Command, note_untrained, print_records
 from .request import Request, ask
 
 

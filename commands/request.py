@@ -5,14 +5,13 @@ keywords, expclip.toml speaks for what is not typed, and `command` gives the wor
 """
 
 import math
-import shlex
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, TypeVar, dataclass_transform, get_args, get_origin, get_type_hints
 
-from ..errors import UsageError, flag, one_of, option
+from ..errors import UsageError, flag, one_of, option, quoted
 from ..settings import Settings, read_settings
 
 NO_DEFAULT: Any = object()
@@ -97,7 +96,8 @@ class Request:
             elif one.option.is_typed and value != untyped(type(self), one, settings):
                 words += _words(one, value)
         after = ["--", *arguments] if any(word.startswith("-") for word in arguments) else []
-        return shlex.join(["expclip", *self.verb.split(), *([] if after else arguments), *words, *after])
+        spelt = ["expclip", *self.verb.split(), *([] if after else arguments), *words, *after]
+        return " ".join(map(quoted, spelt))
 
 
 Given = TypeVar("Given", bound=Request)

@@ -2,13 +2,12 @@
 
 import difflib
 import re
-import shlex
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..encoders.families import family_of
-from ..errors import UsageError, one_of, option
+from ..errors import UsageError, one_of, option, quoted
 from ..manifests.prompts import instruction_name, without_title
 from .kinds import KINDS
 from .objectives import OBJECTIVES
@@ -173,7 +172,7 @@ def _refuse_bare_word(word: str, cards: Sequence[HeadCard]) -> None:
     if name:
         there = ", ".join(_values(name, cards)) or "none"
         raise UsageError(
-            f"{option('head')} {word}: no head has an id that begins so: write {shlex.quote(f'{name}={word}')}"
+            f"{option('head')} {word}: no head has an id that begins so: write {quoted(f'{name}={word}')}"
             + ("" if said else f", which no head of the cache is yet: there is {there}")
         )
     if any(mark in word for mark in _FILE_MARKS):

@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 
 from ..cache.files import new_folder, read_json, write_json
 from ..cache.keys import digest
-from ..errors import UsageError, option, reason
+from ..errors import UsageError, option, quoted, reason
 from .kinds import KINDS
 
 _WEIGHTS = "head.safetensors"
@@ -146,8 +146,8 @@ def find_head(name: str, known: Sequence[Kept]) -> Kept:
         return path, card
     if path.is_file():
         raise UsageError(
-            f"{option('head')} {name}: the file does not say what head it is: run `expclip heads import {name} "
-            f"--features DATASET`"
+            f"{option('head')} {name}: the file does not say what head it is: run `expclip heads import "
+            f"{quoted(name)} --features DATASET`"
         )
     matching = [(folder, card) for folder, card in known if card.id.startswith(name)]
     if len(matching) != 1:

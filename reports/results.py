@@ -3,13 +3,14 @@
 import csv
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..cache.files import writing
+from ..manifests.cells import cell
 from ..manifests.own_output import mark_output
 from ..scoring.bootstrap import Interval
 from ..scoring.scores import ALL, MEAN, Certainty, Predictions, Score
@@ -121,7 +122,7 @@ def _prediction_rows(one: Predictions) -> Iterator[tuple]:
 
 
 def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+    with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(columns)
-        writer.writerows(rows)
+        for row in chain([columns], rows):
+            writer.writerow([cell(value) if type(value) is str else value for value in row])

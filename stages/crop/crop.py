@@ -9,7 +9,6 @@ from typing import cast
 
 from joblib import Parallel, delayed
 from PIL import Image
-from rich.progress import Progress
 
 from ...cache.files import new_file, printable, writing
 from ...commands.crop import CROPPED, Crop, CropFaces, Cropped
@@ -20,7 +19,7 @@ from ...manifests.boxes import CHOICES, Face, read_boxes
 from ...manifests.disk import kind_of, walk
 from ...manifests.manifest import size_of
 from ...pipeline.checks import refuse_folder
-from ...pipeline.workspace import stderr
+from ...reports.console import bars, stderr
 from .record import (
     NO_FACE,
     OUTSIDE,
@@ -110,7 +109,7 @@ def _crop_missing(
     request: CropFaces, boxes: dict[str, list[Face]] | None, sizes: dict[str, int], paths: Sequence[str]
 ) -> dict[str, Crop]:
     """Crop images in several processes (dlib lets no other thread run), and note each as it is done."""
-    console, out = stderr(), request.out
+    out = request.out
     calls = (
         delayed(crop_image)(request, path, sizes[path], None if boxes is None else boxes.get(path, []))
         for path in paths
@@ -118,13 +117,9 @@ def _crop_missing(
     crops: dict[str, Crop] = {}
     n_jobs = min(request.workers or os.cpu_count() or 1, len(paths))
     try:
-        with (
-            writing(out / RECORD),
-            open_record(out) as record,
-            Progress(console=console, transient=True, disable=not console.is_terminal) as bars,
-        ):
+        with writing(out / RECORD), open_record(out) as record, bars(stderr()) as progress:
             finished = cast(Iterator[Crop], Parallel(n_jobs=n_jobs, return_as="generator")(calls))
-            for one in bars.track(finished, len(paths), description="cropping"):
+            for one in progress.track(finished, len(paths), description="cropping"):
                 add_line(record, one)
                 crops[one.path] = one
     except BrokenExecutor as error:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from ...encoders.images import ImageError
 from ...encoders.pictures import read_pictures
 from ...heads.recipe import LOGIT_SCALE
-from ...reports.confusion import comparison_figure
+from ...reports.confusion import comparison_figure, legible
 from ...reports.sample_sheet import Sample, probabilities, samples_figure
 from ...reports.tables import rows_by_head
 from ...scoring.scores import ALL, MEAN, Predictions, Score
@@ -57,7 +57,8 @@ def _sample_sheet(predictions: Sequence[Predictions], rows: dict[str, list[Score
             continue
         truth = int(manifest.labels[sample])
         samples.append(Sample(np.asarray(picture), truth, {label: values[k] for label, values in likely.items()}))
-    title = f"{first.of.dataset} · {first.of.backbone} · {first.of.prompts}"
+    of = first.of
+    title = f"{legible(of.dataset)} · {legible(of.backbone)} · {legible(of.prompts)}"
     return samples_figure(samples, manifest.classes, title) if samples else None
 
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from ...commands.figures import Figures
 from ...errors import UsageError, option
 from ...manifests.manifest import Manifest
-from ...reports.confusion import COLOURS
+from ...reports.confusion import COLOURS, legible
 from ...reports.tables import UNTRAINED_NOTE, rows_by_head
 from ...scoring.compare import Comparison
 from ...scoring.cosines import unit
@@ -54,7 +54,7 @@ class Subject:
         of = self.found.scores[0].of
         untrained = any(score.of.untrained for scores in self.rows.values() for score in scores)
         warning = "\n" + UNTRAINED_NOTE.replace(": ", ":\n") if untrained else ""
-        return f"{of.dataset} · {of.backbone} · {what}{warning}"
+        return f"{legible(of.dataset)} · {legible(of.backbone)} · {what}{warning}"
 
     @property
     def name(self) -> str:
