@@ -2,6 +2,7 @@
 
 import os
 import re
+import reprlib
 import shlex
 from collections.abc import Iterable
 
@@ -58,6 +59,18 @@ def reason(error: BaseException) -> str:
     """What another library's error says, on one line and not too long; its type where it says nothing."""
     text = " ".join(str(error).split()).rstrip(".") or type(error).__name__
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+
+
+_BRIEF = reprlib.Repr()
+_BRIEF.maxstring = _BRIEF.maxother = _LONGEST
+
+
+def brief(value: object) -> str:
+    """A value as a message names it, however long or deep it is."""
+    try:
+        return _BRIEF.repr(value)
+    except ValueError:  # Python spells no integer of more than 4,300 digits
+        return "a number of thousands of digits"
 
 
 def bounded(text: str) -> str:

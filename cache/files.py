@@ -12,6 +12,7 @@ from typing import Any
 
 from ..errors import ExpclipError, option
 from ..manifests.disk import short_name
+from ..untrusted import parse_json, read_text
 
 _DISK_TROUBLE = {
     errno.ENOSPC: "the disk is full: free some space",
@@ -68,9 +69,9 @@ def new_file(final: Path) -> Iterator[Path]:
 
 
 def read_json(path: Path) -> Any | None:
-    """The content of a JSON file, or None where it is missing or half-written."""
+    """The content of a JSON file, or None where it is missing, half-written or cannot be one of ours."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parse_json(read_text(path))
     except (OSError, ValueError):
         return None
 

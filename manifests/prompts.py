@@ -135,6 +135,16 @@ def instruction_name(asked: str) -> str:
     return asked if re.fullmatch(rf"\S+{_MARKED}", asked) else instruction(asked).name
 
 
+def names_instruction(name: str, text: str) -> bool:
+    """Whether an instruction with a text may be called so in the cache."""
+    if re.search(f"{_MARKED}$", name):
+        return name.endswith(text_mark(text))
+    try:
+        return instruction(name).text == text
+    except UsageError:  # of another version
+        return True
+
+
 def without_title(name: str) -> str:
     """Of the name of a user's text its end, which is the same whatever title the text has; other names stay."""
     found = re.search(f"{_MARKED}$", name)
@@ -143,7 +153,7 @@ def without_title(name: str) -> str:
 
 def text_mark(text: str) -> str:
     """The end of the name of a user's text, different for every text."""
-    return _MARK + hashlib.sha256(text.encode()).hexdigest()[:_MARK_DIGITS]
+    return _MARK + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_MARK_DIGITS]
 
 
 def _named(title: str, content: str, where: str) -> Instruction:
