@@ -18,6 +18,8 @@ NO_HEAD = "none"
 
 _FEWEST_DIGITS = 8
 """Of a number that is rather the beginning of an id than a seed."""
+_MOST_DIGITS = 20
+"""Of a seed."""
 _FILE_MARKS = ("/", "\\", ".pth", ".safetensors")
 
 
@@ -153,7 +155,8 @@ def _separate(selector: str) -> list[str]:
 def _values(name: str, cards: Iterable[HeadCard]) -> list[str]:
     """What cards say of a field; numbers in their order."""
     values = {FIELDS[name].value(card) for card in cards}
-    return sorted(values, key=lambda text: (int(text) if text.isdecimal() else -1, text))
+    numbers = {text: int(text) for text in values if text.isdecimal() and len(text) <= _MOST_DIGITS}
+    return sorted(values, key=lambda text: (numbers.get(text, -1), text))
 
 
 def _refuse_bare_word(word: str, cards: Sequence[HeadCard]) -> None:
