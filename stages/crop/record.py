@@ -14,7 +14,7 @@ from ...manifests.cells import cell, text_of
 
 SETTINGS, RECORD = "crops.json", "crops.csv"
 COLUMNS = ("path", "bytes", "outcome", "n_faces", "score", "x0", "y0", "x1", "y1", "why")
-NO_FACE, OUTSIDE, UNREADABLE = "no-face", "outside", "unreadable"
+NO_FACE, OUTSIDE, SMALL, UNREADABLE = "no-face", "outside", "small", "unreadable"
 
 
 def line_of(crop: Crop) -> str:
