@@ -11,7 +11,6 @@ from pydantic import BaseModel
 from ..manifests.manifest import NO_LABEL, Clips, Kind, Manifest, Rows
 from .files import printable, read_json
 
-
 _MOST_BYTES = 2**32
 """Of one array, unpacked: more than any data set needs."""
 

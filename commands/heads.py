@@ -63,7 +63,7 @@ class ImportHead(Request, verb="heads import"):
     dtype: str | None = options.DTYPE
     objective: str = options.OBJECTIVE
     train: str = ask("What it was trained on, if known.", "", metavar="NAME", in_file=False)
-    seed: int | None = ask("Its seed, if known.", None, unset="none")
+    seed: int | None = ask("Its seed, if known.", None, unset="none", least=0, most=options.MOST_SEED)
     cache: Path | None = options.CACHE
 
 

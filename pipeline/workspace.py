@@ -22,7 +22,7 @@ from ..manifests.contents import with_contents
 from ..manifests.disk import kind_of
 from ..manifests.frames import DEFAULT_POLICIES
 from ..manifests.layouts import read_dataset
-from ..manifests.manifest import Manifest, Origin
+from ..manifests.manifest import MOST_CLASSES, Manifest, Origin
 from ..manifests.stamp import stamp
 from ..reports.console import bars, duration, show_remark, stderr
 from ..settings import cache_folder, read_settings
@@ -203,6 +203,8 @@ def _classes(request: Request) -> tuple[str, ...] | None:
     """The class names that a request says; None where it says nothing about them."""
     said: Sequence[str] = getattr(request, "classes", ())
     words = tuple(word.strip() for text in said for word in text.split(","))
+    if len(words) > MOST_CLASSES:
+        raise UsageError(f"{option('classes')}: {len(words):,} names, and up to {MOST_CLASSES:,} can be told apart")
     if not all(words):
         raise UsageError(f"{option('classes')} {','.join(said)!r}: give names with a comma between them")
     return words if words or "classes" in request.typed else None

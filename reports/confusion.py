@@ -28,6 +28,8 @@ literal_text = rc_context({"text.parse_math": False})
 """Decorates what draws names of classes and data sets, which are no formulas: in it a dollar sign is one."""
 
 
+MOST_DRAWN = 100
+"""More make a figure that no page holds."""
 LONG = 110
 """Letters of a head's name, which has a line for itself."""
 

@@ -14,6 +14,7 @@ from ..manifests.cells import cell
 from ..manifests.own_output import mark_output
 from ..scoring.bootstrap import Interval
 from ..scoring.scores import ALL, MEAN, Certainty, Predictions, Score
+from .console import say
 from .tables import certainty_tables, markdown, tables
 
 _NOTHING = Interval(np.nan, np.nan, np.nan)
@@ -29,7 +30,7 @@ def write_results(scores: Sequence[Score], predictions: Sequence[Predictions], o
 
     Raises ExpclipError where the disk refuses.
     """
-    from .confusion import confusion_figure
+    from .confusion import MOST_DRAWN, confusion_figure
 
     with writing(out):
         figures = out / "figures"
@@ -51,7 +52,10 @@ def write_results(scores: Sequence[Score], predictions: Sequence[Predictions], o
         untrained = np.array([name for name, score in named.items() if score.of.untrained], dtype=str)
         np.savez_compressed(out / "confusion.npz", **matrices, untrained=untrained)
         for name, score in named.items():
-            confusion_figure(score, figures / f"{name}.png")
+            if len(score.classes) > MOST_DRAWN:
+                say(f"note: figures/{name}.png is not drawn: it would show {len(score.classes):,} classes")
+            else:
+                confusion_figure(score, figures / f"{name}.png")
 
 
 def distinct_names(names: Iterable[str]) -> list[str]:

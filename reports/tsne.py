@@ -28,7 +28,9 @@ def tsne_points(unit: np.ndarray, seed: int) -> np.ndarray:
     Distances are between unit vectors, so they order as cosines do. Source: van der Maaten and Hinton, JMLR 2008.
     """
     perplexity = min(_PERPLEXITY, (len(unit) - 1) / 3)
-    return TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(unit.astype(np.float32))
+    has_plane = len(np.unique(unit, axis=0)) > 2 and unit.shape[1] > 1
+    init = "pca" if has_plane else "random"  # of fewer points there are no two principal components
+    return TSNE(perplexity=perplexity, init=init, random_state=seed).fit_transform(unit.astype(np.float32))
 
 
 def tsne_figure(panels: Mapping[str, np.ndarray], labels: np.ndarray, classes: Sequence[str], title: str) -> Figure:

@@ -28,8 +28,7 @@ def draw_samples(subject: Subject) -> Named:
     """Pictures with what heads say of them, for each prompt set; left out where the pictures are gone."""
     for name, part in subject.by_prompts():
         sheet = _sample_sheet(part.predictions, _rows(part.scores), subject.request.seed)
-        if sheet:
-            yield f"samples-{name}", sheet
+        yield f"samples-{name}", sheet or "none of the pictures can be read any more"
 
 
 def _rows(scores: Sequence[Score]) -> dict[str, list[Score]]:

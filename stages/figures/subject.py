@@ -18,8 +18,8 @@ from ...scoring.cosines import unit
 from ...scoring.samples import Classifier, Head
 from ...scoring.scores import ALL, MEAN, Evaluation, Score
 
-Named = Iterator[tuple[str, Figure]]
-"""Figures with their file names, without a suffix."""
+Named = Iterator[tuple[str, Figure | str]]
+"""Figures with their file names, without a suffix; in place of one that cannot be drawn, why not."""
 
 MOST_ROWS = len(COLOURS)
 
