@@ -3,22 +3,49 @@
 import inspect
 import io
 import sys
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from .commands import COMMANDS, GROUPS, command
-from .commands.command import INTERRUPTED, Command, say
+from .commands.command import INTERRUPTED, Command
 from .commands.request import NO_DEFAULT, Asked, Request, asked, from_typed, refuse_unknown
-from .errors import ExpclipError, flag
-from .reports.console import print_json
+from .errors import ExpclipError, flag, shown
+from .reports.console import print_json, print_line, say
 from .settings import Settings, read_settings
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """What the parser says of words that it does not know is shown as all text that others may have written."""
+    try:
+        yield
+    except Exception as error:
+        said = getattr(error, "format_message", None)
+        if said is not None:
+            text = shown(said())
+            setattr(error, "format_message", lambda: text)  # noqa: B010
+        raise
+
+
+class _Group(TyperGroup):
+    def make_context(self, *args: Any, **how: Any) -> Any:
+        with _readable():
+            return super().make_context(*args, **how)
+
+    def invoke(self, ctx: Any) -> Any:
+        with _readable():
+            return super().invoke(ctx)
 
 
 def _app(about: str = "") -> typer.Typer:
     return typer.Typer(
+        cls=_Group,
         help=about,
         no_args_is_help=True,
         rich_markup_mode="markdown",
@@ -34,7 +61,7 @@ def _version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
 
-        print(f"expclip {version('expclip')}")
+        print_line(f"expclip {version('expclip')}")
         raise typer.Exit
 
 
@@ -145,6 +172,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that lacks a letter does not end the work
+    warnings.showwarning = lambda message, category, *_: say(f"{category.__name__}: {message}")
     app()
 
 

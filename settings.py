@@ -1,18 +1,19 @@
 """What a run is told once: `expclip.toml` in the working directory, under the command-line options."""
 
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import reduce
 from pathlib import Path
 from typing import Any
 
-from .errors import UsageError
+from .errors import UsageError, brief
+from .untrusted import parse_toml, read_text
 
 CONFIG_FILE = "expclip.toml"
 CACHE_VARIABLE = "EXPCLIP_CACHE"
 DEFAULT_CACHE = "expclip-cache"
+_MOST_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -37,25 +38,25 @@ def read_settings(folder: Path | None = None) -> Settings:
     """Read `expclip.toml` of a folder (by default the working directory). Raises UsageError for what is wrong."""
     path = (folder or Path()) / CONFIG_FILE
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        content = parse_toml(read_text(path, _MOST_BYTES))
     except FileNotFoundError:
         return Settings(path)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise UsageError(f"{path}: cannot be read ({error}): correct it or move it away") from error
     cache = content.pop("cache", None)
     if cache is not None and not isinstance(cache, str):
-        raise UsageError(f"{path}: cache: give a folder in quotes, found {cache!r}")
+        raise UsageError(f"{path}: cache: give a folder in quotes, found {brief(cache)}")
     roots, defaults = (_table(path, name, content.pop(name, {})) for name in ("roots", "defaults"))
     for name, root in roots.items():
         if not isinstance(root, str):
-            raise UsageError(f"{path}: roots.{name}: give a folder in quotes, found {root!r}")
+            raise UsageError(f"{path}: roots.{name}: give a folder in quotes, found {brief(root)}")
     paths = {name: Path(root) for name, root in roots.items()}
     return Settings(path, Path(cache) if cache else None, paths, defaults, content)
 
 
 def _table(path: Path, name: str, found: Any) -> Mapping[str, Any]:
     if not isinstance(found, dict):
-        raise UsageError(f"{path}: {name}: this must be a table, [{name}], found {found!r}")
+        raise UsageError(f"{path}: {name}: this must be a table, [{name}], found {brief(found)}")
     return found
 
 

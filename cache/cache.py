@@ -1,5 +1,6 @@
 """The cache folder: which data sets, manifests, stores and heads it holds, and choosing among them."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,6 +19,8 @@ from .store import FeatureStore
 
 TEXT = "text"
 """The folder of all text features."""
+ROOMS = ("heads", "builtin", "weights.json")
+"""What lies beside the data sets in a cache."""
 
 
 class Cache:
@@ -134,6 +137,8 @@ class Cache:
 
     def of_key(self, node: str, key: str) -> FeatureStore | None:
         """The store of a node with a key, whichever data set it was made for."""
+        if not (isinstance(key, str) and re.fullmatch("[0-9a-f]{64}", key)):
+            return None
         folders = sorted({path.parent.name for path in self.root.glob(f"[!.]*/{node}-*-{key[:12]}.zarr")})
         return next((store for folder in folders for store in self.stores(folder) if store.header.key == key), None)
 

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -48,6 +49,8 @@ def read_entry(folder: Path) -> Entry | None:
     needed = [content.get(key) for key in ("manifest", "root")] if isinstance(content, dict) else [None]
     if not isinstance(content, dict) or not all(isinstance(value, str) and "\0" not in value for value in needed):
         return None
+    if not re.fullmatch(r"manifest-[^/\\]+\.zarr", content["manifest"]):
+        return None
 
     def noted(key: str) -> str:
         value = content.get(key, "")
@@ -61,7 +64,7 @@ def read_entry(folder: Path) -> Entry | None:
     numbers = content.get("numbers")
     how["numbers"] = tuple(map(str, numbers)) if isinstance(numbers, list) else ()
     origin = Origin(**where, stamp=noted("stamp"), read=read, **how)
-    return Entry(folder.name, noted("title") or folder.name, Path(content["manifest"]).name, content["root"], origin)
+    return Entry(folder.name, noted("title") or folder.name, content["manifest"], content["root"], origin)
 
 
 def _is_date(text: str) -> bool:

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ExpclipError, option
+from ..manifests.disk import short_name
+from ..untrusted import parse_json, read_text
 
 _DISK_TROUBLE = {
     errno.ENOSPC: "the disk is full: free some space",
@@ -49,7 +51,7 @@ def _hidden_sibling(final: Path) -> Path:
     It is hidden, so that nobody reads or minds what a killed process leaves behind.
     """
     final.parent.mkdir(parents=True, exist_ok=True)
-    return final.with_name(f".{final.name}.{uuid.uuid4().hex[:8]}")
+    return final.with_name(f".{short_name(final.name)}.{uuid.uuid4().hex[:8]}")
 
 
 @contextmanager
@@ -67,9 +69,9 @@ def new_file(final: Path) -> Iterator[Path]:
 
 
 def read_json(path: Path) -> Any | None:
-    """The content of a JSON file, or None where it is missing or half-written."""
+    """The content of a JSON file, or None where it is missing, half-written or cannot be one of ours."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parse_json(read_text(path))
     except (OSError, ValueError):
         return None
 

@@ -6,7 +6,6 @@ An exported file may come from anywhere: nothing in it is trusted before it is c
 import hashlib
 import io
 import json
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -18,17 +17,21 @@ import numpy as np
 
 from ..errors import ExpclipError, UsageError, reason
 from ..manifests.manifest import Manifest, Origin
-from .cache import Cache
+from ..manifests.prompts import names_instruction
+from ..untrusted import open_file, parse_json
+from .cache import ROOMS, TEXT, Cache
 from .files import writing
-from .header import Header, parse_header
+from .header import Header, is_name, parse_header
 from .keys import digest, store_key
 from .manifest_store import from_arrays, to_arrays
 from .receipts import Receipt, fits, parse_receipt
 from .store import FeatureStore, checksum
 
+_LOCKED = ("unable to lock file", "already open for write", "Resource temporarily unavailable")
+"""What HDF5 says of a file that is being written."""
 _FORMAT = "expclip-store-1"
-_DATASET_NAME = re.compile(r"[^./\\\x00-\x1f][^/\\\x00-\x1f]{0,99}")
-_NODE_NAME = re.compile(r"[a-z0-9_]{1,40}")
+_FLETCHER32 = 3
+"""HDF5's number of the only filter that an export has; another might be a bomb, or code that HDF5 loads."""
 
 
 def export_store(store: FeatureStore, manifest: Manifest | None, path: Path) -> None:
@@ -99,11 +102,14 @@ def import_store(cache: Cache, path: Path) -> FeatureStore:
     export, ExpclipError where its contents contradict each other.
     """
     with _reading(path, UsageError):
-        file = h5py.File(path, "r")
+        open_file(path).close()  # HDF5 would wait for a pipe
+        file = h5py.File(path, "r", locking="best-effort")
     with file:
         with _reading(path, UsageError):
             header, receipts, features = _contents(file)
             manifest = _read_manifest(file, header) if "manifest" in file else None
+            if (header.dataset == TEXT) != (manifest is not None and manifest.kind == "texts"):
+                raise ValueError(f"{TEXT} is where the features of texts are, and of nothing else")
         cache.mark()
         header = replace(header, dataset=_folder(cache, header, manifest))
         store = cache.create_store(header)
@@ -133,7 +139,12 @@ def _reading(path: Path, kind: type[ExpclipError]) -> Iterator[None]:
     """One line for whatever is wrong with an export."""
     try:
         yield
-    except (OSError, RuntimeError, LookupError, TypeError, ValueError) as error:
+    except (OSError, RuntimeError, LookupError, TypeError, ValueError, AttributeError, MemoryError) as error:
+        if isinstance(error, OSError) and any(sign in str(error) for sign in _LOCKED):
+            raise ExpclipError(
+                f"{path}: another program has this file open for writing, or left it so: wait until it has ended, or "
+                f"copy the file and import the copy"
+            ) from error
         raise kind(f"{path}: this exported store cannot be read ({reason(error)}): export it again") from error
 
 
@@ -145,9 +156,8 @@ def _contents(file: h5py.File) -> tuple[Header, list[Receipt], h5py.Dataset]:
     if link is not None:
         raise ValueError(f"{link} is a link to something else")
     header = parse_header(str(file.attrs["header"]))
-    receipts = [parse_receipt(json.dumps(receipt)) for receipt in json.loads(str(file.attrs["receipts"]))]
-    if not _DATASET_NAME.fullmatch(header.dataset) or not _NODE_NAME.fullmatch(header.node):
-        raise ValueError(f"{header.dataset!r} and {header.node!r} are not names of a data set and a node")
+    receipts = [parse_receipt(json.dumps(receipt)) for receipt in parse_json(str(file.attrs["receipts"]))]
+    _refuse_contradictions(header)
     expected = (digest(header.spec), store_key(header.spec, header.rows_digest))
     if (header.encoder_digest, header.key) != expected:
         raise ValueError("its key does not fit its header")
@@ -157,7 +167,26 @@ def _contents(file: h5py.File) -> tuple[Header, list[Receipt], h5py.Dataset]:
     layout = (features.shape, features.dtype, features.chunks, features.compression)
     if layout != ((header.rows, *header.row_shape), np.dtype(header.dtype), header.shard_shape, None):
         raise ValueError("its features do not fit its header")
+    if not _filters(features) <= {_FLETCHER32}:
+        raise ValueError("its features are stored in another way than ours")
     return header, receipts, features
+
+
+def _filters(array: h5py.Dataset) -> set[int]:
+    known = array.id.get_create_plist()
+    return {known.get_filter(k)[0] for k in range(known.get_nfilters())}
+
+
+def _refuse_contradictions(header: Header) -> None:
+    """Raise ValueError where what a header calls things is not what the spec says of them."""
+    if header.dataset.casefold() in ROOMS:
+        raise ValueError(f"{header.dataset} is no data set but a part of every cache")
+    text, name = header.spec.get("instruction"), header.instruction
+    if (text is None) != (name == "") or (text is not None and not names_instruction(name, text)):
+        raise ValueError(f"its instruction {name!r} is not the one of its encoder")
+    weights = header.spec.get("weights")
+    if isinstance(weights, dict) and "random_seed" in weights and not header.untrained:
+        raise ValueError("its weights are random, and it does not say so")
 
 
 def _read_shard(features: h5py.Dataset, header: Header, receipt: Receipt) -> np.ndarray:
@@ -176,15 +205,17 @@ def _read_shard(features: h5py.Dataset, header: Header, receipt: Receipt) -> np.
 
 def _read_manifest(file: h5py.File, header: Header) -> Manifest:
     group = file["manifest"]
-    known = json.loads(str(group.attrs["known"]))
+    known = parse_json(str(group.attrs["known"]))
 
     def array(name: str) -> np.ndarray:
         found = file[f"manifest/{name}"]
         if not isinstance(found, h5py.Dataset) or found.id.get_storage_size() != found.nbytes or found.external:
             raise ValueError(f"its manifest's {name} is not complete")
+        if found.is_virtual or _filters(found):
+            raise ValueError(f"its manifest's {name} is stored in another way than ours")
         return np.asarray(found[:])
 
     manifest = from_arrays(known, array, known["root"])
-    if manifest.rows.digest != header.rows_digest or not _DATASET_NAME.fullmatch(manifest.name):
+    if manifest.rows.digest != header.rows_digest or not is_name(manifest.name):
         raise ValueError("its manifest belongs to other features")
     return manifest

@@ -1,16 +1,22 @@
 """The header of a feature store: what it says about itself, and how its rows are cut into shards."""
 
-import json
+import math
+import os
+import re
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field, TypeAdapter
 
+from ..errors import HIDDEN
+from ..untrusted import parse_json
+
 SCHEMA = 1
 SHARD_ROWS = 1024
 """Rows per shard, the same for every node: 1 to 50 MB, the unit of work and of atomic writing."""
 
+_MOST_VALUES = 2**56
 _Size = Annotated[int, Field(gt=0)]
 
 
@@ -67,11 +73,24 @@ class Header:
 
 def parse_header(text: str) -> Header:
     """A header from its JSON. Raises ValueError where it is not one, or of another schema."""
-    content = json.loads(text)
+    content = parse_json(text)
     schema = content.get("schema") if isinstance(content, dict) else None
     if schema != SCHEMA:
         raise ValueError(f"its schema is {schema}; this version reads {SCHEMA}")
-    return _HEADER.validate_json(text, strict=True)
+    header = _HEADER.validate_json(text, strict=True)
+    if not (is_name(header.dataset) and re.fullmatch("[a-z0-9_]{1,40}", header.node)):
+        raise ValueError(f"{header.dataset!r} and {header.node!r} are not names of a data set and a node")
+    if not math.prod(header.row_shape) * header.rows < _MOST_VALUES:
+        raise ValueError("no disk holds so many features")
+    for name in ("node", "protocol"):
+        if header.spec.get(name, getattr(header, name)) != getattr(header, name):
+            raise ValueError(f"its {name} is not the one of its encoder")
+    return header
+
+
+def is_name(text: str) -> bool:
+    """Whether a text can be the folder of a data set: a plain name that leads nowhere else."""
+    return bool(re.fullmatch(r"[^./\\][^/\\]*", text)) and len(os.fsencode(text)) <= 255 and not HIDDEN.search(text)
 
 
 _HEADER = TypeAdapter(Header)

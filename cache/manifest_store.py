@@ -6,9 +6,13 @@ from typing import Any
 
 import numpy as np
 import zarr
+from pydantic import BaseModel
 
-from ..manifests.manifest import NO_LABEL, Clips, Manifest, Rows
+from ..manifests.manifest import NO_LABEL, Clips, Kind, Manifest, Rows
 from .files import printable, read_json
+
+_MOST_BYTES = 2**32
+"""Of one array, unpacked: more than any data set needs."""
 
 
 def to_arrays(manifest: Manifest) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -38,28 +42,43 @@ def to_arrays(manifest: Manifest) -> tuple[dict[str, Any], dict[str, np.ndarray]
 
 def from_arrays(known: dict[str, Any], array: Callable[[str], np.ndarray], root: str) -> Manifest:
     """The inverse of `to_arrays`; `array(name)` gives an array. Raises ValueError where anything changed since."""
+    said = _Known.model_validate(known)
     manifest = Manifest(
-        name=known["name"],
-        kind=known["kind"],
-        classes=tuple(known["classes"]),
+        name=said.name,
+        kind=said.kind,
+        classes=tuple(said.classes),
         rows=Rows(_to_strings(array("sources")), array("sizes"), array("frames")),
         sample_ids=_to_strings(array("sample_ids")),
         labels=array("labels"),
         folds=array("folds"),
-        clips={p: Clips(array(f"clips/{p}/offsets"), array(f"clips/{p}/indices")) for p in known["policies"]},
+        clips={p: Clips(array(f"clips/{p}/offsets"), array(f"clips/{p}/indices")) for p in said.policies},
         root=root,
-        remarks=tuple(known["remarks"]),
+        remarks=tuple(said.remarks),
     )
-    if not _is_consistent(manifest) or manifest.digest != known["digest"]:
+    if not _is_consistent(manifest) or manifest.digest != said.digest:
         raise ValueError("the manifest changed since it was written")
     return manifest
+
+
+class _Known(BaseModel, strict=True):
+    """What is known of a manifest beside its arrays; more is ignored."""
+
+    name: str
+    kind: Kind
+    classes: list[str]
+    policies: list[str]
+    remarks: list[str]
+    digest: str
 
 
 def _is_consistent(manifest: Manifest) -> bool:
     """Whether its arrays fit together; a digest alone says nothing about a file from elsewhere."""
     samples, rows = len(manifest), len(manifest.rows)
+    clips = [part for one in manifest.clips.values() for part in (one.offsets, one.indices)]
+    arrays = (manifest.labels, manifest.folds, manifest.rows.sizes, manifest.rows.frames, *clips)
     return (
-        len(manifest.labels) == len(manifest.folds) == samples
+        all(array.ndim == 1 and array.dtype.kind == "i" for array in arrays)
+        and len(manifest.labels) == len(manifest.folds) == samples
         and len(manifest.rows.sizes) == len(manifest.rows.frames) == rows
         and _is_within(manifest.labels, NO_LABEL, len(manifest.classes))
         and all(_is_within(clips.indices, 0, rows) for clips in manifest.clips.values())
@@ -94,11 +113,12 @@ def rows_digest_of(folder: Path) -> str:
 
 def read_manifest(folder: Path, root: str) -> Manifest:
     """Read a manifest that `write_manifest` wrote."""
-    group = zarr.open_group(folder, mode="r")
+    group = zarr.open_group(folder, mode="r", zarr_format=3)  # what the second holds may be pickled
 
     def array(name: str) -> np.ndarray:
         found = group[name]
-        assert isinstance(found, zarr.Array)
+        if not isinstance(found, zarr.Array) or found.dtype.kind not in "iu" or found.nbytes > _MOST_BYTES:
+            raise ValueError(f"its {name} cannot be one of a manifest")
         return np.asarray(found[:])
 
     return from_arrays(dict(group.attrs), array, root)

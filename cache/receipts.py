@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from ..untrusted import read_text
 from .files import fsync, write_json
 from .header import Header
 
@@ -59,7 +60,7 @@ class Receipts:
     def get(self, shard: int) -> Receipt | None:
         """The receipt of a shard; None where it is missing, unreadable, contradicts itself or is of another store."""
         try:
-            receipt = parse_receipt(self.path(shard).read_bytes())
+            receipt = parse_receipt(read_text(self.path(shard)))
         except (OSError, ValueError):
             return None
         return receipt if receipt.shard == shard and fits(receipt, self._header) else None

@@ -12,6 +12,7 @@ from typing import Any
 import google_crc32c
 import numpy as np
 
+from ..untrusted import open_file
 from .header import Header
 
 _TAIL_BYTES = 4 + 16 + 4
@@ -46,7 +47,7 @@ def read_into(values: np.ndarray, file: Path) -> bool:
     """Fill `values` (shard_shape) from the file of such a shard; False where it is missing or not one."""
     data = values.reshape(-1).view(np.uint8)
     try:
-        with file.open("rb", buffering=0) as opened:
+        with open_file(file) as opened:
             return opened.readinto(data.data) == len(data) and opened.read() == _tail(data)
     except FileNotFoundError:
         return False

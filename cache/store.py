@@ -14,6 +14,7 @@ import zarr
 from zarr.codecs import Crc32cCodec
 
 from ..errors import ExpclipError, reason
+from ..untrusted import parse_json, read_text
 from . import shard_file
 from .files import flush, fsync, new_folder, read_json, writing
 from .header import Header, parse_header
@@ -32,7 +33,7 @@ class FeatureStore:
     def open(cls, path: Path) -> "FeatureStore":
         """Open an existing store. Raises ExpclipError where it is damaged or of another schema."""
         try:
-            metadata = json.loads((path / "zarr.json").read_text(encoding="utf-8"))
+            metadata = parse_json(read_text(path / "zarr.json"))
             return cls(path, parse_header(json.dumps(metadata["attributes"])))
         except Exception as error:
             why = f"not a feature store of this version ({reason(error)})"

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from rich.filesize import decimal as byte_count
 
+from ..reports.console import print_line
 from ..settings import cache_folder, read_settings
 from . import options
-from .command import Command, as_document, note_untrained, print_line, print_records, untrained
+from .command import Command, as_document, note_untrained, print_records, untrained
 from .request import Request, ask
 
 if TYPE_CHECKING:

@@ -1,14 +1,12 @@
 """What a command is: what it asks for, the stage that does it, and how its answer is shown."""
 
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
 from operator import attrgetter
 from typing import Any
 
-from ..cache.files import printable
 from ..lazy import load
-from ..reports.console import print_table
+from ..reports.console import print_table, say
 from .request import Request
 
 DONE, FAILED, DONE_WITH_FAILURES, INTERRUPTED = 0, 1, 3, 130
@@ -51,16 +49,6 @@ def print_records(title: str, records: Iterable[Any], columns: Mapping[str, str 
 def records(title: str, columns: Mapping[str, str | Callable[[Any], str]]) -> Callable[[Any, Any], None]:
     """What shows an answer that is a list of records."""
     return lambda request, answer: print_records(title, answer, columns)
-
-
-def print_line(line: str) -> None:
-    """One line on stdout."""
-    print(printable(line))
-
-
-def say(line: str) -> None:
-    """One line on stderr."""
-    print(printable(line), file=sys.stderr)
 
 
 def untrained(is_untrained: bool) -> str:

@@ -7,8 +7,9 @@ from typing import Any
 from ..encoders.detectors import DEFAULT_DETECTOR, DETECTORS
 from ..errors import UsageError, option
 from ..manifests.boxes import CHOICES, Face
+from ..reports.console import print_line, say
 from . import options
-from .command import Command, list_failed, print_line, say
+from .command import Command, list_failed
 from .request import Request, ask
 
 CROPPED = "cropped"
@@ -27,7 +28,7 @@ class CropFaces(Request, verb="crop"):
     out: Path = ask("Folder of the crops; their paths in it are those in SRC.", in_file=False)
     boxes: Path | None = ask(
         "Lines `path x0 y0 x1 y1` (spaces, tabs, commas or semicolons), paths relative to SRC; a first line may name "
-        "the columns, the path first: path,x,y,w,h.",
+        "the columns: path,x,y,w,h. Pixels, or shares of the image where all lie in 0 … 1.",
         None,
         metavar="FILE",
         unset="none",
@@ -65,7 +66,7 @@ class Crop:
     bytes: int
     """Size of the image: another one is another image."""
     outcome: str
-    """cropped, no-face, outside (the box has no pixel of the image) or unreadable."""
+    """cropped, no-face, outside (the box has no pixel of the image), small (a few pixels) or unreadable."""
     n_faces: int = 0
     face: Face | None = None
     """The one that was chosen: its box without the margin."""

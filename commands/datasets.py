@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from ..manifests.catalogue import DataSet
+from ..reports.console import print_line
 from . import options
-from .command import DONE, DONE_WITH_FAILURES, Command, as_document, print_line, records
+from .command import DONE, DONE_WITH_FAILURES, Command, as_document, records
 from .options import Names
 from .request import Request
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from ..reports.console import print_line
 from .command import Command
 from .request import Request, ask
 
@@ -17,7 +18,7 @@ class Demo(Request, verb="demo"):
 
 def show(request: Demo, answer: None) -> None:
     """Where to look."""
-    print(
+    print_line(
         f"Look at {request.out / 'figures'} and {request.out / 'results' / 'tables.md'}. The miniature shows the "
         "mechanism on cartoon faces and is not evidence for the paper: see docs/miniature.md"
     )

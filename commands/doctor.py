@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..encoders.dtypes import DType
-from ..reports.console import print_table
+from ..reports.console import print_line, print_table
 from . import options
 from .command import DONE, FAILED, Command, print_records
 from .request import Request
@@ -78,7 +78,7 @@ def show(request: Doctor, answer: Examination) -> None:
     print_records("Devices", answer.devices, _DEVICES)
     print_records("Encoders against float32 on the CPU", answer.trials, _TRIALS)
     for remark in answer.remarks:
-        print(remark)
+        print_line(remark)
 
 
 def document(request: Doctor, answer: Examination) -> dict[str, Any]:

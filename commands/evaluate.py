@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from ..reports.console import print_table
+from ..reports.console import print_line, print_table, say
 from ..reports.results import as_row
 from ..reports.tables import tables
 from ..scoring.scores import Evaluation
 from . import options
-from .command import DONE, DONE_WITH_FAILURES, Command, say
+from .command import DONE, DONE_WITH_FAILURES, Command
 from .extract import check_scheduler
 from .options import Names
 from .request import Request, ask
@@ -70,7 +70,7 @@ def show(request: Evaluate, answer: Evaluation) -> None:
     for table in tables(answer.scores):
         print_table(table.title, table.columns, table.rows)
     if request.out is not None:
-        print(f"{request.out}: scores.csv, predictions.csv, confusion.npz, tables.md and figures/")
+        print_line(f"{request.out}: scores.csv, predictions.csv, confusion.npz, tables.md and figures/")
 
 
 def document(request: Evaluate, answer: Evaluation) -> dict[str, Any]:

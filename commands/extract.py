@@ -1,5 +1,6 @@
 """`expclip extract`: fill the cache with the features that are missing."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,8 +73,8 @@ class Extract(Request, verb="extract"):
 
     def shards(self) -> tuple[int, int]:
         """(i, n): every n-th shard, beginning with the i-th."""
-        index, slash, of = self.part.partition("/")
-        if not slash or not index.isdecimal() or not of.isdecimal() or not 1 <= int(index) <= int(of):
+        index, _, of = self.part.partition("/")
+        if not re.fullmatch("[0-9]{1,9}/[0-9]{1,9}", self.part) or not 1 <= int(index) <= int(of):
             raise UsageError(f"{option('part')} {self.part!r}: write I/N with 1 ≤ I ≤ N, for example 1/4")
         return int(index), int(of)
 

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from ..cache.files import printable
 from ..errors import UsageError, option
+from ..reports.console import print_line, say
 from . import options
-from .command import Command
+from .command import DONE, FAILED, Command
 from .options import Names
 from .request import Request, ask
 
@@ -51,7 +51,7 @@ class Figures(Request, verb="figures"):
         metavar="FILE",
         unset="none",
     )
-    seed: int = ask("Of the choice of samples, and of t-SNE.", 0, least=0)
+    seed: int = ask("Of the choice of samples, and of t-SNE.", 0, least=0, most=2**32 - 1)
     out: Path = ask("Folder of the figures.", Path("expclip-figures"), in_file=False)
     cache: Path | None = options.CACHE
 
@@ -68,7 +68,8 @@ class Figures(Request, verb="figures"):
 
 def show(request: Figures, answer: list[Path]) -> None:
     """The files."""
-    print("\n".join(printable(str(path)) for path in answer))
+    for path in answer:
+        print_line(str(path))
 
 
 def document(request: Figures, answer: list[Path]) -> list[Any]:
@@ -76,4 +77,12 @@ def document(request: Figures, answer: list[Path]) -> list[Any]:
     return [str(path) for path in answer]
 
 
-FIGURES = Command(Figures, "stages.figures.figures:figures", show, document)
+def ending(request: Figures, answer: list[Path]) -> int:
+    """Where nothing could be drawn, that is a failure."""
+    if answer:
+        return DONE
+    say("no figure could be drawn")
+    return FAILED
+
+
+FIGURES = Command(Figures, "stages.figures.figures:figures", show, document, ending)

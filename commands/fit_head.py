@@ -36,7 +36,7 @@ class FitHead(Request, verb="fit-head"):
         choices=KINDS,
     )
     objective: str = options.OBJECTIVE
-    seed: tuple[int, ...] = ask("Repeat for several.", (1, 2, 3))
+    seed: tuple[int, ...] = ask("Repeat for several.", (1, 2, 3), least=0, most=options.MOST_SEED)
     epochs: int | None = ask(
         "`auto` is 5; for infonce with the miniature, what suits it.", None, unset="auto", least=1
     )
@@ -54,6 +54,7 @@ class FitHead(Request, verb="fit-head"):
         "λ of ridge as a share of the mean eigenvalue of XᵀX / n; 0 is plain least squares.",
         _USUAL.ridge_lambda,
         least=0,
+        most=1e6,
     )
     device: str | None = options.DEVICE
     cache: Path | None = options.CACHE

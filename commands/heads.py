@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from ..heads.saving import Kept
+from ..reports.console import print_line
 from ..settings import cache_folder, read_settings
 from . import options
-from .command import REMARK, Command, note_untrained, print_line, print_records
+from .command import REMARK, Command, note_untrained, print_records
 from .request import Request, ask
 
 
@@ -62,7 +63,7 @@ class ImportHead(Request, verb="heads import"):
     dtype: str | None = options.DTYPE
     objective: str = options.OBJECTIVE
     train: str = ask("What it was trained on, if known.", "", metavar="NAME", in_file=False)
-    seed: int | None = ask("Its seed, if known.", None, unset="none")
+    seed: int | None = ask("Its seed, if known.", None, unset="none", least=0, most=options.MOST_SEED)
     cache: Path | None = options.CACHE
 
 

@@ -10,6 +10,8 @@ from ..manifests.reading import ORDERS
 from .request import ask
 
 Names = tuple[str, ...]
+MOST_SEED = 2**64 - 1
+"""Of what is trained: torch takes 64 bits."""
 
 EXECUTORS = {"local": "pipeline.run_local:run", "dask": "pipeline.run_dask:run"}
 """The ways in which a plan is run, each a function that is loaded when it is used."""
@@ -108,7 +110,12 @@ DTYPE = ask(
     in_defaults=True,
 )
 WORKERS = ask(
-    "Decoding threads; with --executor dask, worker processes.", None, unset="auto", least=1, in_defaults=True
+    "Decoding threads; with --executor dask, worker processes.",
+    None,
+    unset="auto",
+    least=1,
+    most=1024,
+    in_defaults=True,
 )
 EXECUTOR = ask(
     "In this process or on Dask; `auto` is dask with --scheduler, else local.",

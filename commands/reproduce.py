@@ -4,9 +4,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..cache.files import printable
 from ..manifests.paper import DATASETS, TRAIN
-from ..reports.console import print_table
+from ..reports.console import print_command, print_line, print_table
 from ..reports.paper_tables import FilledTable, as_json, as_text
 from . import options
 from .command import Command, note_untrained
@@ -69,13 +68,13 @@ class Reproduction:
 
 def show(request: Reproduce, answer: Reproduction) -> None:
     """The commands, then the tables with their notes."""
-    print("What makes these numbers:")
+    print_line("What makes these numbers:")
     for step in answer.steps:
-        print(printable(f"  {step.state:>16}  {step.command}"))
+        print_command(f"  {step.state:>16}  {step.command}")
     for table, notes in map(as_text, answer.tables):
         print_table(table.title, table.columns, table.rows)
         for note in notes:
-            print(printable(f"  {note}"))
+            print_line(f"  {note}")
     note_untrained(table.untrained for table in answer.tables)
 
 

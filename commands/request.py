@@ -5,17 +5,17 @@ keywords, expclip.toml speaks for what is not typed, and `command` gives the wor
 """
 
 import math
-import shlex
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, TypeVar, dataclass_transform, get_args, get_origin, get_type_hints
 
-from ..errors import UsageError, flag, one_of, option
+from ..errors import UsageError, brief, flag, one_of, option, quoted
 from ..settings import Settings, read_settings
 
 NO_DEFAULT: Any = object()
+_MOST_WHOLE = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,8 @@ class Option:
     """The word that stands for None, or for none of an option that may be repeated."""
     least: float | None = None
     above: float | None = None
+    most: float | None = None
+    """None is what fits 31 bits for a whole number, and any for other numbers."""
     is_argument: bool = False
     in_defaults: bool = False
     """Whether [defaults] of expclip.toml speaks for it, whatever the command."""
@@ -97,7 +99,8 @@ class Request:
             elif one.option.is_typed and value != untyped(type(self), one, settings):
                 words += _words(one, value)
         after = ["--", *arguments] if any(word.startswith("-") for word in arguments) else []
-        return shlex.join(["expclip", *self.verb.split(), *([] if after else arguments), *words, *after])
+        spelt = ["expclip", *self.verb.split(), *([] if after else arguments), *words, *after]
+        return " ".join(map(quoted, spelt))
 
 
 Given = TypeVar("Given", bound=Request)
@@ -138,7 +141,7 @@ def checked(one: Asked, value: Any) -> Any:
 def _item(one: Asked, value: Any) -> Any:
     base, declared = one.base, one.option
     found = _converted(base, value)
-    named = f"{option(one.name)} {value!r}"
+    named = f"{option(one.name)} {brief(value)}"
     if found is None:
         what = {int: "a whole number", float: "a number", bool: "true or false"}.get(base, "a text")
         raise UsageError(f"{named}: give {what}")
@@ -148,6 +151,9 @@ def _item(one: Asked, value: Any) -> Any:
         raise UsageError(f"{named}: give {declared.least:g} or more")
     if declared.above is not None and not found > declared.above:
         raise UsageError(f"{named}: give more than {declared.above:g}")
+    most = _MOST_WHOLE if declared.most is None and base is int else declared.most
+    if most is not None and found > most:
+        raise UsageError(f"{named}: give at most {most:,}")
     return found
 
 
@@ -159,7 +165,7 @@ def _converted(base: type, value: Any) -> Any:
         return base(value) if isinstance(value, str | Path) else None
     try:
         number = base(value)
-        is_exact = math.isfinite(number) and (isinstance(value, str) or number == value)
+        is_exact = (base is int or math.isfinite(number)) and (isinstance(value, str) or number == value)
     except (TypeError, ValueError, OverflowError):
         return None
     return number if is_exact else None
@@ -232,7 +238,7 @@ def refuse_unknown(settings: Settings, kinds: Collection[type[Request]]) -> None
 
 def _refuse_keys(settings: Settings, table: str, found: Any, known: Collection[str]) -> None:
     if not isinstance(found, Mapping):
-        raise UsageError(f"{settings.path}: {table.rstrip('.')}: this must be a table, found {found!r}")
+        raise UsageError(f"{settings.path}: {table.rstrip('.')}: this must be a table, found {brief(found)}")
     for key in found:
         if key not in known:
             there = ", ".join(known) or "none"

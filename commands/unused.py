@@ -6,7 +6,7 @@ What expclip.toml says is for many commands, and is not said where one has no us
 from collections.abc import Iterable
 from typing import Any
 
-from .command import say
+from ..reports.console import say
 from .request import Request
 
 NO_CLIPS = "none of these data sets has clips"

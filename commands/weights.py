@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from rich.filesize import decimal as byte_count
 
+from ..reports.console import say
 from . import options
-from .command import DONE, FAILED, Command, as_document, records, say
+from .command import DONE, FAILED, Command, as_document, records
 from .options import Names
 from .request import Request
 

@@ -20,7 +20,7 @@ def resolve_device(name: str | None) -> str:
     count = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available()), "cpu": 1}
     if name in (None, "auto"):
         return next(kind for kind in count if count[kind])
-    found = re.fullmatch("(cpu|cuda|mps)(?::(0|[1-9][0-9]*))?", name)
+    found = re.fullmatch("(cpu|cuda|mps)(?::(0|[1-9][0-9]{0,5}))?", name)
     if found is None:
         raise UsageError(f"{option('device')} {name!r}: choose cpu, cuda, cuda:N or mps")
     kind, index = found[1], int(found[2] or 0)

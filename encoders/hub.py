@@ -8,7 +8,7 @@ from huggingface_hub import constants, get_hf_file_metadata, hf_hub_download, hf
 from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError
 from huggingface_hub.file_download import repo_folder_name
 
-from ..errors import ExpclipError, UsageError, option, reason
+from ..errors import ExpclipError, UsageError, option, quoted, reason
 
 
 def cached(repository: str, name: str) -> Path | None:
@@ -79,6 +79,7 @@ def etag(repository: str, name: str) -> str | None:
 def _unreachable(repository: str, name: str, error: Exception) -> ExpclipError:
     return ExpclipError(
         f"{repository}: {name} is not on this machine and could not be fetched ({reason(error)}). Run `hf download "
-        f"{repository} --local-dir DIR` where there is a network, and name that folder ({option('teacher')} DIR, "
+        f"{quoted(repository)} --local-dir DIR` where there is a network, and name that folder ({option('teacher')} "
+        "DIR, "
         f"{option('clip')} local-dir:DIR); or run `expclip weights fetch` there, and copy the hub's cache ($HF_HOME)"
     )

@@ -2,13 +2,12 @@
 
 import difflib
 import re
-import shlex
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..encoders.families import family_of
-from ..errors import UsageError, one_of, option
+from ..errors import UsageError, one_of, option, quoted
 from ..manifests.prompts import instruction_name, without_title
 from .kinds import KINDS
 from .objectives import OBJECTIVES
@@ -19,6 +18,8 @@ NO_HEAD = "none"
 
 _FEWEST_DIGITS = 8
 """Of a number that is rather the beginning of an id than a seed."""
+_MOST_DIGITS = 20
+"""Of a seed."""
 _FILE_MARKS = ("/", "\\", ".pth", ".safetensors")
 
 
@@ -154,7 +155,8 @@ def _separate(selector: str) -> list[str]:
 def _values(name: str, cards: Iterable[HeadCard]) -> list[str]:
     """What cards say of a field; numbers in their order."""
     values = {FIELDS[name].value(card) for card in cards}
-    return sorted(values, key=lambda text: (int(text) if text.isdecimal() else -1, text))
+    numbers = {text: int(text) for text in values if text.isdecimal() and len(text) <= _MOST_DIGITS}
+    return sorted(values, key=lambda text: (numbers.get(text, -1), text))
 
 
 def _refuse_bare_word(word: str, cards: Sequence[HeadCard]) -> None:
@@ -173,7 +175,7 @@ def _refuse_bare_word(word: str, cards: Sequence[HeadCard]) -> None:
     if name:
         there = ", ".join(_values(name, cards)) or "none"
         raise UsageError(
-            f"{option('head')} {word}: no head has an id that begins so: write {shlex.quote(f'{name}={word}')}"
+            f"{option('head')} {word}: no head has an id that begins so: write {quoted(f'{name}={word}')}"
             + ("" if said else f", which no head of the cache is yet: there is {there}")
         )
     if any(mark in word for mark in _FILE_MARKS):

@@ -49,6 +49,8 @@ class Trainer:
     """(TeacherPairs or LabelledSamples, recipe, progress) → the fitted head."""
     load: Callable[[Mapping[str, np.ndarray], Mapping[str, Any]], SavedHead]
     """(tensors, spec of its card) → the head."""
+    refuse: Callable[[Mapping[str, np.ndarray]], None] = lambda tensors: None
+    """Raises ValueError or KeyError for tensors that are not those of such a head."""
     sizes: Callable[[int, int], dict[str, Any]] | None = None
     """(L, L') → the sizes that were chosen for it; None where nothing was."""
 
@@ -68,6 +70,15 @@ class Kind:
     @property
     def trainer(self) -> Trainer:
         return load(self.target)
+
+
+def refuse_shapes(tensors: Mapping[str, np.ndarray], expected: Mapping[str, tuple[object, ...]]) -> None:
+    """Raise ValueError where a file holds other tensors than a kind of head has, by name and shape."""
+    found = {name: np.shape(value) for name, value in tensors.items()}
+    if found != expected:
+        names = sorted(name for name in {*found, *expected} if found.get(name) != expected.get(name))
+        said = ", ".join(f"{name} {found.get(name, 'none')} for {expected.get(name, 'none')}" for name in names[:3])
+        raise ValueError(f"its tensors are not those of such a head: {said}")
 
 
 KINDS = {

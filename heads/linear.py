@@ -11,8 +11,8 @@ import torch
 
 from ..scoring.cosines import cosines, unit
 from ..scoring.samples import Samples, as_samples
-from .descent import descend
-from .kinds import Progress, TeacherPairs, Trainer
+from .descent import as_pairs, descend, generator_of
+from .kinds import Progress, TeacherPairs, Trainer, refuse_shapes
 from .losses import product
 from .objectives import OBJECTIVES
 from .recipe import Recipe
@@ -50,10 +50,11 @@ class LinearHead:
     def fit(self, X: np.ndarray, E: np.ndarray, progress: Progress | None = None) -> "LinearHead":
         """Align P(x) with the teacher: X (n, L) image embeddings, E (n, L') teacher embeddings, row by row.
 
-        `progress(done, total)` is called after every step. Raises UsageError where there are fewer rows than a
-        batch, ExpclipError where the loss stops being a number.
+        `progress(done, total)` is called after every step. Raises UsageError for what is no pairs of finite numbers
+        and where there are fewer rows than a batch, ExpclipError where the loss stops being a number.
         """
-        generator = torch.Generator().manual_seed(self.recipe.seed)
+        X, E = as_pairs(X, E)
+        generator = generator_of(self.recipe.seed)
         weight = initial_weight(X.shape[1], E.shape[1], generator).to(self.recipe.device)
         velocity = torch.zeros_like(weight)
 
@@ -97,7 +98,7 @@ class LinearHead:
         return cosines(as_samples(samples).means, directions, self._gram)
 
 
-def initial_weight(width: int, teacher_width: int, generator: torch.Generator) -> torch.Tensor:
+def initial_weight(width: int, teacher_width: int, generator: torch.Generator | None) -> torch.Tensor:
     """(L', L) uniform in ±1/√L, as nn.Linear starts."""
     bound = 1 / math.sqrt(width)
     return torch.empty(teacher_width, width).uniform_(-bound, bound, generator=generator)
@@ -115,4 +116,10 @@ def _fit(pairs: TeacherPairs, recipe: Recipe, progress: Progress | None) -> Line
     return LinearHead(**asdict(recipe)).fit(pairs.X, pairs.E, progress)
 
 
-TRAINER = Trainer(_fit, LinearHead.from_tensors)
+def refuse_others(tensors: Mapping[str, np.ndarray]) -> None:
+    """Raise ValueError for tensors that are not one matrix."""
+    shape = np.shape(tensors["weight"])
+    refuse_shapes(tensors, {"weight": shape if len(shape) == 2 else ("L'", "L")})
+
+
+TRAINER = Trainer(_fit, LinearHead.from_tensors, refuse_others)

@@ -25,7 +25,9 @@ def _sizes(layers: int, width: int, teacher_width: int) -> dict[str, Any]:
     return {"widths": _widths(layers, width, teacher_width), "activation": "relu", "bias": "hidden"}
 
 
-def _initial(layers: int, width: int, teacher_width: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
+def _initial(
+    layers: int, width: int, teacher_width: int, generator: torch.Generator | None
+) -> dict[str, torch.Tensor]:
     *hidden, last = range(layers)
     widths = _widths(layers, width, teacher_width)
     weights = {}
@@ -43,7 +45,8 @@ def _project(layers: int, weights: Mapping[str, torch.Tensor], x: torch.Tensor) 
 
 def mlp(layers: int) -> Network:
     """A multi-layer perceptron of some linear layers."""
-    return Network(partial(_initial, layers), partial(_project, layers), partial(_sizes, layers))
+    ends = "0.weight", f"{layers - 1}.weight"
+    return Network(partial(_initial, layers), partial(_project, layers), partial(_sizes, layers), ends)
 
 
 TWO_LAYERS, THREE_LAYERS = trainer(mlp(2)), trainer(mlp(3))

@@ -10,8 +10,8 @@ import torch
 
 from ..scoring.cosines import unit
 from ..scoring.samples import Samples, as_samples
-from .descent import descend
-from .kinds import Progress, TeacherPairs, Trainer
+from .descent import as_pairs, descend, generator_of
+from .kinds import Progress, TeacherPairs, Trainer, refuse_shapes
 from .objectives import OBJECTIVES
 from .recipe import Recipe
 
@@ -23,12 +23,23 @@ _ROWS = 2048
 class Network:
     """What a network is: how its weights start, what it computes with them, and the sizes that were chosen for it."""
 
-    initial: Callable[[int, int, torch.Generator], dict[str, torch.Tensor]]
+    initial: Callable[[int, int, torch.Generator | None], dict[str, torch.Tensor]]
     """(L, L', generator) → the initial weights, drawn in the order of their names."""
     project: Callable[[Mapping[str, torch.Tensor], torch.Tensor], torch.Tensor]
     """(weights, embeddings (n, L)) → (n, L'), not normalised."""
     sizes: Callable[[int, int], dict[str, Any]]
     """(L, L') → what distinguishes it from a network of the same name with other sizes."""
+    ends: tuple[str, str]
+    """The names of the weights (…, L) that take embeddings, and of those (L', …) that give them."""
+
+    def refuse_others(self, tensors: Mapping[str, np.ndarray]) -> None:
+        """Raise ValueError for tensors that are not the weights of such a network, of whatever L and L'."""
+        first, last = (np.shape(tensors[name]) for name in self.ends)
+        if len(first) != 2 or len(last) != 2:
+            raise ValueError(f"{self.ends[0]} and {self.ends[1]} have the shapes {first} and {last}")
+        with torch.device("meta"):
+            expected = self.initial(first[1], last[0], None)
+        refuse_shapes(tensors, {name: tuple(value.shape) for name, value in expected.items()})
 
 
 class NetworkHead:
@@ -60,11 +71,12 @@ class NetworkHead:
     def fit(self, X: np.ndarray, E: np.ndarray, progress: Progress | None = None) -> "NetworkHead":
         """Align P(x) with the teacher: X (n, L) image embeddings, E (n, L') teacher embeddings, row by row.
 
-        `progress(done, total)` is called after every step. Raises UsageError where there are fewer rows than a
-        batch, ExpclipError where the loss stops being a number.
+        `progress(done, total)` is called after every step. Raises UsageError for what is no pairs of finite numbers
+        and where there are fewer rows than a batch, ExpclipError where the loss stops being a number.
         """
         recipe = self.recipe
-        generator = torch.Generator().manual_seed(recipe.seed)
+        X, E = as_pairs(X, E)
+        generator = generator_of(recipe.seed)
         start = self.network.initial(X.shape[1], E.shape[1], generator)
         weights = {name: value.to(recipe.device).requires_grad_() for name, value in start.items()}
         sgd = torch.optim.SGD(
@@ -114,10 +126,10 @@ def trainer(network: Network) -> Trainer:
     def fit(pairs: TeacherPairs, recipe: Recipe, progress: Progress | None) -> NetworkHead:
         return NetworkHead(network, **asdict(recipe)).fit(pairs.X, pairs.E, progress)
 
-    return Trainer(fit, partial(NetworkHead.from_tensors, network), network.sizes)
+    return Trainer(fit, partial(NetworkHead.from_tensors, network), network.refuse_others, network.sizes)
 
 
-def initial_layer(inputs: int, outputs: int, generator: torch.Generator, name: str) -> dict[str, torch.Tensor]:
+def initial_layer(inputs: int, outputs: int, generator: torch.Generator | None, name: str) -> dict[str, torch.Tensor]:
     """Weight (outputs, inputs) and bias (outputs,), both uniform in ±1/√inputs, as nn.Linear starts."""
     bound = inputs**-0.5
     return {

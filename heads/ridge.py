@@ -11,10 +11,12 @@ from functools import reduce
 from operator import add
 
 import numpy as np
+import torch
 
-from ..errors import UsageError
+from ..errors import ExpclipError, UsageError, option
+from .descent import as_pairs, refuse_not_finite
 from .kinds import Progress, TeacherPairs, Trainer
-from .linear import LinearHead
+from .linear import LinearHead, refuse_others
 from .recipe import Recipe
 
 _ROWS = 4096
@@ -60,10 +62,14 @@ def fit_ridge(X: np.ndarray, E: np.ndarray, recipe: Recipe, progress: Progress |
     """The linear head of least penalised squared error for X (n, L) and E (n, L'), in one pass over the rows.
 
     λ is `recipe.ridge_lambda` times the mean eigenvalue of (1/n) XᵀX; nothing is drawn at random. `losses_` has one
-    value: the squared error without the penalty. Raises UsageError where X and E have no rows, or not as many.
+    value: the squared error without the penalty. Raises UsageError for what is no pairs of finite
+    numbers, ExpclipError where no weights follow from them.
     """
-    if len(X) != len(E) or len(X) == 0:
-        raise UsageError(f"X has {len(X)} rows and E has {len(E)}: they must be the same images, one or more")
+    X, E = as_pairs(X, E)
+    for name, array in (("X", X), ("E", E)):
+        refuse_not_finite(name, torch.from_numpy(array))
+    if not 0 <= recipe.ridge_lambda < np.inf:
+        raise UsageError(f"{option('ridge_lambda')} {recipe.ridge_lambda}: give a share of 0 or more")
     starts = range(0, len(X), _ROWS)
 
     def part(k: int) -> Sums:
@@ -73,6 +79,8 @@ def fit_ridge(X: np.ndarray, E: np.ndarray, recipe: Recipe, progress: Progress |
 
     total = reduce(add, map(part, range(len(starts))))
     weight = total.solve(recipe.ridge_lambda)
+    if not np.isfinite(weight.astype(np.float32)).all() or not weight.any():
+        raise ExpclipError("X and E determine no head: their numbers are too large, too small or all zero")
     head = LinearHead.from_weight(weight)
     head.losses_ = [total.error(weight)]
     return head
@@ -82,4 +90,4 @@ def _fit(pairs: TeacherPairs, recipe: Recipe, progress: Progress | None) -> Line
     return fit_ridge(pairs.X, pairs.E, recipe, progress)
 
 
-TRAINER = Trainer(_fit, LinearHead.from_tensors)
+TRAINER = Trainer(_fit, LinearHead.from_tensors, refuse_others)

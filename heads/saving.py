@@ -2,18 +2,20 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from ..cache.files import new_folder, read_json, write_json
 from ..cache.keys import digest
-from ..errors import UsageError, option, reason
+from ..errors import UsageError, option, quoted, reason
+from ..untrusted import open_file, parse_json
 from .kinds import KINDS
 
 _WEIGHTS = "head.safetensors"
@@ -64,6 +66,9 @@ class HeadCard:
         return f"{self.head}{objective}{instruction}{seed}"
 
 
+_HEAD_CARD = TypeAdapter(HeadCard)
+_FIELDS = {one.name for one in fields(HeadCard)}
+
 Kept = tuple[Path, HeadCard]
 """A head's folder or file, and its card."""
 
@@ -94,16 +99,20 @@ def _contiguous(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 def read_card(path: Path) -> HeadCard | None:
     """The card of a head's folder, or of a safetensors file that carries one; None where there is none."""
     content = read_json(path / _CARD) if path.is_dir() else _card_within(path)
+    if not isinstance(content, dict) or not content.keys() <= _FIELDS:
+        return None
     try:
-        return HeadCard(**content) if isinstance(content, dict) else None
-    except TypeError:
+        card = _HEAD_CARD.validate_json(json.dumps(content), strict=True)
+        return card if path.is_dir() else replace(card, id=head_id(card.spec))  # which no file from elsewhere chooses
+    except ValueError:
         return None
 
 
 def _card_within(file: Path) -> Any | None:
     try:
+        open_file(file).close()
         with safe_open(file, framework="np") as tensors:
-            return json.loads((tensors.metadata() or {}).get(_CARD_WITHIN, "null"))
+            return parse_json((tensors.metadata() or {}).get(_CARD_WITHIN, "null"))
     except (SafetensorError, OSError, ValueError):
         return None
 
@@ -114,12 +123,23 @@ def load_head(path: Path, card: HeadCard) -> Any:
     if card.head not in KINDS:
         known = ", ".join(KINDS)
         raise UsageError(f"{file}: a {card.head!r} head is unknown to this version, which has {known}: fit it again")
+    trainer = KINDS[card.head].trainer
     try:
+        open_file(file).close()
         with safe_open(file, framework="np") as tensors:
             found = {name: tensors.get_tensor(name) for name in tensors.keys()}  # noqa: SIM118
-        return KINDS[card.head].trainer.load(found, card.spec)
-    except (SafetensorError, OSError, KeyError) as error:
-        raise UsageError(f"{file}: the head cannot be read ({reason(error)}): fit it again") from error
+        trainer.refuse(found)
+        for name, value in found.items():
+            with np.errstate(over="ignore"):
+                if value.dtype.kind != "f" or not value.size or not np.isfinite(value.astype(np.float32)).all():
+                    raise ValueError(f"{name} is not made of numbers that are finite in float32")
+        if not any(value.any() for value in found.values()):
+            raise ValueError("its weights are all zero")
+        return trainer.load(found, card.spec)
+    except (SafetensorError, OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+        raise UsageError(
+            f"{file}: this {card.head} head cannot be read ({reason(error)}): get the file, or fit the head, again"
+        ) from error
 
 
 def all_heads(heads: Path) -> Iterator[Kept]:
@@ -146,8 +166,8 @@ def find_head(name: str, known: Sequence[Kept]) -> Kept:
         return path, card
     if path.is_file():
         raise UsageError(
-            f"{option('head')} {name}: the file does not say what head it is: run `expclip heads import {name} "
-            f"--features DATASET`"
+            f"{option('head')} {name}: the file does not say what head it is: run `expclip heads import "
+            f"{quoted(name)} --features DATASET`"
         )
     matching = [(folder, card) for folder, card in known if card.id.startswith(name)]
     if len(matching) != 1:

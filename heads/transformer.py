@@ -34,7 +34,7 @@ def _heads(token: int) -> int:
     return max(1, token // HEAD)
 
 
-def _initial(width: int, teacher_width: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
+def _initial(width: int, teacher_width: int, generator: torch.Generator | None) -> dict[str, torch.Tensor]:
     token = math.gcd(width, TOKEN)
     return {
         "position": torch.empty(width // token, token).normal_(0, 0.02, generator=generator),
@@ -65,5 +65,5 @@ def _project(weights: Mapping[str, torch.Tensor], x: torch.Tensor) -> torch.Tens
     return linear(stream.reshape(n, -1), weights["last.weight"])
 
 
-TRANSFORMER = Network(_initial, _project, _sizes)
+TRANSFORMER = Network(_initial, _project, _sizes, ("last.weight", "last.weight"))
 TRAINER = trainer(TRANSFORMER)

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, field_validator
 
 from ..errors import UsageError, one_of, option
-from .disk import file_safe, kind_of
+from .disk import file_safe, kind_of, short_name
 
 
 class Layout(BaseModel, extra="forbid", frozen=True):
@@ -153,6 +153,8 @@ def _titled(text: str) -> tuple[str, str]:
             f"{text!r}: {title} is a data set of the catalogue: write `{title} {option('root')} {text}`, or choose "
             f"another title"
         )
+    if len(title.encode()) > _LONGEST_TITLE:
+        raise UsageError(f"{text!r}: no folder can have so long a title: choose one of up to {_LONGEST_TITLE} bytes")
     if _is_taken(title):
         raise UsageError(f"{text!r}: {title} means something else already: choose another title")
     return title, path
@@ -174,6 +176,8 @@ def _name_of_split(name: str, split: str) -> str:
     return name if split == catalogue()[name].default_split else f"{name}-{split}"
 
 
+_LONGEST_TITLE = 235
+"""Bytes: a file system takes 255, and what tells data sets of one title apart is added."""
 _LIST_SUFFIXES = (".txt", ".csv", ".lst", ".list", ".tsv")
 
 
@@ -184,7 +188,7 @@ def title_of(path: Path) -> str:
     """
     absolute = path.resolve() if path.name == ".." else path.absolute()
     stem = absolute.stem if absolute.suffix.lower() in _LIST_SUFFIXES else absolute.name
-    name = plain_name(stem) or "root"
+    name = short_name(plain_name(stem), _LONGEST_TITLE) or "root"
     return f"{name}-folder" if _is_taken(name) else name
 
 

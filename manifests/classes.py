@@ -40,6 +40,8 @@ _CLASS_OF_FORM = {word: name for name in CLASSES for word in (name, *_FORMS[name
 _CLASS_OF_LOOSER = {word: name for name, words in _LOOSER.items() for word in words.split()}
 _INDEX_OF_NAME = {word: CLASSES.index(name) for word, name in (_CLASS_OF_FORM | _CLASS_OF_LOOSER).items()}
 _INDEX_OF_NAME |= {str(index): index for index in range(len(CLASSES))}
+_MOST_SAID = 50
+"""Names of classes in one remark."""
 _CLOSE = 0.75
 """How alike a word and a name of a class are (0 … 1) where one may be meant for the other."""
 
@@ -239,7 +241,8 @@ def _kept_apart(kept: Mapping[str, str]) -> Iterable[str]:
 
 
 def _own(own: Collection[str]) -> Iterable[str]:
-    close = {name: nearest_class(name) for name in sorted(own)}
+    close = {name: nearest_class(name) for name in sorted(own)[:_MOST_SAID]}
     if close:
         said = ", ".join(f"{name} (did you mean {meant}?)" if meant else name for name, meant in close.items())
+        said += f" and {len(own) - len(close):,} more" if len(own) > len(close) else ""
         yield f"{said}: not common classes, and taken as the data set's own"

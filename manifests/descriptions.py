@@ -1,11 +1,15 @@
 """Descriptions of samples, one or more sentences each, from the user's file."""
 
 import csv
+import io
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import UsageError
+from ..untrusted import read_text
+
+_MOST_BYTES = 256 << 20
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,7 @@ def read_descriptions(path: Path) -> list[Description]:
     """
     found = []
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        with io.StringIO(read_text(path, _MOST_BYTES), newline="") as file:
             lines = csv.DictReader(file)
             if not {"sample_id", "text"} <= set(lines.fieldnames or ()):
                 raise UsageError(f"{path}: the first line must name the columns `sample_id,text`")
@@ -36,7 +40,7 @@ def read_descriptions(path: Path) -> list[Description]:
                 found.append(Description(line["sample_id"], text, where))
     except OSError as error:
         raise UsageError(f"{path}: the descriptions cannot be read ({error.strerror}): correct the path") from error
-    except (UnicodeDecodeError, csv.Error) as error:
+    except (ValueError, csv.Error) as error:
         raise UsageError(f"{path}: not a CSV file in UTF-8 ({error}): correct it") from error
     if not found:
         raise UsageError(f"{path}: there are no descriptions in it: write lines `sample_id,text`")

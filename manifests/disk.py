@@ -1,5 +1,6 @@
 """What is on disk below a root: images, frames of clips, and everything else."""
 
+import hashlib
 import os
 import re
 import stat
@@ -24,6 +25,14 @@ _DIGITS = 20
 def file_safe(text: str) -> str:
     """A text without characters that a file system may refuse in a name."""
     return "".join(c if c.isalnum() or c in "-_." else "-" for c in text)
+
+
+def short_name(name: str, most: int = 200) -> str:
+    """A name of at most so many bytes, for files: of a longer one the beginning and a digest of all of it."""
+    raw = name.encode("utf-8", "surrogateescape")
+    if len(raw) <= most:
+        return name
+    return f"{raw[: most - 11].decode('utf-8', 'ignore')}-{hashlib.sha256(raw).hexdigest()[:10]}"
 
 
 def is_image_name(name: str) -> bool:

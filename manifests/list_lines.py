@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import UsageError
+from ..errors import UsageError, reason
+from ..untrusted import open_file
 from .disk import is_image_name, is_video_name, kind_of
 from .manifest import NO_FOLD
 
-_HEAD_BYTES = 65536
+_HEAD_BYTES, MOST_BYTES = 1 << 16, 128 << 20
 _MOST_FOLDS = 32767
 _DELIMITERS = (",", ";", "\t")
 _COLUMNS = {
@@ -148,12 +149,14 @@ def _text_of(path: Path) -> str:
     if kind_of(path) != "file":
         raise UsageError(f"{path}: the list file is missing or not an ordinary file: put the list there")
     try:
-        with path.open("rb") as file:
-            is_text = b"\0" not in file.read(_HEAD_BYTES)
-        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            text = file.read() if is_text else "\0"
-    except OSError as error:
-        raise UsageError(f"{path}: the list file cannot be read ({error.strerror})") from error
+        with open_file(path) as file:
+            raw = file.read(_HEAD_BYTES)
+            raw += b"" if b"\0" in raw else file.read(MOST_BYTES + 1)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: the list file cannot be read ({reason(error)})") from error
+    if len(raw) > MOST_BYTES:
+        raise UsageError(f"{path}: no list is longer than {MOST_BYTES >> 20} MiB: is this the right file?")
+    text = raw.decode("utf-8-sig", "surrogateescape")
     if "\0" in text:
         raise UsageError(f"{path}: not a list file (it holds zero bytes): give a folder, or a list in UTF-8")
     return text

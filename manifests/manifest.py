@@ -19,6 +19,8 @@ Kind = Literal["images", "clips", "texts"]
 NO_LABEL = -1
 NO_FOLD = 0
 NOT_ON_DISK = -1
+MOST_CLASSES = 1000
+"""A confusion matrix of more helps nobody, and labels are numbers of 16 bits."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -257,6 +259,11 @@ def _assemble(
 ) -> Manifest:
     if not samples:
         raise UsageError(f"{root or name}: {name} has no {kind} here: choose the folder or list that holds them")
+    if len(classes) > MOST_CLASSES:
+        raise UsageError(
+            f"{root or name}: {name} has {len(classes):,} classes, and up to {MOST_CLASSES:,} can be told apart: "
+            f"give the folder or list whose classes are meant"
+        )
     if all(file.size == NOT_ON_DISK for file in files):
         raise UsageError(
             f"{root}: none of the {len(samples):,} {kind} of {name} are there (the first would be "

@@ -11,7 +11,9 @@ from importlib.resources import files
 from pathlib import Path
 
 from ..errors import UsageError, one_of, option
+from ..untrusted import parse_json, read_text
 from .classes import CLASSES, class_names, nearest_class
+from .manifest import MOST_CLASSES
 from .protocols import PROTOCOLS, RELEASED
 
 DEFAULT_INSTRUCTION = "related-1"
@@ -20,6 +22,8 @@ _CLASS, _TEMPLATES = "{class}", "templates"
 _MARK, _MARK_DIGITS = "~", 8
 """Between the title of a user's text and its digest; no other name of an instruction contains it."""
 _MARKED = f"{_MARK}[0-9a-f]{{{_MARK_DIGITS}}}"
+_MOST_BYTES, _MOST_TEXTS, _LONGEST_TEXT = 16 << 20, 1000, 10_000
+"""Of a file, of one class, and of one prompt: more than any model or method has use for."""
 _WORDS_SHOWN, _TITLE = 4, 32
 """How many words and letters of a text its name shows."""
 
@@ -135,6 +139,16 @@ def instruction_name(asked: str) -> str:
     return asked if re.fullmatch(rf"\S+{_MARKED}", asked) else instruction(asked).name
 
 
+def names_instruction(name: str, text: str) -> bool:
+    """Whether an instruction with a text may be called so in the cache."""
+    if re.search(f"{_MARKED}$", name):
+        return name.endswith(text_mark(text))
+    try:
+        return instruction(name).text == text
+    except UsageError:  # of another version
+        return True
+
+
 def without_title(name: str) -> str:
     """Of the name of a user's text its end, which is the same whatever title the text has; other names stay."""
     found = re.search(f"{_MARKED}$", name)
@@ -143,11 +157,13 @@ def without_title(name: str) -> str:
 
 def text_mark(text: str) -> str:
     """The end of the name of a user's text, different for every text."""
-    return _MARK + hashlib.sha256(text.encode()).hexdigest()[:_MARK_DIGITS]
+    return _MARK + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_MARK_DIGITS]
 
 
 def _named(title: str, content: str, where: str) -> Instruction:
     text = " ".join(content.split())
+    if len(text) > _LONGEST_TEXT:
+        raise UsageError(f"{where}: an instruction has up to {_LONGEST_TEXT:,} letters, and this one {len(text):,}")
     if not _is_text(text):
         raise UsageError(f"{where}: an instruction needs words that can be stored; write `empty` for none")
     known = next((name for name, worded in _data()["instructions"].items() if worded == text), None)
@@ -157,7 +173,7 @@ def _named(title: str, content: str, where: str) -> Instruction:
 
 def _read_text(path: Path, kind: str) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return read_text(path, _MOST_BYTES)
     except OSError as error:
         raise UsageError(f"{path}: the {kind} file cannot be read ({error.strerror}): correct the path") from error
     except ValueError as error:
@@ -166,8 +182,8 @@ def _read_text(path: Path, kind: str) -> str:
 
 def _from_json(path: Path, name: str, text: str) -> PromptSet:
     try:
-        pairs = json.loads(text, object_pairs_hook=tuple)
-    except (ValueError, RecursionError) as error:
+        pairs = parse_json(text, object_pairs_hook=tuple)
+    except ValueError as error:
         raise UsageError(f"{path}: not JSON in UTF-8 ({error}): correct it there") from error
     if not isinstance(pairs, tuple) or not pairs:
         raise UsageError(f'{path}: expected {{"class": ["prompt", …], …}} or {{"templates": ["…", …]}}')
@@ -188,6 +204,8 @@ def _from_templates(path: Path, name: str, templates: object) -> PromptSet:
 
 def _by_class(path: Path, pairs: Sequence[tuple[str, object]]) -> dict[str, tuple[str, ...]]:
     words = [word for word, _ in pairs]
+    if len(words) > MOST_CLASSES:
+        raise UsageError(f"{path}: {len(words):,} classes: up to {MOST_CLASSES:,} can be told apart")
     meaning, seen = class_names(words).of, set()
     for word in words:
         if meaning[word] == _TEMPLATES:
@@ -207,6 +225,11 @@ def _by_meaning(said: Mapping[str, tuple[str, ...]], classes: Sequence[str] = ()
 def _texts(path: Path, name: str, texts: object) -> tuple[str, ...]:
     if not isinstance(texts, list) or not texts or not all(_is_text(text) for text in texts):
         raise UsageError(f"{path}: {name!r} needs a list of one or more prompts, each a non-empty text")
+    if len(texts) > _MOST_TEXTS or max(map(len, texts)) > _LONGEST_TEXT:
+        raise UsageError(
+            f"{path}: {name!r} has {len(texts):,} prompts, the longest of {max(map(len, texts)):,} letters: up to "
+            f"{_MOST_TEXTS:,} prompts of up to {_LONGEST_TEXT:,} letters can be encoded"
+        )
     return tuple(texts)
 
 

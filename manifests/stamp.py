@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
-from ..errors import UsageError
+from ..errors import UsageError, reason
+from ..untrusted import open_file
 from .catalogue import DataSetRef
 from .disk import folders_in, kind_of, walk
 from .layouts import find_layout
+from .list_lines import MOST_BYTES
 from .manifest import Manifest, size_of
 
 _LOOKED_FOR = 200
@@ -44,9 +46,10 @@ def _digest(parts: Iterator[bytes], which: str = "") -> str:
 def _content(lists: list[Path]) -> Iterator[bytes]:
     for path in lists:
         try:
-            yield path.read_bytes()
-        except OSError as error:
-            raise UsageError(f"{path}: the list file cannot be read ({error.strerror})") from error
+            with open_file(path) as file:
+                yield file.read(MOST_BYTES + 1)  # of which none is read as a list
+        except (OSError, ValueError) as error:
+            raise UsageError(f"{path}: the list file cannot be read ({reason(error)})") from error
 
 
 def _names(root: Path, subset: str = "") -> Iterator[bytes]:

@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TimeRemainingColumn
 from rich.progress import Task as BarTask
 from rich.text import Text
 
+from ..reports.console import Description
 from .events import Emit, Event, RowsEncoded, ignore
 
 
@@ -24,13 +25,7 @@ def progress_bar(what: str, rows: int, console: Console) -> Iterator[Emit]:
     if not console.is_terminal or not rows:
         yield ignore
         return
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        _Speed(),
-        TimeRemainingColumn(),
-    )
+    columns = (Description(), BarColumn(), MofNCompleteColumn(), _Speed(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bars:
         bar = bars.add_task(what, total=rows)
         failed: set[tuple[str, str]] = set()

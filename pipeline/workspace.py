@@ -12,7 +12,7 @@ from rich.filesize import decimal as byte_count
 from rich.progress import Progress
 
 from ..cache.cache import Cache
-from ..cache.files import printable, writing
+from ..cache.files import writing
 from ..commands.request import Request
 from ..encoders.families import Models
 from ..errors import UsageError, option
@@ -22,9 +22,9 @@ from ..manifests.contents import with_contents
 from ..manifests.disk import kind_of
 from ..manifests.frames import DEFAULT_POLICIES
 from ..manifests.layouts import read_dataset
-from ..manifests.manifest import Manifest, Origin
+from ..manifests.manifest import MOST_CLASSES, Manifest, Origin
 from ..manifests.stamp import stamp
-from ..reports.console import duration
+from ..reports.console import bars, duration, show_remark, stderr
 from ..settings import cache_folder, read_settings
 from .executors import RunOptions, run_plan
 from .identity import DataSets, Known
@@ -33,11 +33,6 @@ from .progress import progress_bar
 
 WEIGHTS_MEMORY = "weights.json"
 """File of the cache that remembers the digests of weights."""
-
-
-def stderr() -> Console:
-    """Where progress and remarks are shown."""
-    return Console(stderr=True, highlight=False, markup=False)
 
 
 @dataclass(frozen=True)
@@ -163,11 +158,11 @@ class Workspace:
         for line in (f"{label}: {remark}" for remark in remarks):
             if line not in self.said:
                 self.said.add(line)
-                self.console.print(printable(line), style="dim", soft_wrap=True)
+                show_remark(self.console, line, style="dim")
 
     def progress(self) -> Progress:
         """Progress bars on the console; none without a terminal."""
-        return Progress(console=self.console, transient=True, disable=not self.console.is_terminal)
+        return bars(self.console)
 
     def plan(self, wanted: Sequence[Wanted], portion: Portion | None = None) -> Plan:
         """What is missing of what is wanted."""
@@ -189,11 +184,11 @@ class Workspace:
         if plan.rows:
             size = byte_count(sum(line.bytes for line in plan.lines))
             time = "" if plan.seconds is None else f", about {duration(plan.seconds)}"
-            self.console.print(f"{what}: {plan.rows:,} rows to encode, {size}{time}")
+            show_remark(self.console, f"{what}: {plan.rows:,} rows to encode, {size}{time}")
         self.manifests.clear()
         self._reads.clear()
         if copied := sum(line.copied for line in plan.lines):
-            self.console.print(f"{what}: {copied:,} rows are copied from other stores")
+            show_remark(self.console, f"{what}: {copied:,} rows are copied from other stores")
         with progress_bar(what, plan.rows, self.console) as emit:
             run_plan(self.cache, plan, wanted, replace(self.options, device=self.models.device), emit)
 
@@ -208,6 +203,8 @@ def _classes(request: Request) -> tuple[str, ...] | None:
     """The class names that a request says; None where it says nothing about them."""
     said: Sequence[str] = getattr(request, "classes", ())
     words = tuple(word.strip() for text in said for word in text.split(","))
+    if len(words) > MOST_CLASSES:
+        raise UsageError(f"{option('classes')}: {len(words):,} names, and up to {MOST_CLASSES:,} can be told apart")
     if not all(words):
         raise UsageError(f"{option('classes')} {','.join(said)!r}: give names with a comma between them")
     return words if words or "classes" in request.typed else None

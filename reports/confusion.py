@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
+from ..errors import escape
 from ..scoring.scores import Score
 from .tables import UNTRAINED_NOTE, spread
 
@@ -27,6 +28,24 @@ literal_text = rc_context({"text.parse_math": False})
 """Decorates what draws names of classes and data sets, which are no formulas: in it a dollar sign is one."""
 
 
+MOST_DRAWN = 100
+"""More make a figure that no page holds."""
+LONG = 110
+"""Letters of a head's name, which has a line for itself."""
+
+
+def legible(text: str, most: int = 40) -> str:
+    """The name of a class, a data set or a head as a figure shows it: on one line, not longer than it has room."""
+    cut = escape(text[: most + 1])
+    cut = cut if len(cut) <= most else f"{cut[:most]}…"
+    return f" {cut}" if cut.startswith("_") else cut  # which legends leave out
+
+
+def legible_classes(classes: Iterable[str]) -> list[str]:
+    """The names of classes, which stand at the axes."""
+    return [legible(name, 24) for name in classes]
+
+
 @literal_text
 def confusion_figure(score: Score, path: Path) -> None:
     """Draw a confusion matrix as a PNG: row-normalised shares in percent, colour-blind safe."""
@@ -36,7 +55,9 @@ def confusion_figure(score: Score, path: Path) -> None:
     figure = Figure(figsize=(width, height))
     axes = figure.add_axes((_LEFT / width, _BOTTOM / height, side / width, side / height))
     image = matrix_panel(axes, shares(score.confusion), score.classes)
-    axes.set_yticks(axes.get_yticks(), [f"{c} ({n})" for c, n in zip(score.classes, support[:, 0], strict=True)])
+    axes.set_yticks(
+        axes.get_yticks(), [f"{c} ({n})" for c, n in zip(legible_classes(score.classes), support[:, 0], strict=True)]
+    )
     axes.set_ylabel("true (samples)")
     axes.set_title(_title(score), fontsize=10, color=INK, loc="left")
     legend = figure.add_axes(((_LEFT + side + 0.15) / width, _BOTTOM / height, 0.16 / width, side / height))
@@ -59,9 +80,9 @@ def matrix_panel(axes: Axes, percent: np.ndarray, classes: Sequence[str]) -> Axe
     for (row, column), value in np.ndenumerate(percent):
         colour = "white" if value < 55 else INK
         axes.text(column, row, f"{value:.0f}", ha="center", va="center", color=colour, fontsize=9)
-    ticks = range(len(classes))
-    axes.set_xticks(ticks, classes, rotation=40, ha="right", rotation_mode="anchor")
-    axes.set_yticks(ticks, classes)
+    ticks, names = range(len(classes)), legible_classes(classes)
+    axes.set_xticks(ticks, names, rotation=40, ha="right", rotation_mode="anchor")
+    axes.set_yticks(ticks, names)
     axes.set_xlabel("predicted")
     axes.tick_params(length=0, labelsize=9)
     axes.spines[:].set_visible(False)
@@ -75,9 +96,10 @@ def note_untrained(figure: Figure, scores: Iterable[Score]) -> None:
 
 
 def _title(score: Score) -> str:
+    of = score.of
     return (
-        f"{score.of.dataset} · {score.of.backbone} · {score.of.prompts}\n"
-        f"{score.of.seed_label}\nUAR {score.uar:.2f} %   WAR {score.war:.2f} %"
+        f"{legible(of.dataset)} · {legible(of.backbone)} · {legible(of.prompts)}\n"
+        f"{legible(of.seed_label, LONG)}\nUAR {score.uar:.2f} %   WAR {score.war:.2f} %"
     )
 
 
@@ -94,12 +116,15 @@ def comparison_figure(rows: Mapping[str, Sequence[Score]]) -> Figure:
     for axes, (label, scores) in zip(panels, rows.items(), strict=True):
         percent = np.mean([shares(score.confusion) for score in scores], axis=0)
         image = matrix_panel(axes, percent, first.classes)
-        axes.set_title(f"{label}\nUAR {spread([one.uar for one in scores])} %", fontsize=10, color=INK, loc="left")
+        axes.set_title(
+            f"{legible(label, LONG)}\nUAR {spread([one.uar for one in scores])} %", fontsize=10, color=INK, loc="left"
+        )
     panels[0].set_ylabel("true")
     assert image is not None
     bar = figure.colorbar(image, ax=panels, label="% of the true class", fraction=0.02, pad=0.01)
     bar.ax.spines[:].set_visible(False)
-    title = f"{first.of.dataset} · {first.of.backbone} · {first.of.prompts} · {first.n:,} samples"
+    of = first.of
+    title = f"{legible(of.dataset)} · {legible(of.backbone)} · {legible(of.prompts)} · {first.n:,} samples"
     figure.suptitle(title, fontsize=11, x=0.01, ha="left")
     note_untrained(figure, (score for scores in rows.values() for score in scores))
     return figure

@@ -1,17 +1,44 @@
-"""Tables and numbers on a terminal."""
+"""All that is written on a terminal: lines, tables, bars. Text of others reaches it through `shown`."""
 
 import json
+import sys
 from collections.abc import Sequence
 from typing import Any
 
 from rich import box
 from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskProgressColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-from ..cache.files import printable
+from ..errors import escape, shown
 
 _PIPE_WIDTH = 160
+
+
+def stderr() -> Console:
+    """Where progress and remarks are shown."""
+    return Console(stderr=True, highlight=False, markup=False)
+
+
+def print_line(line: str) -> None:
+    """One line on stdout."""
+    print(shown(line))
+
+
+def print_command(line: str) -> None:
+    """One line on stdout that holds a command, which is shown whole, however long."""
+    print(escape(line))
+
+
+def say(line: str) -> None:
+    """One line on stderr."""
+    print(shown(line), file=sys.stderr)
+
+
+def show_remark(console: Console, line: str, style: str = "") -> None:
+    """One line on a console."""
+    console.print(Text(shown(line)), style=style, soft_wrap=True)
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -19,17 +46,30 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = _PIPE_WIDTH
-    table = Table(title=Text(title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD)
+    table = Table(title=Text(shown(title), style="bold"), title_justify="left", box=box.SIMPLE_HEAD)
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(Text(shown(column)), overflow="fold")
     for row in rows:
-        table.add_row(*(Text(printable(cell)) for cell in row))
+        table.add_row(*(Text(shown(cell)) for cell in row))
     console.print(table)
 
 
 def print_json(content: Any) -> None:
-    """One JSON document on stdout."""
+    """One JSON document on stdout; whatever is no ASCII is spelt in it."""
     print(json.dumps(content, indent=1, ensure_ascii=True, default=str))
+
+
+class Description(ProgressColumn):
+    """What a bar is of."""
+
+    def render(self, task: Task) -> Text:
+        return Text(shown(task.description), style="progress.description")
+
+
+def bars(console: Console) -> Progress:
+    """Progress bars on a console; none without a terminal."""
+    columns = (Description(), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 def duration(seconds: float | None) -> str:

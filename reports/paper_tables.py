@@ -1,13 +1,18 @@
 """The paper's tables with our numbers: ours, published, difference, and why a number is not there."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from ..errors import escape
 from ..manifests.paper import RowOfPaper
-from .tables import Table, markdown_table, spread
+from .tables import Table, literal, markdown_table, spread
+
+_ACTIVE_IN_NOTES = re.compile(r"<|\](?=[(\[:])")
+"""Notes hold commands between backticks."""
 
 
 @dataclass(frozen=True)
@@ -145,6 +150,13 @@ def as_markdown(tables: Sequence[FilledTable], steps: Sequence[tuple[str, str]])
     """Tables and the commands behind them, each with how far it is, as a Markdown document."""
     lines = ["# The paper's tables", ""]
     for table, notes in map(as_text, tables):
-        lines += [*markdown_table(table), *(f"{note}\n" for note in notes)]
-    lines += ["## What makes these numbers", "", *(f"- `{command}`: {state}" for command, state in steps), ""]
+        lines += [*markdown_table(table), *(f"{literal(note, _ACTIVE_IN_NOTES)}\n" for note in notes)]
+    lines += ["## What makes these numbers", "", *(f"- {_code(command)}: {state}" for command, state in steps), ""]
     return "\n".join(lines)
+
+
+def _code(text: str) -> str:
+    """A text as code, between more backticks than it holds side by side."""
+    longest = max(map(len, re.findall("`+", text)), default=0)
+    fence, space = "`" * (longest + 1), " " if longest else ""
+    return f"{fence}{space}{escape(text)}{space}{fence}"

@@ -3,16 +3,18 @@
 import csv
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..cache.files import writing
+from ..manifests.cells import cell
 from ..manifests.own_output import mark_output
 from ..scoring.bootstrap import Interval
 from ..scoring.scores import ALL, MEAN, Certainty, Predictions, Score
+from .console import say
 from .tables import certainty_tables, markdown, tables
 
 _NOTHING = Interval(np.nan, np.nan, np.nan)
@@ -28,7 +30,7 @@ def write_results(scores: Sequence[Score], predictions: Sequence[Predictions], o
 
     Raises ExpclipError where the disk refuses.
     """
-    from .confusion import confusion_figure
+    from .confusion import MOST_DRAWN, confusion_figure
 
     with writing(out):
         figures = out / "figures"
@@ -50,7 +52,10 @@ def write_results(scores: Sequence[Score], predictions: Sequence[Predictions], o
         untrained = np.array([name for name, score in named.items() if score.of.untrained], dtype=str)
         np.savez_compressed(out / "confusion.npz", **matrices, untrained=untrained)
         for name, score in named.items():
-            confusion_figure(score, figures / f"{name}.png")
+            if len(score.classes) > MOST_DRAWN:
+                say(f"note: figures/{name}.png is not drawn: it would show {len(score.classes):,} classes")
+            else:
+                confusion_figure(score, figures / f"{name}.png")
 
 
 def distinct_names(names: Iterable[str]) -> list[str]:
@@ -121,7 +126,7 @@ def _prediction_rows(one: Predictions) -> Iterator[tuple]:
 
 
 def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+    with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(columns)
-        writer.writerows(rows)
+        for row in chain([columns], rows):
+            writer.writerow([cell(value) if type(value) is str else value for value in row])

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .confusion import COLOURS, INK, MARKERS
+from .confusion import COLOURS, INK, LONG, MARKERS, legible
 
 FIRST = 20
 """The most that is looked at of a ranking."""
@@ -82,12 +82,13 @@ def retrieval_figure(found: Mapping[str, Mapping[str, Retrieval]], title: str) -
 def _lines(axes: Axes, shares: Mapping[str, np.ndarray]) -> None:
     looks = iter(zip(COLOURS, MARKERS, strict=True))
     for name, values in shares.items():
+        label = legible(name, LONG)
         k = np.arange(1, len(values) + 1)
         if name == CHANCE:
-            axes.plot(k, 100 * values, color=INK, linestyle=":", linewidth=1.2, label=name)
+            axes.plot(k, 100 * values, color=INK, linestyle=":", linewidth=1.2, label=label)
             continue
         colour, marker = next(looks)
-        axes.plot(k, 100 * values, color=colour, marker=marker, markersize=5, linewidth=1.6, label=name)
+        axes.plot(k, 100 * values, color=colour, marker=marker, markersize=5, linewidth=1.6, label=label)
     axes.set_xticks([1, *range(5, FIRST + 1, 5)])
     axes.grid(axis="y", color="#e3e6eb", linewidth=0.8)
     axes.tick_params(length=0, labelsize=9)

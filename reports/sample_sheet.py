@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from .confusion import COLOURS, INK
+from .confusion import COLOURS, INK, LONG, legible, legible_classes
 
 _COLUMNS = 2
 
@@ -42,10 +42,10 @@ def samples_figure(samples: Sequence[Sample], classes: Sequence[str], title: str
         row, column = divmod(k, _COLUMNS)
         picture, bars = cells[row, 2 * column], cells[row, 2 * column + 1]
         picture.imshow(sample.picture)
-        picture.set_title(classes[sample.truth], fontsize=10, color=INK)
+        picture.set_title(legible(classes[sample.truth]), fontsize=10, color=INK)
         _draw_bars(bars, sample, classes)
     names = list(samples[0].probabilities)
-    handles = [Patch(color=colour, label=name) for name, colour in zip(names, COLOURS, strict=False)]
+    handles = [Patch(color=colour, label=legible(name, LONG)) for name, colour in zip(names, COLOURS, strict=False)]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(names), frameon=False, fontsize=9)
     return figure
 
@@ -55,7 +55,8 @@ def _draw_bars(axes: Axes, sample: Sample, classes: Sequence[str]) -> None:
     share = 0.8 / len(sample.probabilities)
     for k, (values, colour) in enumerate(zip(sample.probabilities.values(), COLOURS, strict=False)):
         axes.bar(np.arange(len(classes)) - 0.4 + (k + 0.5) * share, values, share, color=colour)
-    axes.set_xticks(range(len(classes)), classes, rotation=30, ha="right", rotation_mode="anchor", fontsize=8)
+    names = legible_classes(classes)
+    axes.set_xticks(range(len(classes)), names, rotation=30, ha="right", rotation_mode="anchor", fontsize=8)
     axes.get_xticklabels()[sample.truth].set_fontweight("bold")
     axes.set_ylim(0, 1)
     axes.set_yticks((0, 0.5, 1), ("0", "½", "1"), fontsize=8)

@@ -1,11 +1,13 @@
 """Tables to read: one per data set, heads by prompt sets, UAR / WAR."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from ..errors import shown
 from ..scoring.bootstrap import Interval
 from ..scoring.scores import ALL, MEAN, Combination, Score
 
@@ -132,9 +134,17 @@ def markdown(found: Sequence[Table]) -> str:
 
 def markdown_table(table: Table) -> list[str]:
     """A table as lines of Markdown, below its title."""
-    head = [f"## {table.title}", "", _line(table.columns), _line(["---"] * len(table.columns))]
+    head = [f"## {literal(table.title)}", "", _line(table.columns), _line(["---"] * len(table.columns))]
     return [*head, *(_line(row) for row in table.rows), ""]
 
 
 def _line(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+    return f"| {' | '.join(map(literal, cells))} |"
+
+
+_ACTIVE = re.compile(r"[|<`\\]|\](?=[(\[:])")
+
+
+def literal(text: str, active: re.Pattern[str] = _ACTIVE) -> str:
+    """A text of others in Markdown: it makes no cell, no code, no link and no HTML."""
+    return active.sub(lambda found: f"&#{ord(found[0])};", shown(text))

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from sklearn.manifold import TSNE
 
-from .confusion import INK
+from .confusion import INK, LONG, legible, legible_classes
 
 _PERPLEXITY = 30
 _LOOKS = (
@@ -28,20 +28,23 @@ def tsne_points(unit: np.ndarray, seed: int) -> np.ndarray:
     Distances are between unit vectors, so they order as cosines do. Source: van der Maaten and Hinton, JMLR 2008.
     """
     perplexity = min(_PERPLEXITY, (len(unit) - 1) / 3)
-    return TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(unit.astype(np.float32))
+    has_plane = len(np.unique(unit, axis=0)) > 2 and unit.shape[1] > 1
+    init = "pca" if has_plane else "random"  # of fewer points there are no two principal components
+    return TSNE(perplexity=perplexity, init=init, random_state=seed).fit_transform(unit.astype(np.float32))
 
 
 def tsne_figure(panels: Mapping[str, np.ndarray], labels: np.ndarray, classes: Sequence[str], title: str) -> Figure:
     """Maps (n, 2) side by side by the name of what embeds; labels (n,) index classes. Source: Exp-CLIP, figure 3."""
     figure = Figure(figsize=(max(5.8, 0.3 + 4 * len(panels)), 5.2), layout="constrained")
     figure.suptitle(title, fontsize=11, x=0.01, ha="left")
+    classes = legible_classes(classes)
     for axes, (name, points) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
         for label, kind in enumerate(classes):
             colour, marker = _look(label)
             x, y = points[labels == label].T
             size = 34 if len(labels) < 500 else 16
             axes.scatter(x, y, size, colour, marker=marker, label=kind, edgecolors="white", linewidths=0.4, alpha=0.9)
-        axes.set_title(name, fontsize=10, color=INK, loc="left")
+        axes.set_title(legible(name, LONG), fontsize=10, color=INK, loc="left")
         axes.set_xticks([])
         axes.set_yticks([])
         axes.spines[:].set_color("#c9ced6")

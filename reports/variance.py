@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from .confusion import COLOURS, INK
+from .confusion import COLOURS, INK, LONG, legible, legible_classes
 
 
 def class_variance(unit: np.ndarray, labels: np.ndarray, n_classes: int) -> np.ndarray:
@@ -22,7 +22,7 @@ def class_variance(unit: np.ndarray, labels: np.ndarray, n_classes: int) -> np.n
 
 def variance_figure(variances: Mapping[str, np.ndarray], classes: Sequence[str], title: str) -> Figure:
     """A group of bars for each class: the variance (classes,) by the name of what embeds, and the mean of classes."""
-    names = [*classes, "mean"]
+    names = [*legible_classes(classes), "mean"]
     figure = Figure(figsize=(2.2 + 0.95 * len(names), 3.9), layout="constrained")
     figure.suptitle(title, fontsize=11, x=0.01, ha="left")
     axes = figure.subplots()
@@ -30,7 +30,9 @@ def variance_figure(variances: Mapping[str, np.ndarray], classes: Sequence[str],
     for k, ((label, values), colour) in enumerate(zip(variances.items(), COLOURS, strict=False)):
         heights = np.append(values, np.nanmean(values))
         places = np.arange(len(names)) - 0.4 + (k + 0.5) * share
-        bars = axes.bar(places, heights, share, color=colour, edgecolor="white", linewidth=0.6, label=label)
+        bars = axes.bar(
+            places, heights, share, color=colour, edgecolor="white", linewidth=0.6, label=legible(label, LONG)
+        )
         axes.bar_label(bars, [_short(one) for one in heights], fontsize=7, padding=2, color=INK)
     axes.axvline(len(classes) - 0.5, color="#c9ced6", linewidth=0.8)
     axes.set_xticks(range(len(names)), names, fontsize=9)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..manifests.disk import file_safe
+from ..manifests.disk import file_safe, short_name
 from ..manifests.manifest import NO_FOLD, Manifest
 from .bootstrap import Intervals, paired_difference, score_interval
 from .metrics import confusion_matrix, recalls, uar, war
@@ -82,7 +82,7 @@ class Combination:
 
 
 def _slug(*parts: str) -> str:
-    return "-".join(map(file_safe, parts))
+    return short_name("-".join(map(file_safe, parts)))
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from ..cache.cache import TEXT, Cache
 from ..cache.store import FeatureStore
 from ..commands.cache import ExportStore, ImportStores, ListCache, StoreLine
 from ..errors import UsageError
+from ..pipeline.checks import refuse_file
 from ..settings import cache_folder, read_settings
 
 
@@ -38,6 +39,11 @@ def _size(folder: Path) -> int:
 
 def export_store(request: ExportStore) -> FeatureStore:
     """Export the store of a name (its folder, or any part of its name that only it has) to an HDF5 file."""
+    refuse_file(request.file)
+    if request.file.exists():
+        raise UsageError(f"{request.file} exists: choose another name or remove it")
+    if not request.file.absolute().parent.is_dir():
+        raise UsageError(f"{request.file}: there is no folder {request.file.parent}: make it, or choose another")
     cache = _cache(request.cache)
     store = _named(cache, request.store)
     dataset, rows = store.header.dataset, store.header.rows_digest

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 from ..commands import command
-from ..commands.command import say
 from ..commands.demo import Demo
 from ..commands.evaluate import Evaluate
 from ..commands.extract import Extract
@@ -12,6 +11,7 @@ from ..commands.figures import Figures
 from ..commands.fit_head import FitHead
 from ..commands.request import Request
 from ..pipeline.checks import refuse_folder
+from ..reports.console import say
 
 TRAIN, TESTS = "faces-train", ("faces-test", "faces-clips")
 MINIATURE = "miniature"
@@ -25,7 +25,8 @@ def demo(request: Demo) -> None:
     for place in (request.out, request.out / "cache", *(vars(step).get("out") for _, step in steps)):
         refuse_folder(place)
     for why, step in steps:
-        say(f"\n# {why}\n$ {step.command()}")
+        for line in ("", f"# {why}", f"$ {step.command()}"):
+            say(line)
         one = command(step.verb)
         one.show(step, one.do(step))
 

@@ -44,7 +44,7 @@ def import_head(request: ImportHead) -> Kept:
     known = read_card(file) if not request.features else None
     if known is not None:
         note_unused(request, _FACTS, f"{file} says itself what head it is")
-        card = replace(known, id=head_id(known.spec))  # the id becomes a folder's name: never taken from a file
+        card = known
         tensors = load_head(file, card).tensors()
     elif not request.features:
         raise UsageError(

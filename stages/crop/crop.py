@@ -9,22 +9,23 @@ from typing import cast
 
 from joblib import Parallel, delayed
 from PIL import Image
-from rich.progress import Progress
 
 from ...cache.files import new_file, printable, writing
 from ...commands.crop import CROPPED, Crop, CropFaces, Cropped
 from ...encoders.detectors import detector
 from ...encoders.images import ImageError, read_image
 from ...errors import ExpclipError, UsageError, option
-from ...manifests.boxes import CHOICES, Face, read_boxes
+from ...manifests.boxes import CHOICES, BoxList, Face, read_boxes
 from ...manifests.disk import kind_of, walk
 from ...manifests.manifest import size_of
 from ...pipeline.checks import refuse_folder
-from ...pipeline.workspace import stderr
+from ...reports.console import bars, stderr
+from .plausible import implausible
 from .record import (
     NO_FACE,
     OUTSIDE,
     RECORD,
+    SMALL,
     UNREADABLE,
     add_line,
     open_record,
@@ -33,6 +34,8 @@ from .record import (
     write_record,
 )
 
+_FEWEST_PIXELS = 8
+"""On a side: of fewer nobody sees an expression, and most often the list is of other images."""
 _JPEG = {"quality": 95, "subsampling": 0}
 """As little loss as is usual: the scene was compressed once already."""
 
@@ -47,8 +50,9 @@ def crop(request: CropFaces) -> Cropped:
     refuse_folder(request.out)
     images, remarks = _images(request.source, request.out)
     boxes = read_boxes(request.boxes) if request.boxes is not None else None
-    if boxes is not None:
+    if boxes is not None and request.boxes is not None:
         remarks += _boxes_without_image(boxes, images, request)
+        remarks += implausible(boxes, request.boxes, request.source, images)
     else:
         detector(request.detects_with)
     open_settings(request.out, _settings(request))
@@ -76,12 +80,12 @@ def _images(source: Path, out: Path) -> tuple[list[str], list[str]]:
     return images, remarks
 
 
-def _boxes_without_image(boxes: dict[str, list[Face]], images: Sequence[str], request: CropFaces) -> list[str]:
+def _boxes_without_image(boxes: BoxList, images: Sequence[str], request: CropFaces) -> list[str]:
     source = request.source
-    lost = sorted(boxes.keys() - set(images))
-    if len(lost) == len(boxes):
+    lost = sorted(boxes.faces.keys() - set(images))
+    if len(lost) == len(boxes.faces):
         raise UsageError(
-            f"{request.boxes}: none of its {len(boxes):,} images lies in {source} (the list has {lost[0]}, the "
+            f"{request.boxes}: none of its {len(boxes.faces):,} images lies in {source} (the list has {lost[0]}, the "
             f"folder {images[0]}): give the folder to which the list's paths are relative"
         )
     return [f"{len(lost):,} images of {request.boxes} are not in {source} (first: {lost[0]})"] if lost else []
@@ -107,24 +111,17 @@ def _is_done(crop: Crop, size: int | None, out: Path) -> bool:
 
 
 def _crop_missing(
-    request: CropFaces, boxes: dict[str, list[Face]] | None, sizes: dict[str, int], paths: Sequence[str]
+    request: CropFaces, boxes: BoxList | None, sizes: dict[str, int], paths: Sequence[str]
 ) -> dict[str, Crop]:
     """Crop images in several processes (dlib lets no other thread run), and note each as it is done."""
-    console, out = stderr(), request.out
-    calls = (
-        delayed(crop_image)(request, path, sizes[path], None if boxes is None else boxes.get(path, []))
-        for path in paths
-    )
+    out = request.out
+    calls = (delayed(crop_image)(request, path, sizes[path], *_listed(boxes, path)) for path in paths)
     crops: dict[str, Crop] = {}
     n_jobs = min(request.workers or os.cpu_count() or 1, len(paths))
     try:
-        with (
-            writing(out / RECORD),
-            open_record(out) as record,
-            Progress(console=console, transient=True, disable=not console.is_terminal) as bars,
-        ):
+        with writing(out / RECORD), open_record(out) as record, bars(stderr()) as progress:
             finished = cast(Iterator[Crop], Parallel(n_jobs=n_jobs, return_as="generator")(calls))
-            for one in bars.track(finished, len(paths), description="cropping"):
+            for one in progress.track(finished, len(paths), description="cropping"):
                 add_line(record, one)
                 crops[one.path] = one
     except BrokenExecutor as error:
@@ -135,8 +132,15 @@ def _crop_missing(
     return crops
 
 
-def crop_image(request: CropFaces, path: str, size: int, faces: Sequence[Face] | None) -> Crop:
-    """Crop one image. `faces` are those of a list; None asks the detector."""
+def _listed(boxes: BoxList | None, path: str) -> tuple[Sequence[Face] | None, bool]:
+    """The boxes that a list has of an image, None without a list, and whether they are shares of its size."""
+    return (None, False) if boxes is None else (boxes.faces.get(path, []), boxes.is_relative)
+
+
+def crop_image(
+    request: CropFaces, path: str, size: int, faces: Sequence[Face] | None, are_shares: bool = False
+) -> Crop:
+    """Crop one image. `faces` are those of a list, in pixels or shares of its size; None asks the detector."""
     try:
         image = read_image(request.source / path, honour_orientation=True)
     except ImageError as error:
@@ -146,12 +150,17 @@ def crop_image(request: CropFaces, path: str, size: int, faces: Sequence[Face] |
     if not faces:
         why = f"{request.detects_with} finds no face" if request.detects_with else "the list has no box for it"
         return Crop(path, size, NO_FACE, why=why)
+    faces = [face.scaled(*image.size) for face in faces] if are_shares else faces
     inside = [face for face in faces if face.inside(*image.size)]
     if not inside:
         why = f"the box has no pixel of the image, which is {image.width} × {image.height}"
         return Crop(path, size, OUTSIDE, len(faces), faces[0], why)
     face = CHOICES[request.face](inside, *image.size)
-    _save(image.crop(face.inside(*image.size, request.margin)), request.out / path)
+    cut = image.crop(face.inside(*image.size, request.margin))
+    if min(cut.size) < _FEWEST_PIXELS:
+        why = f"the box has only {cut.width} × {cut.height} pixels of the image, of {image.width} × {image.height}"
+        return Crop(path, size, SMALL, len(faces), face, why)
+    _save(cut, request.out / path)
     return Crop(path, size, CROPPED, len(faces), face)
 
 

@@ -10,10 +10,11 @@ from ...cache.files import new_file, read_json, write_json
 from ...commands.crop import Crop
 from ...errors import UsageError, option
 from ...manifests.boxes import Face
+from ...manifests.cells import cell, text_of
 
 SETTINGS, RECORD = "crops.json", "crops.csv"
 COLUMNS = ("path", "bytes", "outcome", "n_faces", "score", "x0", "y0", "x1", "y1", "why")
-NO_FACE, OUTSIDE, UNREADABLE = "no-face", "outside", "unreadable"
+NO_FACE, OUTSIDE, SMALL, UNREADABLE = "no-face", "outside", "small", "unreadable"
 
 
 def line_of(crop: Crop) -> str:
@@ -22,7 +23,7 @@ def line_of(crop: Crop) -> str:
     box = [f"{value:.10g}" for value in (face.x0, face.y0, face.x1, face.y1)] if face else [""] * 4
     score = "" if face is None or face.score is None else f"{face.score:.10g}"
     text = io.StringIO()
-    cells = (crop.path, crop.bytes, crop.outcome, crop.n_faces, score, *box, crop.why)
+    cells = (cell(crop.path), crop.bytes, crop.outcome, crop.n_faces, score, *box, cell(crop.why))
     csv.writer(text, lineterminator="\n").writerow(cells)
     return text.getvalue()
 
@@ -83,7 +84,7 @@ def add_line(record: TextIO, crop: Crop) -> None:
 
 
 def _open(path: Path, mode: str = "r") -> TextIO:
-    """File names may hold bytes that are not text."""
+    """Older versions wrote the bytes of file names that are not text."""
     return cast(TextIO, path.open(mode, encoding="utf-8", errors="surrogateescape", newline=""))
 
 
@@ -95,6 +96,6 @@ def _parse(row: list[str]) -> Crop | None:
         if any(box):
             x0, y0, x1, y1 = map(float, box)
             face = Face(x0, y0, x1, y1, float(score) if score else None)
-        return Crop(path, int(size), outcome, int(n_faces), face, why)
+        return Crop(text_of(path), int(size), outcome, int(n_faces), face, text_of(why))
     except ValueError:
         return None

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from ...commands.command import say
 from ...commands.evaluate import Evaluate
 from ...commands.unused import NO_CLIPS, note_unused
 from ...manifests.manifest import Manifest
 from ...manifests.prompts import PromptSet
 from ...pipeline.needs import canonical_model
+from ...reports.console import say
 from .asked import BRIDGED, CLIP, LLM, Asked
 
 

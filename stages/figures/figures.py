@@ -14,13 +14,14 @@ from ...commands.unused import note_unused
 from ...lazy import load
 from ...manifests.own_output import mark_output
 from ...pipeline.checks import refuse_folder
-from ...reports.confusion import literal_text
+from ...reports.confusion import MOST_DRAWN, literal_text
+from ...reports.console import say
 from ...reports.results import free_name
 from ...scoring.scores import Evaluation
 from ..evaluate.compared import compared
 from ..evaluate.evaluate import score
 from .described import refuse_undescribed
-from .subject import Subject
+from .subject import Named, Subject
 
 FORMATS = ("png", "pdf")
 
@@ -30,7 +31,8 @@ def figures(request: Figures) -> list[Path]:
     """Draw figures of every data set and backbone into `out`, each as PNG and PDF; returns the files.
 
     Only cached features are used, but for descriptions, which are encoded once. Sample predictions need the pictures
-    too, and are left out where these are gone. Raises UsageError where something is not cached or not known.
+    too, and are not drawn where these are gone. Raises UsageError where something is not cached or not known. What
+    cannot be drawn is said.
     """
     refuse_folder(request.out)
     every = [kind for kind in KINDS if kind != "retrieval" or request.descriptions is not None]
@@ -38,13 +40,23 @@ def figures(request: Figures) -> list[Path]:
     if not kinds.keys() & {"samples", "tsne"}:
         note_unused(request, "seed", "none of these figures is drawn at random")
     taken: set[str] = set()
-    return [
-        path
-        for subject in _subjects(request)
-        for kind in kinds
-        for name, figure in load(KINDS[kind])(subject)
-        for path in _save(figure, request.out, free_name(name, taken))
-    ]
+    paths: list[Path] = []
+    for subject in _subjects(request):
+        for kind in kinds:
+            for name, figure in _drawn(kind, subject):
+                if isinstance(figure, str):
+                    say(f"note: {name} is not drawn: {figure}")
+                else:
+                    paths += _save(figure, request.out, free_name(name, taken))
+    return paths
+
+
+def _drawn(kind: str, subject: Subject) -> Named:
+    classes = len(subject.manifest.classes)
+    if classes > MOST_DRAWN:
+        yield f"{kind}-{subject.name}", f"it would show {classes:,} classes, and up to {MOST_DRAWN} can be shown"
+    else:
+        yield from load(KINDS[kind])(subject)
 
 
 def _subjects(request: Figures) -> Iterator[Subject]:

@@ -15,7 +15,8 @@ from .subject import Named, Subject
 
 MOST_POINTS = 2000
 """t-SNE of more takes minutes and shows no more."""
-_FEWEST_POINTS = 8
+_FEWEST_POINTS = 4
+"""Of which t-SNE can have neighbours."""
 
 
 def draw_variance(subject: Subject) -> Named:
@@ -33,6 +34,7 @@ def draw_tsne(subject: Subject) -> Named:
     """t-SNE before and after heads (of each row the one with the lowest seed), of the same random samples."""
     n = len(subject.labels)
     if n < _FEWEST_POINTS:
+        yield f"tsne-{subject.name}", f"t-SNE needs {_FEWEST_POINTS} samples, and {n} have a label and features"
         return
     seed = subject.request.seed
     chosen = np.sort(np.random.default_rng(seed).permutation(n)[:MOST_POINTS])

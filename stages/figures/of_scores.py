@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from ...encoders.images import ImageError
 from ...encoders.pictures import read_pictures
 from ...heads.recipe import LOGIT_SCALE
-from ...reports.confusion import comparison_figure
+from ...reports.confusion import comparison_figure, legible
 from ...reports.sample_sheet import Sample, probabilities, samples_figure
 from ...reports.tables import rows_by_head
 from ...scoring.scores import ALL, MEAN, Predictions, Score
@@ -28,8 +28,7 @@ def draw_samples(subject: Subject) -> Named:
     """Pictures with what heads say of them, for each prompt set; left out where the pictures are gone."""
     for name, part in subject.by_prompts():
         sheet = _sample_sheet(part.predictions, _rows(part.scores), subject.request.seed)
-        if sheet:
-            yield f"samples-{name}", sheet
+        yield f"samples-{name}", sheet or "none of the pictures can be read any more"
 
 
 def _rows(scores: Sequence[Score]) -> dict[str, list[Score]]:
@@ -57,7 +56,8 @@ def _sample_sheet(predictions: Sequence[Predictions], rows: dict[str, list[Score
             continue
         truth = int(manifest.labels[sample])
         samples.append(Sample(np.asarray(picture), truth, {label: values[k] for label, values in likely.items()}))
-    title = f"{first.of.dataset} · {first.of.backbone} · {first.of.prompts}"
+    of = first.of
+    title = f"{legible(of.dataset)} · {legible(of.backbone)} · {legible(of.prompts)}"
     return samples_figure(samples, manifest.classes, title) if samples else None
 
 

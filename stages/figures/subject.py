@@ -12,15 +12,15 @@ from ...commands.figures import Figures
 from ...errors import UsageError, option
 from ...manifests.manifest import Manifest
 from ...pipeline.reader import Reader
-from ...reports.confusion import COLOURS
+from ...reports.confusion import COLOURS, legible
 from ...reports.tables import UNTRAINED_NOTE, rows_by_head
 from ...scoring.compare import Comparison
 from ...scoring.cosines import unit
 from ...scoring.samples import Classifier, Head
 from ...scoring.scores import ALL, MEAN, Evaluation, Score
 
-Named = Iterator[tuple[str, Figure]]
-"""Figures with their file names, without a suffix."""
+Named = Iterator[tuple[str, Figure | str]]
+"""Figures with their file names, without a suffix; in place of one that cannot be drawn, why not."""
 
 MOST_ROWS = len(COLOURS)
 
@@ -55,7 +55,7 @@ class Subject:
         of = self.found.scores[0].of
         untrained = any(score.of.untrained for scores in self.rows.values() for score in scores)
         warning = "\n" + UNTRAINED_NOTE.replace(": ", ":\n") if untrained else ""
-        return f"{of.dataset} · {of.backbone} · {what}{warning}"
+        return f"{legible(of.dataset)} · {legible(of.backbone)} · {what}{warning}"
 
     @property
     def name(self) -> str:

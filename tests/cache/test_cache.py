@@ -1,11 +1,15 @@
 """The cache finds what a request means, and foreign things in its folder are in nobody's way."""
 
+import json
+import os
+import pickle
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import zarr
 from expclip.cache.cache import Cache
+from expclip.cache.files import read_json
 from expclip.errors import ExpclipError
 from expclip.manifests.manifest import Clips, Manifest, Rows
 from hypothesis import HealthCheck, given, settings
@@ -115,3 +119,70 @@ def test_a_broken_pointer_to_the_manifest_is_one_line_or_none(cache, manifest, c
     except ExpclipError as error:
         assert "run `expclip extract`" in str(error)
         assert "\n" not in str(error)
+
+
+def _pickled(folder, loot):
+    """A group of zarr's second format, whose array is unpickled when it is read."""
+
+    class Trap:
+        def __reduce__(self):
+            return (open, (str(loot), "w"))
+
+    array = folder / "sources"
+    array.mkdir(parents=True)
+    (folder / ".zgroup").write_text('{"zarr_format": 2}')
+    (folder / ".zattrs").write_text('{"rows_digest": "r"}')
+    layout = {"zarr_format": 2, "shape": [1], "chunks": [1], "dtype": "|O", "fill_value": None, "order": "C"}
+    (array / ".zarray").write_text(json.dumps(layout | {"compressor": None, "filters": [{"id": "pickle"}]}))
+    (array / "0").write_bytes(pickle.dumps(Trap()))
+
+
+def test_a_manifest_that_would_be_unpickled_is_not_read(tmp_path, cache):
+    loot = tmp_path / "loot"
+    _pickled(cache.root / "faces" / "manifest-0.zarr", loot)
+    (cache.root / "faces" / "current.json").write_text('{"manifest": "manifest-0.zarr", "root": ""}')
+    with pytest.raises(ExpclipError, match="its manifest cannot be read"):
+        cache.current_manifest("faces")
+    assert cache.rows_of_digest("faces", "r") is None
+    assert not loot.exists()
+
+
+@pytest.mark.parametrize("name", ["..", ".", "", "a/../..", "manifest-../../x.zarr", "/etc", "manifest-0.zarr/.."])
+def test_a_note_that_leads_out_of_its_folder_is_none(cache, name):
+    (cache.root / "faces").mkdir(parents=True)
+    (cache.root / "faces" / "current.json").write_text(json.dumps({"manifest": name, "root": ""}))
+    assert cache.entry("faces") is None
+
+
+@pytest.mark.parametrize("dataset", ["../../x", "/x", "..", "", "a/b", "a\x1bb"])
+def test_a_store_whose_header_leads_elsewhere_is_not_opened(cache, header, dataset):
+    store = cache.create_store(header())
+    metadata = json.loads((store.path / "zarr.json").read_text())
+    metadata["attributes"]["dataset"] = dataset
+    (store.path / "zarr.json").write_text(json.dumps(metadata))
+    assert not list(cache.stores())
+    ((path, why),) = cache.unreadable()
+    assert path == store.path
+    assert "not names of a data set and a node" in str(why)
+
+
+@pytest.mark.parametrize("content", ["[" * 10**5, "7" * 6000, '{"a": NaN}', "\x00", '"' + "x" * 10**7])
+def test_json_that_cannot_be_ours_is_none_at_a_bounded_cost(tmp_path, content):
+    (tmp_path / "a.json").write_text(content)
+    assert read_json(tmp_path / "a.json") is None
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a named pipe")
+def test_a_pipe_in_a_cache_is_not_waited_for(tmp_path, cache, header, features):
+    os.mkfifo(tmp_path / "a.json")
+    assert read_json(tmp_path / "a.json") is None
+    store = cache.create_store(header())
+    store.write_shard(0, features[:8])
+    shard = store.path / "features" / "c" / "0" / "0"
+    shard.unlink()
+    os.mkfifo(shard)
+    with pytest.raises(ExpclipError, match="shard 0 is damaged"):
+        store.read()
+    (store.path / "zarr.json").unlink()
+    os.mkfifo(store.path / "zarr.json")
+    assert not list(cache.stores())

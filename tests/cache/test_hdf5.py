@@ -1,7 +1,10 @@
 """A store goes to another cache as one file and arrives as it was; a file that lies changes nothing."""
 
 import json
+import os
 import pickle
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -182,7 +185,49 @@ def _attribute(name, value):
     return change
 
 
+def _virtual(file: h5py.File) -> None:
+    del file["features"]
+    layout = h5py.VirtualLayout((20, 3), "float16")
+    layout[:] = h5py.VirtualSource("/etc/passwd", "features", (20, 3))
+    file.create_virtual_dataset("features", layout)
+
+
+def _referring(file: h5py.File) -> None:
+    del file["features"]
+    file.create_dataset("features", (20, 3), h5py.ref_dtype, chunks=(8, 3))
+
+
+def _deep(depth: int):
+    def change(file: h5py.File) -> None:
+        text = str(file.attrs["header"])
+        file.attrs["header"] = text.replace('"node": "clip_image"', '"node": ' + "[" * depth + "]" * depth)
+
+    return change
+
+
 LIES = {
+    **{f"a data set called {name}": _header(dataset=name) for name in ("heads", "builtin", "Weights.json", "text")},
+    "a data set that a terminal obeys": _header(dataset="a\x1b[31m"),
+    "another node than its encoder's": _header(spec={"node": "llm", "weights": "00ff"}),
+    "another protocol than its encoder's": _header(
+        spec={"node": "clip_image", "weights": "00ff", "protocol": "paper"}
+    ),
+    "an instruction without a text": _header(instruction="related-1"),
+    "another text than its instruction's": _header(
+        instruction="related-1", spec={"node": "clip_image", "instruction": "something else"}
+    ),
+    "a text of the user's under another's name": _header(
+        instruction="mine~00000000", spec={"node": "clip_image", "instruction": "something else"}
+    ),
+    "random weights that are not said": _header(spec={"node": "clip_image", "weights": {"random_seed": 0}}),
+    "virtual features": _virtual,
+    "features that are references": _referring,
+    "features behind another filter": _features(scaleoffset=0, dtype="int32"),
+    "shuffled features": _features(shuffle=True),
+    "rows that no disk holds": _header(rows=10**30),
+    "a header that is deep": _deep(5000),
+    "a receipt of a shard of thousands of digits": _attribute("receipts", "[" + "7" * 6000 + "]"),
+    "a receipt with what is no number": _attribute("receipts", '[{"shard": NaN}]'),
     "a data set above the cache": _header(dataset="../../outside"),
     "a data set at the root": _header(dataset="/outside"),
     "a hidden data set": _header(dataset=".outside"),
@@ -256,6 +301,37 @@ def test_a_manifest_that_lies_is_not_kept(tmp_path, cache, other, header, manife
     with pytest.raises(UsageError, match="the manifest changed"):
         import_store(other, tmp_path / "a.h5")
     assert other.current_manifest(manifest.name) is None
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX locks")
+def test_a_file_that_another_program_is_writing_is_said_to_be(exported, other):
+    hold = "import h5py, sys; f = h5py.File(sys.argv[1], 'r+'); print('held', flush=True); input()"
+    command = [sys.executable, "-c", hold, str(exported)]
+    holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=os.environ | _LOCKING)
+    assert holder.stdout is not None and holder.stdout.readline() == b"held\n"
+    try:
+        with pytest.raises(ExpclipError, match="another program has this file open for writing") as error:
+            import_store(other, exported)
+    finally:
+        holder.communicate(b"\n")
+    assert "\n" not in str(error.value)
+    assert import_store(other, exported).is_complete()
+
+
+_LOCKING = {"HDF5_USE_FILE_LOCKING": "TRUE"}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a named pipe")
+def test_a_pipe_is_not_waited_for(tmp_path, other):
+    os.mkfifo(tmp_path / "a.h5")
+    with pytest.raises(UsageError, match="not an ordinary file"):
+        import_store(other, tmp_path / "a.h5")
+
+
+def test_a_long_name_of_a_data_set_travels(tmp_path, cache, other, header, features, fill):
+    store = fill(cache.create_store(header(dataset="é" * 120)))
+    export_store(store, None, tmp_path / "a.h5")
+    np.testing.assert_array_equal(import_store(other, tmp_path / "a.h5").read(), features)
 
 
 @pytest.mark.parametrize("content", [b"", b"no HDF5", b"\x89HDF\r\n\x1a\n" + bytes(100)])

@@ -85,7 +85,7 @@ def values_of(one: Asked) -> st.SearchStrategy:
     if declared.choices:
         items = st.sampled_from(sorted(declared.choices))
     elif base is int:
-        items = st.integers(max(1, int(declared.least or 1)), 10**6)
+        items = st.integers(max(1, int(declared.least or 1)), min(10**6, int(declared.most or 10**6)))
     elif base is float:
         items = st.floats(0.001, 9.0)
     elif base is bool:
@@ -162,6 +162,12 @@ def test_the_word_for_nothing_is_nothing():
         ({"clip": []}, "clip: give one or more"),
         ({"clip": None}, "clip: a value is needed"),
         ({"seed": "9" * 6000}, "seed '9+…?.*': give a whole number"),
+        ({"seed": 10**6000}, "seed a number of thousands of digits: give at most 18,446,744,073,709,551,615"),
+        ({"seed": 2**64}, "seed 18446744073709551616: give at most"),
+        ({"seed": -1}, "seed -1: give 0 or more"),
+        ({"epochs": 10**30}, "epochs 10+: give at most 2,147,483,647"),
+        ({"epochs": 0}, "epochs 0: give 1 or more"),
+        ({"batch_size": 10**30}, "batch_size 10+: give at most"),
         ({"lr": 0}, "lr 0: give more than 0"),
         ({"lr": float("nan")}, "lr nan: give a number"),
         ({"momentum": float("inf")}, "momentum inf: give a number"),

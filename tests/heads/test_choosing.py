@@ -102,7 +102,7 @@ def test_a_path_comes_before_a_field_and_a_field_before_an_id(tmp_path, monkeypa
     for name in ("kind=linear", "1b"):
         write_head(Path(name), HEADS["ridge"], {})
         ((path, found),) = choose_heads(name, KEPT)
-        assert (str(path), found.id) == (name, HEADS["ridge"].id)
+        assert (str(path), found.head) == (name, "ridge")
         Path(name).unlink()
         Path(name).mkdir()  # a folder that holds no head is not meant
         assert HEADS["ridge"].id not in {one.id for _, one in choose_heads(name, KEPT)}

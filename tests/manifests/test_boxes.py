@@ -29,21 +29,21 @@ CORNERS = Face(10, 20, 110, 220)
 def test_every_accepted_form_gives_the_same_box(tmp_path, text):
     path = tmp_path / "boxes.txt"
     path.write_bytes(text.encode())
-    assert read_boxes(path) == {"train/Anger/a b 1.png": [CORNERS]}
+    assert read_boxes(path).faces == {"train/Anger/a b 1.png": [CORNERS]}
 
 
 def test_a_path_may_hold_the_separators_of_others(tmp_path):
     path = tmp_path / "boxes.txt"
     path.write_text("a, b;c, d, e.png 10 20 110 220\n")
-    assert read_boxes(path) == {"a, b;c, d, e.png": [CORNERS]}
+    assert read_boxes(path).faces == {"a, b;c, d, e.png": [CORNERS]}
     path.write_text('path,x,y,w,h\n"say ""hi"", you.png",10,20,100,200\n')
-    assert read_boxes(path) == {'say "hi", you.png': [CORNERS]}
+    assert read_boxes(path).faces == {'say "hi", you.png': [CORNERS]}
 
 
 def test_an_image_with_several_lines_has_several_faces(tmp_path):
     path = tmp_path / "boxes.txt"
     path.write_text("a.png 0 0 5 5\nb.png 0 0 1 1\n\na.png 5 5 9 9\n")
-    assert read_boxes(path) == {"a.png": [Face(0, 0, 5, 5), Face(5, 5, 9, 9)], "b.png": [Face(0, 0, 1, 1)]}
+    assert read_boxes(path).faces == {"a.png": [Face(0, 0, 5, 5), Face(5, 5, 9, 9)], "b.png": [Face(0, 0, 1, 1)]}
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,8 @@ def test_an_image_with_several_lines_has_several_faces(tmp_path):
         ("path,x,y,w,h\n", "boxes.txt: the list holds no boxes"),
         ("a.png 1 2 3\n", r"boxes.txt:1: 'a.png 1 2 3' is not a line of boxes: write lines `path x0 y0 x1 y1`"),
         ("path,x0,y0\n", "boxes.txt:1: 'path,x0,y0' is not a line of boxes"),
-        ("x,y,w,h,path\n", "is not a line of boxes"),
+        ("x,y,w,h,path\n", "boxes.txt: the list holds no boxes"),
+        ("1 2 3 4 a.png\n", "is not a line of boxes"),
         ("a.png 1 2 3 4\nb.png 1 2 3\n", r"boxes.txt:2: expected a path and x0 y0 x1 y1, found 'b.png 1 2 3'"),
         ("a.png 1 2 3 4\nb.png 1 2 3 nan\n", "boxes.txt:2: expected"),
         ("a.png 1 2 3 4\nb.png 1 2 3 1e300\n", "boxes.txt:2: expected"),
@@ -111,3 +112,59 @@ def test_of_equal_faces_the_surest_is_chosen_and_then_the_first():
     for choose in (largest, central):
         assert choose([first, twin, sure], 20, 20) == sure
         assert choose([first, twin], 20, 20) == first
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x0,y0,x1,y1,path\n10,20,110,220,train/Anger/a b 1.png\n",
+        'label,path,x,y,w,h\n"anger, mostly","train/Anger/a b 1.png",10,20,100,200\n',
+        "score\tx1\ty1\tx2\ty2\timage\n0.9\t10\t20\t110\t220\ttrain/Anger/a b 1.png\n",
+        "x1 y1 x2 y2 image\n10 20 110 220 train/Anger/a b 1.png\n",
+        "'train\\Anger\\a b 1.png' 10 20 110 220\n",
+    ],
+)
+def test_the_path_may_stand_in_any_column_that_is_named(tmp_path, text):
+    path = tmp_path / "boxes.txt"
+    path.write_text(text)
+    assert read_boxes(path).faces == {"train/Anger/a b 1.png": [CORNERS]}
+
+
+@pytest.mark.parametrize(
+    ("text", "is_relative"),
+    [
+        ("a.png 0.2 0.1 0.8 0.9\nb.png 0 0 1 1\n", True),
+        ("a.png 0 0 1 1\n", True),
+        ("a.png -0.02 0.1 0.8 1.03\n", True),
+        ("a.png 0 0 0 0\nb.png 0.1 0.1 0.9 0.9\n", True),
+        ("path,x,y,w,h\na.png,0.5,0.5,0.4,0.4\n", True),
+        ("a.png 0 0 0 0\n", False),
+        ("a.png 0 0 1 1\nb.png 0 0 9 9\n", False),
+        ("a.png 0.5 0.5 90.5 90.5\n", False),
+        ("a.png 0 0 2 2\n", False),
+    ],
+)
+def test_a_list_of_shares_is_one_of_shares_as_a_whole(tmp_path, text, is_relative):
+    path = tmp_path / "boxes.txt"
+    path.write_text(text)
+    assert read_boxes(path).is_relative == is_relative
+
+
+def test_shares_among_pixels_are_refused_with_their_line(tmp_path):
+    path = tmp_path / "boxes.txt"
+    path.write_text("a.png 0 0 90 90\nb.png 0.1 0.1 0.9 0.9\n")
+    with pytest.raises(UsageError, match=r"boxes.txt:2: this box is a share .* and others of the list are pixels"):
+        read_boxes(path)
+
+
+@pytest.mark.parametrize("line", ["b.png 100 40 60 80", "b.png 40 100 60 80", "b.png 0.5 0.5 0.3 0.3"])
+def test_a_width_and_a_height_are_not_taken_for_a_corner(tmp_path, line):
+    path = tmp_path / "boxes.txt"
+    first = "a.png 0.1 0.1 0.3 0.3" if "." in line.split(maxsplit=1)[1] else "a.png 10 10 60 80"
+    path.write_text(f"{first}\n{line}\n")
+    with pytest.raises(
+        UsageError, match=r"boxes.txt:2: .* are not two corners: .* write `path x y w h` as its first"
+    ):
+        read_boxes(path)
+    path.write_text(f"path x0 y0 x1 y1\n{line}\n")
+    assert len(read_boxes(path).faces) == 1  # who says that they are corners is believed

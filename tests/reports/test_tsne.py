@@ -1,6 +1,7 @@
 """Maps of embeddings: neighbours stay neighbours, the seed decides, and every class looks different."""
 
 import numpy as np
+import pytest
 from expclip.manifests.classes import CLASSES
 from expclip.reports import tsne
 from expclip.reports.tsne import tsne_figure, tsne_points
@@ -19,6 +20,14 @@ def test_groups_stay_apart_and_the_same_seed_gives_the_same_map():
     np.fill_diagonal(distances, np.inf)
     assert (labels[distances.argmin(axis=1)] == labels).all()
     np.testing.assert_array_equal(tsne_points(unit, seed=1), points)
+
+
+@pytest.mark.parametrize("n", [4, 5, 9])
+@pytest.mark.parametrize("kinds", [1, 2, 3])
+def test_few_samples_and_samples_that_are_alike_have_finite_places(n, kinds):
+    unit = np.eye(3)[np.arange(n) % kinds]
+    assert np.isfinite(tsne_points(unit, seed=1)).all()
+    assert np.isfinite(tsne_points(np.ones((n, 1)), seed=1)).all()
 
 
 def test_a_panel_shows_each_sample_at_its_place_in_the_look_of_its_class():

@@ -257,6 +257,76 @@ def test_boxes_of_images_that_are_not_there_are_a_remark_and_only_such_boxes_a_m
     assert found.remarks == (f"1 images of {boxes} are not in {scenes} (first: test/0 a.png)",)
 
 
+def test_shares_of_the_image_are_scaled_to_it_and_said(scenes, tmp_path):
+    boxes = tmp_path / "boxes.txt"
+    boxes.write_text("".join(f"{path} 0.25 0.5 0.75 1\n" for path in paths_in(scenes)))
+    found = crop(scenes, out=tmp_path / "out", boxes=boxes, workers=1)
+    path = paths_in(scenes)[0]
+    np.testing.assert_array_equal(pixels(tmp_path / "out" / path), pixels(scenes / path)[40:80, 30:90])
+    assert [rows_of(tmp_path / "out")[path][c] for c in ("x0", "y0", "x1", "y1")] == ["30", "40", "90", "80"]
+    assert found.remarks == (
+        f"{boxes}: all boxes lie in 0 … 1: they were read as shares of the images' width and height",
+    )
+
+
+def test_crops_of_a_few_pixels_are_not_made_and_said(scenes, tmp_path):
+    boxes = tmp_path / "boxes.txt"
+    first, second, *rest = paths_in(scenes)
+    boxes.write_text(f"{first} 10 10 17 60\n{second} 10 10 18 18\n" + "".join(f"{p} 0 0 60 60\n" for p in rest))
+    found = crop(scenes, out=tmp_path / "out", boxes=boxes, workers=1)
+    assert [(one.path, one.outcome) for one in found.failed] == [(first, "small")]
+    assert found.failed[0].why == "the box has only 7 × 50 pixels of the image, of 120 × 80"
+    assert not (tmp_path / "out" / first).exists()
+    assert crop(scenes, out=tmp_path / "out", boxes=boxes, workers=1).new == 0
+
+
+@pytest.mark.parametrize(
+    ("header", "box", "meant"),
+    [("path x y w h", "70 40 110 75", "path x0 y0 x1 y1"), ("path x0 y0 x1 y1", "70 40 40 35", "path x y w h")],
+)
+def test_boxes_that_lie_inside_only_if_read_otherwise_are_refused(scenes, tmp_path, header, box, meant):
+    boxes = tmp_path / "boxes.txt"
+    boxes.write_text(f"{header}\n" + "".join(f"{path} {box}\n" for path in paths_in(scenes)))
+    with pytest.raises(UsageError, match=rf"most boxes lie outside .* name the columns in its first line: `{meant}`"):
+        crop(scenes, out=tmp_path / "out", boxes=boxes, workers=1)
+    assert not (tmp_path / "out").exists()
+
+
+def test_boxes_of_larger_images_are_a_remark(scenes, tmp_path):
+    boxes = tmp_path / "boxes.txt"
+    boxes.write_text("".join(f"{path} 100 60 400 300\n" for path in paths_in(scenes)))
+    (said,) = crop(scenes, out=tmp_path / "out", boxes=boxes, workers=1).remarks
+    assert "6 lie mostly outside of their images: were these resized since?" in said
+
+
+def test_hostile_names_of_images_stand_in_the_record_as_text_and_are_found_again(tmp_path, save_face):
+    names = ["=1+1.png", "-2 a.png", "+x.png", "'=y.png", "tab\t.png", "new\nline.png", "\x1b[31m.png", "b\udcff.png"]
+    for k, name in enumerate(names):
+        save_face(tmp_path / "in" / name, 1, k)
+    boxes = tmp_path / "boxes.csv"
+    boxes.write_text("path,x0,y0,x1,y1\n=1+1.png,-0.5,0,30,30\n")
+    first = crop(tmp_path / "in", out=tmp_path / "out", boxes=boxes, workers=1)
+    text = (tmp_path / "out" / "crops.csv").read_bytes().decode("utf-8")
+    assert {row[:1] for row in text.splitlines()[1:]} <= {"'", "t", "n", "\\", "b"}
+    assert len(text.splitlines()) == 1 + len(names)
+    assert ",-0.5,0,30,30," in text
+    again = crop(tmp_path / "in", out=tmp_path / "out", boxes=boxes, workers=1)
+    assert (again.new, again.crops) == (0, first.crops)
+
+
+def test_a_record_of_an_older_version_is_gone_on_with(scenes, tmp_path, looks):
+    crop(scenes, out=tmp_path / "out", **FAKE)
+    record = tmp_path / "out" / "crops.csv"
+    odd = scenes / "=old\udcff.png"
+    odd.write_bytes((scenes / paths_in(scenes)[0]).read_bytes())
+    line = f"=old\udcff.png,{odd.stat().st_size},no-face,0,,,,,,fake finds no face\n"
+    with record.open("a", encoding="utf-8", errors="surrogateescape") as file:
+        file.write(line)
+    seen = looks.seen
+    assert crop(scenes, out=tmp_path / "out", **FAKE).new == 0
+    assert looks.seen == seen
+
+
 def test_hostile_paths_in_a_list_write_nothing(scenes, tmp_path):
     boxes = tmp_path / "boxes.txt"
     for hostile in ("../scenes/a.png", "/etc/a.png", "train/../../a.png"):

@@ -5,10 +5,12 @@ import shutil
 import numpy as np
 import pytest
 from expclip import UsageError
+from expclip.cli import app
 from expclip.reports.confusion import comparison_figure
 from expclip.reports.sample_sheet import probabilities
 from expclip.reports.tables import rows_by_head
 from PIL import Image
+from typer.testing import CliRunner
 
 SCORING = {"clip": "miniature", "prompts": "P-1"}
 MINIATURE = {"clip": "miniature", "teacher": "miniature", "instruction": ["related-1", "empty"]}
@@ -71,3 +73,36 @@ def test_what_is_not_cached_is_refused_with_the_command_that_makes_it(lab, label
         lab.figures(labelled, **SCORING, out=tmp_path / "out")
     with pytest.raises(UsageError, match="choose confusion, samples"):
         lab.figures(labelled, **SCORING, out=tmp_path / "out", kind="pie")
+
+
+def test_five_samples_are_drawn_and_of_three_it_is_said_why_not(lab, labelled, tmp_path, capsys):
+    for count, names in ((5, {"tsne-set-5-miniature"}), (3, set())):
+        folder = tmp_path / f"set-{count}"
+        for k, path in enumerate(sorted(labelled.rglob("*.png"))[:count]):
+            (folder / ("anger", "fear")[k % 2]).mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, folder / ("anger", "fear")[k % 2] / path.name)
+        lab.evaluate(folder, **SCORING)
+        capsys.readouterr()
+        drawn = lab.figures(folder, **SCORING, kind="tsne", out=tmp_path / "out")
+        assert {path.stem for path in drawn} == names
+    assert "note: tsne-set-3-miniature is not drawn: t-SNE needs 4 samples, and 3 have" in capsys.readouterr().err
+
+
+def test_a_command_that_draws_nothing_fails_and_says_why(lab, labelled, tmp_path):
+    copy = tmp_path / "faces"
+    shutil.copytree(labelled, copy)
+    lab.evaluate(copy, **SCORING)
+    shutil.rmtree(copy)
+    words = ["figures", str(copy), "--clip", "miniature", "--prompts", "P-1", "--kind", "samples"]
+    words += ["--cache", str(lab.cache.root), "--out", str(tmp_path / "out")]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 1
+    assert "samples-faces-miniature-P-1 is not drawn: none of the pictures can be read" in result.stderr
+
+
+@pytest.mark.parametrize("seed", [2**31, 2**32 - 1])
+def test_every_seed_that_the_option_takes_draws(lab, labelled, tmp_path, seed):
+    lab.evaluate(labelled, **SCORING)
+    assert lab.figures(labelled, **SCORING, kind="tsne", seed=seed, out=tmp_path / "out")
+    with pytest.raises(UsageError, match="seed 4294967296: give at most 4,294,967,295"):
+        lab.figures(labelled, **SCORING, kind="tsne", seed=2**32, out=tmp_path / "out")

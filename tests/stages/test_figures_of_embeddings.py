@@ -147,11 +147,6 @@ def test_descriptions_that_are_missing_useless_or_of_nobody_are_refused(lab, lab
         lab.figures(labelled, **SCORING, kind=kind, descriptions=path if content else None, out=tmp_path)
 
 
-def test_too_few_samples_for_a_map_are_left_out(lab, clips, tmp_path):
-    lab.evaluate(clips, **SCORING)
-    assert lab.figures(clips, **SCORING, kind="tsne", out=tmp_path) == []
-
-
 def test_untrained_weights_are_announced_in_the_title(lab, labelled, shown, tmp_path):
     untrained = SCORING | {"clip": "ViT-S-32-alt@random"}
     lab.evaluate(labelled, **untrained)
