@@ -22,6 +22,7 @@ from ..manifests.contents import with_contents
 from ..manifests.disk import kind_of
 from ..manifests.frames import DEFAULT_POLICIES
 from ..manifests.layouts import read_dataset
+from ..manifests.limits import MAX_MEGAPIXELS, max_pixels
 from ..manifests.manifest import Manifest, Origin
 from ..manifests.stamp import stamp
 from ..reports.console import duration
@@ -77,10 +78,11 @@ class Workspace:
         cache = Cache(cache_folder(said["cache"], settings))
         roots = dict(settings.roots) | _roots(said.get("root", ()), datasets, cache)
         models = Models(cache.root / WEIGHTS_MEMORY, said.get("device"))
-        options = RunOptions()
+        options = RunOptions(max_pixels=max_pixels(said.get("max_megapixels", MAX_MEGAPIXELS)))
         if "executor" in said:
             executor = said["executor"] or ("dask" if said["scheduler"] else "local")
-            options = RunOptions("", said["batch_size"], said["workers"], executor, said["scheduler"])
+            how = {"batch_size": said["batch_size"], "workers": said["workers"], "scheduler": said["scheduler"]}
+            options = replace(options, executor=executor, **how)
         more: dict[str, Any] = {"texts": datasets, "by_contents": _by_contents(request), "options_asked": tuple(said)}
         more |= {"classes": _classes(request), "order": said.get("order")}
         return cls(cache, roots, models, options, said["cache"], **more)
@@ -171,7 +173,8 @@ class Workspace:
 
     def plan(self, wanted: Sequence[Wanted], portion: Portion | None = None) -> Plan:
         """What is missing of what is wanted."""
-        return make_plan(self.cache, wanted, portion or Portion(), self.models.device)
+        portion = replace(portion or Portion(), max_pixels=self.options.max_pixels)
+        return make_plan(self.cache, wanted, portion, self.models.device)
 
     def make(self, wanted: Sequence[Wanted], portion: Portion | None, what: str) -> list[Plan]:
         """Make what is missing of what is wanted; returns what was planned.

@@ -80,8 +80,9 @@ def _read_all(
         files[source][frame] = row
     contents: dict[str, list[int]] = defaultdict(list)
     failed: dict[int, str] = {}
+    limit = workspace.options.max_pixels
     with workspace.progress() as bars, ThreadPoolExecutor(workers) as pool:
-        checks = pool.map(lambda source: _check(Path(manifest.root) / source, files[source]), files)
+        checks = pool.map(lambda source: _check(Path(manifest.root) / source, files[source], limit), files)
         for found in bars.track(checks, len(files), description="reading"):
             for row, (sha, why) in found.items():
                 if why:
@@ -91,10 +92,10 @@ def _read_all(
     return contents, failed
 
 
-def _check(path: Path, row_of: Mapping[int, int]) -> dict[int, tuple[str, str]]:
+def _check(path: Path, row_of: Mapping[int, int], max_pixels: int) -> dict[int, tuple[str, str]]:
     """By row (SHA-256, "") of what it holds, or ("", what is wrong)."""
     found = {}
-    for frame, picture in read_pictures(path, list(row_of)):
+    for frame, picture in read_pictures(path, list(row_of), max_pixels=max_pixels):
         if isinstance(picture, ImageError):
             found[row_of[frame]] = ("", str(picture))
         elif holds_many(path.name):

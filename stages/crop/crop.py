@@ -18,6 +18,7 @@ from ...encoders.images import ImageError, read_image
 from ...errors import ExpclipError, UsageError, option
 from ...manifests.boxes import CHOICES, Face, read_boxes
 from ...manifests.disk import kind_of, walk
+from ...manifests.limits import max_pixels
 from ...manifests.manifest import size_of
 from ...pipeline.checks import refuse_folder
 from ...pipeline.workspace import stderr
@@ -138,7 +139,7 @@ def _crop_missing(
 def crop_image(request: CropFaces, path: str, size: int, faces: Sequence[Face] | None) -> Crop:
     """Crop one image. `faces` are those of a list; None asks the detector."""
     try:
-        image = read_image(request.source / path, honour_orientation=True)
+        image = read_image(request.source / path, True, max_pixels(request.max_megapixels))
     except ImageError as error:
         return Crop(path, size, UNREADABLE, why=str(error))
     if faces is None:
