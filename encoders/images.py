@@ -66,10 +66,10 @@ def read_image(path: Path, honour_orientation: bool = False, max_pixels: int = M
 def _first_frame(file: BinaryIO, honour_orientation: bool, max_pixels: int) -> Image.Image:
     with opened(file, max_pixels) as image:
         decode(image, file)
-        return to_rgb(_upright(image) if honour_orientation else image)
+        return to_rgb(upright(image) if honour_orientation else image)
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def upright(image: Image.Image) -> Image.Image:
     try:
         return ImageOps.exif_transpose(image)
     except Exception:  # damaged EXIF data says nothing about the orientation, and the pixels are sound

@@ -9,6 +9,7 @@ from pathlib import Path
 from ..errors import UsageError
 from .disk import is_image_name, is_video_name, kind_of
 from .manifest import NO_FOLD
+from .stand_ins import stand_in
 
 _HEAD_BYTES = 65536
 _MOST_FOLDS = 32767
@@ -149,11 +150,13 @@ def _text_of(path: Path) -> str:
         raise UsageError(f"{path}: the list file is missing or not an ordinary file: put the list there")
     try:
         with path.open("rb") as file:
-            is_text = b"\0" not in file.read(_HEAD_BYTES)
+            head = file.read(_HEAD_BYTES)
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            text = file.read() if is_text else "\0"
+            text = "\0" if b"\0" in head else file.read()
     except OSError as error:
         raise UsageError(f"{path}: the list file cannot be read ({error.strerror})") from error
+    if other := stand_in(head):
+        raise UsageError(f"{path}: {other}")
     if "\0" in text:
         raise UsageError(f"{path}: not a list file (it holds zero bytes): give a folder, or a list in UTF-8")
     return text

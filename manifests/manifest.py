@@ -50,7 +50,7 @@ class Rows:
 
 def row_name(source: str, frame: int) -> str:
     """What a row is called wherever it is shown: `a.png`, but `clip.mp4[12]`."""
-    return f"{source}[{frame}]" if holds_many(source) else source
+    return f"{source.rstrip('/')}[{frame}]" if holds_many(source) else source
 
 
 @dataclass(frozen=True, eq=False)
@@ -284,6 +284,6 @@ def _assemble(
 def size_of(root: Path, source: str) -> int:
     """Bytes of a file, -1 where it cannot be found."""
     try:
-        return os.stat(f"{root}/{source}").st_size  # noqa: PTH116 - a Path per file would cost more than the call
+        return os.stat(f"{root}/{source}".rstrip("/")).st_size  # noqa: PTH116 - a Path per file would cost more than the call
     except OSError:
         return NOT_ON_DISK

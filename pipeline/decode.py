@@ -11,6 +11,7 @@ import numpy as np
 
 from ..encoders.images import ImageError, squash
 from ..encoders.pictures import Picture, read_pictures
+from ..manifests.animations import is_picture_clip
 from .plan import Task
 
 _BATCHES_AHEAD = 3
@@ -80,7 +81,7 @@ class Decoder:
             while submitted < rows[-1]:
                 source, row_of = next(waiting)
                 submitted = max(row_of.values())
-                file = self._pool.submit(_decode, Path(task.root) / source, row_of, sizes, upright, task.max_pixels)
+                file = self._pool.submit(_decode, task, source, row_of, sizes, upright)
                 files.append((submitted, file))
             yield rows, [file for _, file in files]
             while files and files[0][0] <= rows[-1]:
@@ -94,10 +95,11 @@ def _rows_by_file(task: Task) -> Iterator[tuple[str, dict[int, int]]]:
 
 
 def _decode(
-    path: Path, row_of: Mapping[int, int], sizes: Sequence[int], upright: bool, max_pixels: int
+    task: Task, source: str, row_of: Mapping[int, int], sizes: Sequence[int], upright: bool
 ) -> dict[int, Decoded]:
     """What the rows of one file hold, by row number."""
-    pictures = read_pictures(path, list(row_of), upright, max_pixels)
+    path, is_clip = Path(task.root) / source, is_picture_clip(source)
+    pictures = read_pictures(path, list(row_of), upright, task.max_pixels, is_clip)
     return {row_of[frame]: _squashed(one, sizes) for frame, one in pictures}
 
 
