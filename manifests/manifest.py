@@ -14,6 +14,7 @@ import numpy as np
 from ..errors import UsageError, option
 from .disk import holds_many
 from .frames import DEFAULT_POLICIES, POLICIES
+from .spellings import spelled_otherwise
 
 Kind = Literal["images", "clips", "texts"]
 NO_LABEL = -1
@@ -257,10 +258,13 @@ def _assemble(
 ) -> Manifest:
     if not samples:
         raise UsageError(f"{root or name}: {name} has no {kind} here: choose the folder or list that holds them")
-    if all(file.size == NOT_ON_DISK for file in files):
+    missing = [file.source for file in files if file.size == NOT_ON_DISK]
+    spellings = spelled_otherwise(root, missing) if root and missing else []
+    if len(missing) == len(files):
+        otherwise = f"; {spellings[0]}" if spellings else f": give the folder that holds them with {option('root')}"
         raise UsageError(
             f"{root}: none of the {len(samples):,} {kind} of {name} are there (the first would be "
-            f"{samples[0].source}): give the folder that holds them with {option('root')}"
+            f"{samples[0].source}){otherwise}"
         )
     return Manifest(
         name=name,
@@ -276,7 +280,7 @@ def _assemble(
         folds=np.array([sample.fold for sample in samples], dtype=np.int16),
         clips={policy: Clips.from_lists(rows) for policy, rows in clips.items()},
         root=str(root or ""),
-        remarks=tuple(remarks),
+        remarks=(*remarks, *spellings),
         origin=Origin(numbers=tuple(numbers)),
     )
 
