@@ -21,6 +21,8 @@ class FailedRow:
     row: _Count
     source: str
     error: str
+    max_pixels: _Count | None = None
+    """The limit on pixels that it exceeds, if that is why: under a larger one it is tried again."""
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,7 @@ class AuditDatasets(Request, verb="datasets audit"):
 
     datasets: Names = options.DATASETS
     workers: int | None = options.WORKERS.but(help="Reading threads.")
+    max_megapixels: int = options.MAX_MEGAPIXELS
     classes: Names = options.CLASSES
     order: str | None = options.ORDER
     root: Names = options.ROOT

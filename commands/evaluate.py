@@ -53,6 +53,7 @@ class Evaluate(Request, verb="evaluate"):
     device: str | None = options.DEVICE
     dtype: str | None = options.DTYPE
     workers: int | None = options.WORKERS
+    max_megapixels: int = options.MAX_MEGAPIXELS
     executor: str | None = options.EXECUTOR
     scheduler: str | None = options.SCHEDULER
     out: Path | None = ask(

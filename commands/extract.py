@@ -57,6 +57,7 @@ class Extract(Request, verb="extract"):
     device: str | None = options.DEVICE
     dtype: str | None = options.DTYPE
     workers: int | None = options.WORKERS
+    max_megapixels: int = options.MAX_MEGAPIXELS
     executor: str | None = options.EXECUTOR
     scheduler: str | None = options.SCHEDULER
     root: Names = options.ROOT

@@ -3,6 +3,7 @@
 from ..encoders.dtypes import DTYPES
 from ..encoders.names import DEFAULT_CLIP, DEFAULT_TEACHER
 from ..heads.objectives import OBJECTIVES
+from ..manifests import limits
 from ..manifests.frames import POLICIES
 from ..manifests.prompts import DEFAULT_INSTRUCTION, PROMPT_SETS
 from ..manifests.protocols import PROTOCOLS, RELEASED
@@ -115,6 +116,13 @@ WORKERS = ask(
     unset="auto",
     least=1,
     most=1024,
+    in_defaults=True,
+)
+MAX_MEGAPIXELS = ask(
+    "Images and frames of more million pixels are not decoded: their rows fail, until a larger limit is given.",
+    limits.MAX_MEGAPIXELS,
+    metavar="N",
+    least=1,
     in_defaults=True,
 )
 EXECUTOR = ask(

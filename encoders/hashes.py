@@ -2,10 +2,9 @@
 
 import hashlib
 import re
-from contextlib import suppress
 from pathlib import Path
 
-from ..cache.files import read_json, write_json
+from ..cache.memory import FileMemory
 from ..errors import ExpclipError
 
 
@@ -13,8 +12,7 @@ class Hashes:
     """Remembers digests by (path, size, modification time), in a JSON file too if one is given."""
 
     def __init__(self, memory: Path | None = None):
-        self._memory = memory
-        self._known: dict[str, str] = {}
+        self._memory = FileMemory(str, memory)
 
     def sha256(self, path: Path) -> str:
         """SHA-256, as hex, of a file's bytes. Raises ExpclipError where it cannot be read."""
@@ -22,27 +20,16 @@ class Hashes:
         if named:
             return named
         try:
-            status = path.stat()
-            known_as = f"{path.absolute()}|{status.st_size}|{status.st_mtime_ns}"
-            if known_as not in self._known:
-                self._known |= self._written()
-            if known_as not in self._known:
-                with path.open("rb") as file:
-                    self._known[known_as] = hashlib.file_digest(file, "sha256").hexdigest()
-                self._write()
+            digest = self._memory.of(path, _digest)
         except OSError as error:
             raise ExpclipError(f"{path}: the weights cannot be read ({error.strerror})") from error
-        return self._known[known_as]
+        self._memory.keep()
+        return digest
 
-    def _written(self) -> dict[str, str]:
-        content = read_json(self._memory) if self._memory else None
-        return content if isinstance(content, dict) else {}
 
-    def _write(self) -> None:
-        if self._memory is None:
-            return
-        with suppress(ExpclipError, OSError):  # a read-only cache costs the time of hashing again, nothing else
-            write_json(self._memory, self._written() | self._known)
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _hub_name(path: Path) -> str | None:

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from .images import ImageError, raise_if_machine_error
+from ..manifests.pixel_lines import TableError, rows_of
+from .picture_errors import ImageError, raise_if_machine_error
 
 SIDE = 48
 """Of every picture of FER2013, in pixels."""
-_COLUMN = b"pixels"
 
 
 def read_pixel_rows(path: Path, rows: Sequence[int]) -> Iterator[tuple[int, Image.Image | ImageError]]:
@@ -21,12 +21,9 @@ def read_pixel_rows(path: Path, rows: Sequence[int]) -> Iterator[tuple[int, Imag
     wanted = set(rows)
     try:
         with path.open("rb") as file:
-            columns = [name.strip() for name in file.readline().split(b",")]
-            if _COLUMN not in columns:
-                raise ImageError("the table has no column `pixels`: is this FER2013's table?")
-            for row, line in enumerate(file):
+            for row, pixels in enumerate(rows_of(file, "pixels")):
                 if row in wanted:
-                    yield row, _picture(line, columns.index(_COLUMN))
+                    yield row, _picture(pixels)
                     wanted.discard(row)
                 if not wanted:
                     return
@@ -34,15 +31,15 @@ def read_pixel_rows(path: Path, rows: Sequence[int]) -> Iterator[tuple[int, Imag
     except OSError as trouble:
         raise_if_machine_error(path, trouble)
         error = ImageError(f"the table cannot be read ({trouble.strerror})")
-    except ImageError as why:
-        error = why
+    except TableError as why:
+        error = ImageError(str(why))
     yield from ((row, error) for row in sorted(wanted))
 
 
-def _picture(line: bytes, column: int) -> Image.Image | ImageError:
+def _picture(pixels: str | None) -> Image.Image | ImageError:
     try:
-        values = np.array(line.split(b",")[column].strip(b' "\r\n').split(), dtype=np.int64)
-    except (IndexError, ValueError, OverflowError):
+        values = np.array(["?"] if pixels is None else pixels.split(), dtype=np.int64)
+    except (ValueError, OverflowError):
         return ImageError("the row holds something that is not a pixel value")
     if len(values) != SIDE * SIDE or values.min() < 0 or values.max() > 255:
         return ImageError(f"the row does not hold {SIDE} × {SIDE} values from 0 to 255")

@@ -7,14 +7,26 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from ..manifests.videos import VideoError, VideoIndex, decoded, index_video, open_video, pyav
-from .images import ImageError, raise_if_machine_error
+from ..manifests.limits import MAX_PIXELS
+from ..manifests.videos import (
+    LargeVideoError,
+    VideoError,
+    VideoIndex,
+    decoded,
+    decoded_after_cut,
+    index_video,
+    open_video,
+    pyav,
+)
+from .picture_errors import ImageError, TooLargeError, raise_if_machine_error, refuse_large
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
 
-def read_video(path: Path, frames: Sequence[int]) -> Iterator[tuple[int, Image.Image | ImageError]]:
+def read_video(
+    path: Path, frames: Sequence[int], max_pixels: int = MAX_PIXELS
+) -> Iterator[tuple[int, Image.Image | ImageError]]:
     """Some frames of a video, as (frame, RGB picture or what is wrong), in the order in which they are shown.
 
     Frame k is the k-th of a decoding from the beginning. What lies between the frames is skipped from one keyframe to
@@ -22,31 +34,39 @@ def read_video(path: Path, frames: Sequence[int]) -> Iterator[tuple[int, Image.I
     file is ignored. Raises UsageError where PyAV is not installed.
     """
     waiting = set(frames)
-    index, why = None, "the frame is damaged"
+    index, why = None, ImageError("the frame is damaged")
     try:
         index = index_video(path)
+        refuse_large(index.size, max_pixels)
         for search in (_by_seeking, _from_the_beginning):
-            for frame, picture in search(path, index, sorted(one for one in waiting if one < index.count)):
+            there = sorted(one for one in waiting if one < index.count)
+            for frame, picture in search(path, index, there, max_pixels):
                 waiting.discard(frame)
                 yield frame, picture
+    except TooLargeError as error:
+        why = error
+    except LargeVideoError:
+        why = TooLargeError(max_pixels)
     except VideoError as error:
-        why = str(error)
+        why = ImageError(str(error))
     except FileNotFoundError:
-        why = "the file is missing"
+        why = ImageError("the file is missing")
     except OSError as error:
         raise_if_machine_error(path, error)
-        why = f"the video cannot be read ({error.strerror or error})"
+        why = ImageError(f"the video cannot be read ({error.strerror or error})")
     for frame in sorted(waiting):
-        beyond = f"the video has only {index.count} frames" if index and frame >= index.count else ""
-        yield frame, ImageError(beyond or why)
+        beyond = ImageError(f"the video has only {index.count} frames") if index and frame >= index.count else None
+        yield frame, beyond or why
 
 
-def _by_seeking(path: Path, index: VideoIndex, frames: Sequence[int]) -> Iterator[tuple[int, Image.Image]]:
+def _by_seeking(
+    path: Path, index: VideoIndex, frames: Sequence[int], max_pixels: int
+) -> Iterator[tuple[int, Image.Image]]:
     """The frames that are found by decoding from the last keyframe before each."""
     av = pyav()
     if index.times is None or not frames:
         return
-    with open_video(path) as (container, stream):
+    with open_video(path, max_pixels) as (container, stream):
         for start, group in groupby(frames, key=index.start):
             try:
                 if start is not None:
@@ -56,10 +76,13 @@ def _by_seeking(path: Path, index: VideoIndex, frames: Sequence[int]) -> Iterato
             yield from _among(decoded(container, stream), index, list(group))
 
 
-def _from_the_beginning(path: Path, index: VideoIndex, frames: Sequence[int]) -> Iterator[tuple[int, Image.Image]]:
+def _from_the_beginning(
+    path: Path, index: VideoIndex, frames: Sequence[int], max_pixels: int
+) -> Iterator[tuple[int, Image.Image]]:
+    show = decoded_after_cut if index.is_cut else decoded
     if frames:
-        with open_video(path) as (container, stream):
-            yield from _among(decoded(container, stream), index, frames)
+        with open_video(path, max_pixels) as (container, stream):
+            yield from _among(show(container, stream), index, frames)
 
 
 def _among(

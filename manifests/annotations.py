@@ -12,6 +12,7 @@ from .disk import files_in, frames_in, holds_many, kind_of
 from .list_lines import lines_of
 from .list_paths import below_root
 from .manifest import Manifest, Sample, image_manifest
+from .pixel_lines import TableError, rows_of
 from .remarks import remark
 
 _ARRAY_SUFFIX = "_exp.npy"
@@ -89,11 +90,11 @@ def _refuse_other_table(table: Path, usages: Sequence[str], votes: Path) -> None
         return  # every picture is missing then, and the manifest says so
     try:
         with table.open("rb") as file:
-            columns = [name.strip().lower() for name in file.readline().split(b",")]
-            place = columns.index(b"usage") if b"usage" in columns else len(columns)
-            in_table = [b"".join(line.split(b",")[place:][:1]).strip().decode("ascii", "replace") for line in file]
+            in_table = [used_for or "" for used_for in rows_of(file, "usage")]
     except OSError as error:
         raise UsageError(f"{table}: the table cannot be read ({error.strerror})") from error
+    except TableError as error:
+        raise UsageError(f"{table}: {error}") from error
     if in_table == list(usages):
         return
     pairs = enumerate(zip(in_table, usages, strict=False), 2)

@@ -1,4 +1,4 @@
-"""Clips from wherever they are named: a folder of frames, or a video."""
+"""Clips from wherever they are named: a folder of frames, a video, or a picture file that holds several."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -6,16 +6,19 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from .disk import by_number, frames_in, is_video_name
+from .disk import by_number, frames_in, holds_many, is_video_name
 from .manifest import NOT_ON_DISK, File, Manifest, Sample, clip_manifest, size_of
-from .reading import Order, Reading
+from .reading import Count, Order, Reading
 from .remarks import remark
-from .videos import count_frames, pyav
+from .videos import pyav
 
 
-def frame_count(root: Path, source: str) -> int:
-    """How many frames a clip has on disk; 1 where it has none, so that a row that fails keeps its place."""
-    return max(1, count_frames(root / source) if is_video_name(source) else len(frames_in(root, source)[0]))
+def frame_count(root: Path, source: str, count: Count) -> int:
+    """How many frames a clip has on disk; 1 where it has none, so that a row that fails keeps its place.
+
+    `count` tells how many a file has.
+    """
+    return max(1, count(root / source) if holds_many(source) else len(frames_in(root, source)[0]))
 
 
 def clips_on_disk(
@@ -29,14 +32,14 @@ def clips_on_disk(
 ) -> Manifest:
     """The manifest of clips; a frame that a list promises but the disk lacks keeps its place.
 
-    In a folder of frames it has size -1. Videos are not opened to check what the list says: their frames fail later.
+    In a folder of frames it has size -1. Files are not opened to check what the list says: their frames fail later.
     """
     found = _Found()
     if any(is_video_name(sample.source) for sample in samples):
         pyav()  # better to fail here than in the middle of the work
 
     def frames_of(sample: Sample, numbers: Sequence[int]) -> list[File]:
-        if is_video_name(sample.source):
+        if holds_many(sample.source):
             size = size_of(root, sample.source)
             return [File(sample.source, size, number) for number in numbers]
         names = _frames_in_order(root, sample, reading, found)

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Literal
 
 from ..errors import UsageError
+from .animations import is_animated, is_picture_clip
 from .own_output import STORES, is_drawn, output_in, own_folders, without_caches
 from .remarks import remark
 
 IMAGE_SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"),
-    *(".ppm", ".pgm", ".pbm", ".pnm", ".jp2"),
+    *(".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".avif", ".apng", ".mpo"),
 )
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".wmv", ".flv", ".3gp")
 
@@ -44,8 +45,8 @@ def is_video_name(name: str) -> bool:
 
 
 def holds_many(source: str) -> bool:
-    """Whether a source is a file of many pictures, told apart by frame number: a video or a table of pixels."""
-    return is_video_name(source) or source.endswith(".csv")
+    """Whether a source is a file of many pictures, told apart by frame number: a video, a table, a picture clip."""
+    return is_video_name(source) or source.endswith(".csv") or is_picture_clip(source)
 
 
 def kind_of(path: Path) -> Literal["file", "folder", "missing", "other"]:
@@ -129,9 +130,10 @@ def _left_out(others: list[str], again: list[str], written: list[str], videos: b
 
 
 def holds_only_videos(root: Path) -> bool:
-    """Whether there are videos but no images below a folder."""
+    """Whether there are videos but no still images below a folder."""
     files, _ = walk(root, videos=True)
-    return bool(files) and all(map(is_video_name, files))
+    others = [file for file in files if not is_video_name(file)]
+    return len(others) < len(files) and all(is_animated(root / file) for file in others)
 
 
 def frames_in(root: Path, source: str) -> tuple[list[str], str]:

@@ -17,7 +17,7 @@ from .manifest import Manifest
 from .own_output import is_own_output
 from .pointers import nearby, pointer
 from .readers import read_clip_folder, read_image_folder, read_plain_folder, read_videos
-from .reading import Order, Reading
+from .reading import Count, Order, Reading, count_frames
 
 
 def read_dataset(
@@ -29,16 +29,19 @@ def read_dataset(
     *,
     numbers: Sequence[str] = (),
     order: Order | None = None,
+    count: Count = count_frames,
 ) -> Manifest:
     """Read the manifest of a data set from disk; a built-in set that is missing is drawn first.
 
     `numbers` names the classes that the label numbers 0, 1, … stand for; `("common",)` names the common ones. `order`
     is that of frames whose numbers have no leading zeros: by default `released` for data sets that have a name, and
-    `native` for paths. Raises UsageError where the root is unknown or missing, or holds none of the data set's
-    layouts.
+    `native` for paths; `count` tells how many frames a file has. Raises UsageError where the root is unknown or
+    missing, or holds none of the data set's layouts.
     """
     if ref.path is not None:
-        return _read_path(ref.name, ref.path, root, Reading(tuple(policies), tuple(numbers), order or "native"))
+        return _read_path(
+            ref.name, ref.path, root, Reading(tuple(policies), tuple(numbers), order or "native", count)
+        )
     assert ref.entry is not None
     if ref.entry.builtin:
         root = ensure_set(ref.name, builtin_folder / f"{ref.name}-v{RENDERER_VERSION}", progress)
@@ -49,7 +52,7 @@ def read_dataset(
         )
     root = root.expanduser().absolute()
     layout, found = find_layout(ref, root)
-    reading = Reading(tuple(policies), tuple(numbers), order or "released")
+    reading = Reading(tuple(policies), tuple(numbers), order or "released", count)
     return _read_layout(ref.name, ref.entry, root, layout, found, reading)
 
 

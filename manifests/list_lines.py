@@ -10,6 +10,7 @@ from ..errors import UsageError, reason
 from ..untrusted import open_file
 from .disk import is_image_name, is_video_name, kind_of
 from .manifest import NO_FOLD
+from .stand_ins import stand_in
 
 _HEAD_BYTES, MOST_BYTES = 1 << 16, 128 << 20
 _MOST_FOLDS = 32767
@@ -156,6 +157,8 @@ def _text_of(path: Path) -> str:
         raise UsageError(f"{path}: the list file cannot be read ({reason(error)})") from error
     if len(raw) > MOST_BYTES:
         raise UsageError(f"{path}: no list is longer than {MOST_BYTES >> 20} MiB: is this the right file?")
+    if other := stand_in(raw[:_HEAD_BYTES]):
+        raise UsageError(f"{path}: {other}")
     text = raw.decode("utf-8-sig", "surrogateescape")
     if "\0" in text:
         raise UsageError(f"{path}: not a list file (it holds zero bytes): give a folder, or a list in UTF-8")

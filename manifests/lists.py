@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import UsageError
+from .animations import as_clip, is_animated, may_be_animated
 from .classes import (
     CLASSES,
     class_names,
@@ -72,8 +73,9 @@ def read_list_files(
         sources += sources_of(found, root, form.after, form.below)
         folds += [fold or entry.fold for entry in found]
     label_of, classes, remarks, order = _labels(entries, classes, reading)
+    sources = _with_picture_clips(entries, sources, root)
     samples = [
-        Sample(source, source, label_of[entry.label], fold, _n_frames(entry, source, root))
+        Sample(source.rstrip("/"), source, label_of[entry.label], fold, _n_frames(entry, source, root, reading))
         for entry, source, fold in zip(entries, sources, folds, strict=True)
     ]
     images = [source for source in sources if is_image_name(source)]
@@ -85,6 +87,20 @@ def read_list_files(
     if images:
         return image_manifest(name, classes, samples, root, remarks=remarks, numbers=order)
     return clips_on_disk(name, classes, samples, root, reading, remarks, order)
+
+
+def _with_picture_clips(entries: Sequence[Entry], sources: Sequence[str], root: Path) -> list[str]:
+    """The sources, of which picture files are clips where the list is one of clips.
+
+    It is where it names folders or videos too, or says that some file has several frames.
+    """
+    says_more = any(entry.n_frames not in (None, "1") for entry in entries)
+    if not says_more and all(map(is_image_name, sources)):
+        return list(sources)
+    animated = {one: is_animated(root / one) for one in dict.fromkeys(sources) if may_be_animated(one)}
+    if animated and all(map(is_image_name, sources)) and any(animated.values()):
+        animated = dict.fromkeys(animated, True)  # a still one among them is a clip of one frame
+    return [as_clip(source) if animated.get(source) else source for source in sources]
 
 
 def _labels(
@@ -148,17 +164,17 @@ def read_name_label_list(
             if source is not None:
                 source = below_root(source, where)
                 label = _own_label(parts[1].strip(), form, where)
-                n_frames = 1 if reading is None else frame_count(root, source)
+                n_frames = 1 if reading is None else frame_count(root, source, reading.count)
                 samples.append(Sample(source, source, label, fold, n_frames))
     if reading is None:
         return image_manifest(name, classes, samples, root)
     return clips_on_disk(name, classes, samples, root, reading)
 
 
-def _n_frames(entry: Entry, source: str, root: Path) -> int:
+def _n_frames(entry: Entry, source: str, root: Path, reading: Reading) -> int:
     where, digits = entry.where, entry.n_frames
     if digits is None:
-        return 1 if is_image_name(source) else frame_count(root, source)
+        return 1 if is_image_name(source) else frame_count(root, source, reading.count)
     if not (digits.isascii() and digits.isdigit()):
         raise UsageError(f"{where}: expected a number of frames, found {digits!r}: correct it, or leave it empty")
     count = int(digits) if len(digits) <= len(str(MAX_FRAMES)) else MAX_FRAMES + 1

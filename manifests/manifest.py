@@ -14,6 +14,7 @@ import numpy as np
 from ..errors import UsageError, option
 from .disk import holds_many
 from .frames import DEFAULT_POLICIES, POLICIES
+from .spellings import spelled_otherwise
 
 Kind = Literal["images", "clips", "texts"]
 NO_LABEL = -1
@@ -52,7 +53,7 @@ class Rows:
 
 def row_name(source: str, frame: int) -> str:
     """What a row is called wherever it is shown: `a.png`, but `clip.mp4[12]`."""
-    return f"{source}[{frame}]" if holds_many(source) else source
+    return f"{source.rstrip('/')}[{frame}]" if holds_many(source) else source
 
 
 @dataclass(frozen=True, eq=False)
@@ -264,10 +265,13 @@ def _assemble(
             f"{root or name}: {name} has {len(classes):,} classes, and up to {MOST_CLASSES:,} can be told apart: "
             f"give the folder or list whose classes are meant"
         )
-    if all(file.size == NOT_ON_DISK for file in files):
+    missing = [file.source for file in files if file.size == NOT_ON_DISK]
+    spellings = spelled_otherwise(root, missing) if root and missing else []
+    if len(missing) == len(files):
+        otherwise = f"; {spellings[0]}" if spellings else f": give the folder that holds them with {option('root')}"
         raise UsageError(
             f"{root}: none of the {len(samples):,} {kind} of {name} are there (the first would be "
-            f"{samples[0].source}): give the folder that holds them with {option('root')}"
+            f"{samples[0].source}){otherwise}"
         )
     return Manifest(
         name=name,
@@ -283,7 +287,7 @@ def _assemble(
         folds=np.array([sample.fold for sample in samples], dtype=np.int16),
         clips={policy: Clips.from_lists(rows) for policy, rows in clips.items()},
         root=str(root or ""),
-        remarks=tuple(remarks),
+        remarks=(*remarks, *spellings),
         origin=Origin(numbers=tuple(numbers)),
     )
 
@@ -291,6 +295,6 @@ def _assemble(
 def size_of(root: Path, source: str) -> int:
     """Bytes of a file, -1 where it cannot be found."""
     try:
-        return os.stat(f"{root}/{source}").st_size  # noqa: PTH116 - a Path per file would cost more than the call
+        return os.stat(f"{root}/{source}".rstrip("/")).st_size  # noqa: PTH116 - a Path per file would cost more than the call
     except OSError:
         return NOT_ON_DISK

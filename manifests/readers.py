@@ -8,6 +8,7 @@ files are ignored, and everything else that is left out is a remark. List files 
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
+from .animations import as_clip, is_animated
 from .class_folders import class_folders
 from .clips import clips_on_disk, frame_count
 from .disk import is_video_name, walk
@@ -63,12 +64,13 @@ def read_clip_folder(
     files, unread = walk(root, subset, videos=True)
     depth = len(PurePosixPath(subset).parts)
     samples, no_clip = [], []
-    for clip in dict.fromkeys(file if is_video_name(file) else file.rpartition("/")[0] for file in files):
+    for clip in _clips_of(root, files, depth):
         parts = PurePosixPath(clip).parts[depth:]
         if len(parts) < 2:
             no_clip.append(clip or str(root))
         else:
-            samples.append(Sample(clip, clip, labels[parts[0]], n_frames=frame_count(root, clip)))
+            n_frames = frame_count(root, clip, reading.count)
+            samples.append(Sample(clip.rstrip("/"), clip, labels[parts[0]], n_frames=n_frames))
     remarks += [
         *unread,
         *remark(
@@ -80,6 +82,24 @@ def read_clip_folder(
     return clips_on_disk(name, classes, samples, root, reading, remarks, order)
 
 
+def _clips_of(root: Path, files: Sequence[str], depth: int) -> dict[str, None]:
+    """The videos, the picture files that hold several, and the folders of all other pictures.
+
+    A picture file is a clip of its own in a class folder, and where there are videos beside it: elsewhere it is a
+    frame of the clip whose folder it lies in.
+    """
+    beside_videos = {file.rpartition("/")[0] for file in files if is_video_name(file)}
+
+    def clip_of(file: str) -> str:
+        folder = file.rpartition("/")[0]
+        may_be_clip = folder in beside_videos or len(PurePosixPath(folder).parts) == depth + 1
+        if is_video_name(file):
+            return file
+        return as_clip(file) if may_be_clip and is_animated(root / file) else folder
+
+    return dict.fromkeys(map(clip_of, files))
+
+
 def read_plain_folder(name: str, root: Path, subset: str = "", remarks: Iterable[str] = ()) -> Manifest:
     """Every image below `<root>/<subset>`, without labels, in code-point order of the relative paths."""
     images, unread = walk(root, subset)
@@ -88,7 +108,11 @@ def read_plain_folder(name: str, root: Path, subset: str = "", remarks: Iterable
 
 
 def read_videos(name: str, root: Path, reading: Reading = AS_IT_IS, remarks: Iterable[str] = ()) -> Manifest:
-    """Every video below a folder as a clip without a label, in code-point order of the relative paths."""
+    """Every video and animated picture below a folder as a clip without a label, in code-point order of paths."""
     files, unread = walk(root, videos=True)
-    samples = [Sample(file, file, n_frames=frame_count(root, file)) for file in files if is_video_name(file)]
+    clips = [file if is_video_name(file) else as_clip(file) for file in files]
+    samples = [
+        Sample(file, clip, n_frames=frame_count(root, clip, reading.count))
+        for file, clip in zip(files, clips, strict=True)
+    ]
     return clips_on_disk(name, (), samples, root, reading, [*remarks, *unread])

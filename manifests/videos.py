@@ -2,17 +2,21 @@
 
 import stat
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import chain, dropwhile
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError
+from .limits import MAX_PIXELS
+from .stand_ins import HEAD, stand_in
 
 if TYPE_CHECKING:
     from av.container import InputContainer
+    from av.packet import Packet
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
@@ -32,6 +36,10 @@ class VideoError(Exception):
     """The file is not a readable video; the message says why."""
 
 
+class LargeVideoError(VideoError):
+    """Its frames have more pixels than are allowed."""
+
+
 @dataclass(frozen=True)
 class VideoIndex:
     """The frames of a video, numbered from 0 in the order in which they are shown."""
@@ -41,6 +49,10 @@ class VideoIndex:
     """When each frame is shown, in the stream's units; None where frames must be counted from the beginning."""
     keyframes: tuple[tuple[int, int], ...]
     """(time shown, time to seek to) of the frames at which decoding may start, in order."""
+    size: tuple[int, int] = (0, 0)
+    """Width and height, as the file states them."""
+    is_cut: bool = False
+    """Whether it begins in the middle of a group: what precedes its first keyframe cannot be decoded."""
 
     def start(self, frame: int) -> int | None:
         """Where to seek to for a frame; None for the beginning of the file."""
@@ -60,17 +72,21 @@ def pyav() -> ModuleType:
 
 
 @contextmanager
-def open_video(path: Path) -> Iterator[tuple["InputContainer", "VideoStream"]]:
-    """A video and its first video stream.
+def open_video(path: Path, max_pixels: int = MAX_PIXELS) -> Iterator[tuple["InputContainer", "VideoStream"]]:
+    """A video and its first video stream, of which no frame of more than `max_pixels` is decoded.
 
     Raises VideoError for a file that is not a video, OSError where it cannot be opened.
     """
     av = pyav()
     if not stat.S_ISREG(path.stat().st_mode):  # opening a named pipe would block forever
         raise VideoError("this is not an ordinary file")
-    path.open("rb").close()
+    with path.open("rb") as file:
+        other = stand_in(file.read(HEAD))
+    if other:
+        raise VideoError(other)
+    bounds = {"max_pixels": str(max_pixels)}
     try:
-        container = av.open(str(path), container_options=_ONLY_THE_FILE)
+        container = av.open(str(path), options=bounds, container_options=_ONLY_THE_FILE)
     except (av.FFmpegError, ValueError) as error:
         raise VideoError(f"this is not a readable video ({getattr(error, 'strerror', None) or error})") from error
     with container:
@@ -78,16 +94,36 @@ def open_video(path: Path) -> Iterator[tuple["InputContainer", "VideoStream"]]:
             raise VideoError("the file holds no pictures")
         stream = container.streams.video[0]
         stream.codec_context.thread_count = 1  # several videos are decoded at a time
+        stream.codec_context.options = bounds  # opening looks into the frames, and so does decoding
         yield container, stream
 
 
 def decoded(container: "InputContainer", stream: "VideoStream") -> Iterator["VideoFrame"]:
     """The frames from the container's position on, in the order in which they are shown, without damaged ones."""
+    return _decoded(container.demux(stream), stream)
+
+
+def decoded_after_cut(container: "InputContainer", stream: "VideoStream") -> Iterator["VideoFrame"]:
+    """The same of a video that is cut, from its beginning: those that follow its first keyframe."""
+    packets = dropwhile(lambda packet: not packet.is_keyframe, container.demux(stream))
+    first = next(packets, None)
+    if first is None:
+        return
+    for frame in _decoded(chain([first], packets), stream):
+        if frame.pts is None or first.pts is None or frame.pts >= first.pts:
+            yield frame
+
+
+def _decoded(packets: Iterator["Packet"], stream: "VideoStream") -> Iterator["VideoFrame"]:
     av = pyav()
     try:
-        for packet in container.demux(stream):
+        for packet in packets:
             try:
                 frames = packet.decode()
+            except av.ArgumentError:
+                if not stream.codec_context.width:  # what the file does not state was found too large
+                    raise LargeVideoError from None
+                continue
             except av.FFmpegError:
                 continue
             yield from (frame for frame in frames if not frame.is_corrupt)
@@ -96,23 +132,34 @@ def decoded(container: "InputContainer", stream: "VideoStream") -> Iterator["Vid
 
 
 def index_video(path: Path) -> VideoIndex:
-    """Read through a video without decoding it. Raises what `open_video` raises."""
+    """Read through a video, without decoding it where possible. Raises what `open_video` raises."""
     packets: list[tuple[int | None, int | None, bool]] = []
     with open_video(path) as (container, stream):
+        size = (stream.codec_context.width, stream.codec_context.height)
         if stream.codec_context.name in _FRAMES_ARE_NO_PACKETS:
-            return VideoIndex(sum(1 for _ in decoded(container, stream)), None, ())
+            return VideoIndex(sum(1 for _ in decoded(container, stream)), None, (), size)
         is_exact = container.format.name.startswith(_EXACT_TIMES)
         with suppress(pyav().FFmpegError):  # what precedes the damage counts
             for packet in container.demux(stream):
                 if packet.size and not packet.is_discard:
                     packets.append((packet.pts, packet.dts, packet.is_keyframe))
+    if _is_cut(packets):
+        with open_video(path) as (container, stream):
+            return VideoIndex(sum(1 for _ in decoded_after_cut(container, stream)), None, (), size, is_cut=True)
     times = sorted(shown for shown, _, _ in packets if shown is not None)
     if not is_exact or len(set(times)) < len(packets):
-        return VideoIndex(len(packets), None, ())
+        return VideoIndex(len(packets), None, (), size)
     keyframes = sorted(
         (shown, shown if sent is None else sent) for shown, sent, is_key in packets if is_key and shown is not None
     )
-    return VideoIndex(len(times), tuple(times), tuple(keyframes))
+    return VideoIndex(len(times), tuple(times), tuple(keyframes), size)
+
+
+def _is_cut(packets: Sequence[tuple[int | None, int | None, bool]]) -> bool:
+    """Whether frames precede the first keyframe, in the file or when shown; some streams have none at all."""
+    first = next((number for number, (_, _, is_key) in enumerate(packets) if is_key), 0)
+    shown = packets[first][0] if packets else None
+    return first > 0 or (shown is not None and any(time is not None and time < shown for time, _, _ in packets))
 
 
 def count_frames(path: Path) -> int:

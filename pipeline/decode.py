@@ -11,6 +11,7 @@ import numpy as np
 
 from ..encoders.images import ImageError, squash
 from ..encoders.pictures import Picture, read_pictures
+from ..manifests.animations import is_picture_clip
 from .plan import Task
 
 _BATCHES_AHEAD = 3
@@ -24,11 +25,11 @@ class Batch:
     """(n,) row numbers of the images that could be read."""
     pixels: dict[int, np.ndarray]
     """By side length: (n, size, size, 3) uint8."""
-    errors: dict[int, str]
+    errors: dict[int, ImageError]
     """By row number: why an image could not be read."""
 
 
-Decoded = dict[int, np.ndarray] | str
+Decoded = dict[int, np.ndarray] | ImageError
 """Pixels by side length, or what is wrong with the image."""
 _Coming = tuple[list[int], list[Future[dict[int, Decoded]]]]
 """The rows of a batch, and what the files that hold them give by row number, in order."""
@@ -80,7 +81,7 @@ class Decoder:
             while submitted < rows[-1]:
                 source, row_of = next(waiting)
                 submitted = max(row_of.values())
-                file = self._pool.submit(_decode, Path(task.root) / source, row_of, sizes, upright)
+                file = self._pool.submit(_decode, task, source, row_of, sizes, upright)
                 files.append((submitted, file))
             yield rows, [file for _, file in files]
             while files and files[0][0] <= rows[-1]:
@@ -93,13 +94,17 @@ def _rows_by_file(task: Task) -> Iterator[tuple[str, dict[int, int]]]:
         yield source, {task.frames[row - task.first]: row for row in run}
 
 
-def _decode(path: Path, row_of: Mapping[int, int], sizes: Sequence[int], upright: bool) -> dict[int, Decoded]:
+def _decode(
+    task: Task, source: str, row_of: Mapping[int, int], sizes: Sequence[int], upright: bool
+) -> dict[int, Decoded]:
     """What the rows of one file hold, by row number."""
-    return {row_of[frame]: _squashed(one, sizes) for frame, one in read_pictures(path, list(row_of), upright)}
+    path, is_clip = Path(task.root) / source, is_picture_clip(source)
+    pictures = read_pictures(path, list(row_of), upright, task.max_pixels, is_clip)
+    return {row_of[frame]: _squashed(one, sizes) for frame, one in pictures}
 
 
 def _squashed(picture: Picture, sizes: Sequence[int]) -> Decoded:
-    return str(picture) if isinstance(picture, ImageError) else {size: squash(picture, size) for size in sizes}
+    return picture if isinstance(picture, ImageError) else {size: squash(picture, size) for size in sizes}
 
 
 def _assemble(rows: list[int], files: Iterable[dict[int, Decoded]]) -> Batch:
@@ -107,8 +112,8 @@ def _assemble(rows: list[int], files: Iterable[dict[int, Decoded]]) -> Batch:
     for file in files:
         by_row |= file
     decoded = [(row, by_row[row]) for row in rows]
-    readable = [(row, one) for row, one in decoded if not isinstance(one, str)]
-    errors = {row: one for row, one in decoded if isinstance(one, str)}
+    readable = [(row, one) for row, one in decoded if not isinstance(one, ImageError)]
+    errors = {row: one for row, one in decoded if isinstance(one, ImageError)}
     sizes = readable[0][1] if readable else {}
     pixels = {size: np.stack([one[size] for _, one in readable]) for size in sizes}
     return Batch(np.array([row for row, _ in readable], dtype=np.int64), pixels, errors)

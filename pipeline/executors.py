@@ -8,6 +8,7 @@ from ..cache.cache import Cache
 from ..cache.store import FeatureStore
 from ..commands.options import EXECUTORS
 from ..lazy import load
+from ..manifests.limits import MAX_PIXELS
 from .events import Emit, ignore
 from .plan import Plan, Wanted
 
@@ -24,6 +25,8 @@ class RunOptions:
     executor: str = "local"
     scheduler: str | None = None
     """Address of a running Dask scheduler."""
+    max_pixels: int = MAX_PIXELS
+    """Images of more pixels are not decoded; their rows fail, and are tried again under a larger limit."""
 
     @property
     def rows_per_batch(self) -> int:

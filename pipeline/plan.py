@@ -12,9 +12,10 @@ import numpy as np
 from ..cache.cache import TEXT, Cache
 from ..cache.header import Header
 from ..cache.keys import store_key
-from ..cache.receipts import Receipt
+from ..cache.receipts import FailedRow, Receipt
 from ..cache.store import FeatureStore
 from ..encoders.node import Node
+from ..manifests.limits import MAX_PIXELS
 from ..manifests.manifest import Manifest, row_name
 from .copies import Copies, Copy
 
@@ -37,10 +38,16 @@ class Portion:
     """(i, n): every n-th shard, beginning with the i-th."""
     retries: bool = False
     """Whether rows that could not be encoded are tried again."""
+    max_pixels: int = MAX_PIXELS
+    """Images of more pixels are not decoded; those that exceeded only a lower limit are tried again."""
 
     def stop(self, rows: range) -> int:
         """Where to stop in a shard with these rows."""
         return rows.stop if self.limit is None else min(rows.stop, max(self.limit, rows.start))
+
+    def tries_again(self, failed: FailedRow) -> bool:
+        """Whether a row that could not be encoded is tried again."""
+        return self.retries or (failed.max_pixels is not None and failed.max_pixels < self.max_pixels)
 
     def has(self, shard: int) -> bool:
         index, of = self.part
@@ -83,6 +90,8 @@ class Task:
     frames: tuple[int, ...]
     """Frame numbers of the rows first … stop."""
     jobs: tuple[Job, ...]
+    max_pixels: int = MAX_PIXELS
+    """Images of more pixels are not decoded."""
 
     @property
     def rows(self) -> int:
@@ -231,10 +240,11 @@ class _State:
         receipt = self.receipts.get(shard)
         return self.header.shard_rows(shard).start + (receipt.rows if receipt else 0)
 
-    def failed(self, shard: int, stop: int) -> tuple[int, ...]:
-        """The rows of a shard before `stop` that could not be encoded."""
+    def again(self, shard: int, stop: int, portion: Portion) -> tuple[int, ...]:
+        """The rows of a shard before `stop` that could not be encoded and are tried once more."""
         receipt = self.receipts.get(shard)
-        return tuple(row.row for row in receipt.failed if row.row < stop) if receipt else ()
+        failed = receipt.failed if receipt else ()
+        return tuple(one.row for one in failed if one.row < stop and portion.tries_again(one))
 
 
 def _with_parents(wanted: Wanted) -> list[Node]:
@@ -250,22 +260,24 @@ def _tasks(cache: Cache, wanted: Wanted, states: dict[str, _State], portion: Por
     for shard in filter(portion.has, range(header.shards)):
         rows = header.shard_rows(shard)
         stop = portion.stop(rows)
-        jobs = _jobs(wanted, states, copies, shard, stop, portion.retries)
+        jobs = _jobs(wanted, states, copies, shard, stop, portion)
         if jobs:
             sources = manifest.rows.sources[rows.start : stop]
             frames = tuple(manifest.rows.frames[rows.start : stop].tolist())
-            tasks.append(Task(manifest.label, manifest.root, shard, rows.start, stop, sources, frames, jobs))
+            where = manifest.label, manifest.root, shard, rows.start, stop
+            tasks.append(Task(*where, sources, frames, jobs, portion.max_pixels))
     return tuple(tasks)
 
 
 def _jobs(
-    wanted: Wanted, states: dict[str, _State], copies: Copies, shard: int, stop: int, retries: bool
+    wanted: Wanted, states: dict[str, _State], copies: Copies, shard: int, stop: int, portion: Portion
 ) -> tuple[Job, ...]:
     """The stores that miss rows of a shard; a parent is among them only where a child is computed from it."""
 
     def job(node: Node) -> Job | None:
         state = states[node.digest]
-        start, again = state.next_row(shard), state.failed(shard, stop) if retries else ()
+        start = state.next_row(shard)
+        again = state.again(shard, stop, portion) if start <= stop else ()
         if start >= stop and not again:
             return None
         parent_store = states[node.parent.digest].path if node.parent else None

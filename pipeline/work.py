@@ -15,6 +15,7 @@ from ..cache.files import printable
 from ..cache.receipts import FailedRow, Receipt
 from ..cache.store import FeatureStore
 from ..encoders.node import Encoder, Node
+from ..encoders.picture_errors import ImageError
 from ..errors import ExpclipError, option
 from .decode import Batch
 from .events import Emit, RowsEncoded, ShardFinished
@@ -57,8 +58,8 @@ class _ShardWork:
         self.store = FeatureStore.open(job.store)
         shape = (task.stop - task.first, *self.store.header.row_shape)
         self.values = np.full(shape, np.nan, dtype=self.store.header.dtype)
-        self.failed: dict[int, str] = {}
-        """Why rows have no features, by row number."""
+        self.failed: dict[int, FailedRow] = {}
+        """The rows that have no features, by row number."""
         self.cut: set[int] = set()
         """Rows of texts whose ends are not read."""
         self.seconds = {"read": 0.0, "infer": 0.0}
@@ -66,9 +67,8 @@ class _ShardWork:
         if job.start > task.first:
             done, receipt = _finished(self.store, task, job.start)
             self.values[: len(done)] = done
-            self.failed = {
-                row: why for row, why in _failed_before(receipt, job.start).items() if row not in job.again
-            }
+            done_before = _failed_before(receipt, job.start)
+            self.failed = {row: failed for row, failed in done_before.items() if row not in job.again}
             self.cut = {row for row in receipt.cut if row < job.start}
             self.seconds |= receipt.seconds
             self.copied += receipt.copied
@@ -87,14 +87,12 @@ class _ShardWork:
         self.seconds["infer"] += time.perf_counter() - started
         self.values[rows - self.task.first] = self._checked(features, rows)
 
-    def fail(self, errors: dict[int, str]) -> None:
-        """Note why rows cannot be encoded; those that were done earlier stay as they are."""
-        self.failed |= {row: why for row, why in errors.items() if row in self._wanted}
+    def fail(self, failed: dict[int, FailedRow]) -> None:
+        """Note which rows cannot be encoded; those that were done earlier stay as they are."""
+        self.failed |= {row: one for row, one in failed.items() if row in self._wanted}
 
     def write(self, **circumstances: Any) -> Receipt:
-        failed = tuple(
-            FailedRow(row, printable(self.task.name(row)), printable(self.failed[row])) for row in sorted(self.failed)
-        )
+        failed = tuple(self.failed[row] for row in sorted(self.failed))
         known = circumstances | {"copied": self.copied, "cut": tuple(sorted(self.cut))}
         return self.store.write_shard(self.task.shard, self.values, failed, self.seconds, self._again, **known)
 
@@ -146,7 +144,7 @@ def _encode_pixels(task: Task, batches: Iterable[Batch], work: dict[str, _ShardW
         for job in task.pixel_jobs:
             shard = work[job.node.digest]
             shard.seconds["read"] += waited
-            shard.fail(batch.errors)
+            shard.fail({row: _failed(task, row, error) for row, error in batch.errors.items()})
             new = np.isin(batch.rows, shard.rows)
             if new.any():
                 assert job.node.squash is not None
@@ -177,8 +175,12 @@ def _encode_derived(
         emit(RowsEncoded(len(some)))
 
 
-def _parent_features(task: Task, job: Job, work: dict[str, _ShardWork]) -> tuple[np.ndarray, dict[int, str]]:
-    """The parent's features of the task's rows in the stored dtype, and why rows have none."""
+def _failed(task: Task, row: int, error: ImageError) -> FailedRow:
+    return FailedRow(row, printable(task.name(row)), printable(str(error)), error.limit)
+
+
+def _parent_features(task: Task, job: Job, work: dict[str, _ShardWork]) -> tuple[np.ndarray, dict[int, FailedRow]]:
+    """The parent's features of the task's rows in the stored dtype, and the rows that have none."""
     assert job.node.parent is not None and job.parent_store is not None
     made_now = work.get(job.node.parent.digest)
     if made_now:
@@ -207,8 +209,8 @@ def _held(store: FeatureStore, rows: np.ndarray) -> np.ndarray:
     return values
 
 
-def _failed_before(receipt: Receipt, stop: int) -> dict[int, str]:
-    return {row.row: row.error for row in receipt.failed if row.row < stop}
+def _failed_before(receipt: Receipt, stop: int) -> dict[int, FailedRow]:
+    return {failed.row: failed for failed in receipt.failed if failed.row < stop}
 
 
 @cache

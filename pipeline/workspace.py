@@ -13,16 +13,20 @@ from rich.progress import Progress
 
 from ..cache.cache import Cache
 from ..cache.files import writing
+from ..cache.memory import FileMemory
 from ..commands.request import Request
 from ..encoders.families import Models
 from ..errors import UsageError, option
+from ..manifests.animations import first_frames
 from ..manifests.catalogue import catalogue, parse_dataset
 from ..manifests.classes import are_common
 from ..manifests.contents import with_contents
 from ..manifests.disk import kind_of
 from ..manifests.frames import DEFAULT_POLICIES
 from ..manifests.layouts import read_dataset
+from ..manifests.limits import MAX_MEGAPIXELS, max_pixels
 from ..manifests.manifest import MOST_CLASSES, Manifest, Origin
+from ..manifests.reading import count_frames
 from ..manifests.stamp import stamp
 from ..reports.console import bars, duration, show_remark, stderr
 from ..settings import cache_folder, read_settings
@@ -33,6 +37,8 @@ from .progress import progress_bar
 
 WEIGHTS_MEMORY = "weights.json"
 """File of the cache that remembers the digests of weights."""
+FRAMES_MEMORY = ".frames.json"
+"""File of the cache that remembers how many frames videos have."""
 
 
 @dataclass(frozen=True)
@@ -72,10 +78,11 @@ class Workspace:
         cache = Cache(cache_folder(said["cache"], settings))
         roots = dict(settings.roots) | _roots(said.get("root", ()), datasets, cache)
         models = Models(cache.root / WEIGHTS_MEMORY, said.get("device"))
-        options = RunOptions()
+        options = RunOptions(max_pixels=max_pixels(said.get("max_megapixels", MAX_MEGAPIXELS)))
         if "executor" in said:
             executor = said["executor"] or ("dask" if said["scheduler"] else "local")
-            options = RunOptions("", said["batch_size"], said["workers"], executor, said["scheduler"])
+            how = {"batch_size": said["batch_size"], "workers": said["workers"], "scheduler": said["scheduler"]}
+            options = replace(options, executor=executor, **how)
         more: dict[str, Any] = {"texts": datasets, "by_contents": _by_contents(request), "options_asked": tuple(said)}
         more |= {"classes": _classes(request), "order": said.get("order")}
         return cls(cache, roots, models, options, said["cache"], **more)
@@ -102,6 +109,17 @@ class Workspace:
     def manifests(self) -> dict[str, Manifest | None]:
         """The data sets that were looked at, as they are in the cache."""
         return {}
+
+    @cached_property
+    def _frame_counts(self) -> FileMemory[int]:
+        return FileMemory(int, self.cache.root / FRAMES_MEMORY)
+
+    def count_frames(self, path: Path) -> int:
+        """How many frames a video or an animated picture has, as is remembered or counted now."""
+        try:
+            return self._frame_counts.of(path, count_frames)
+        except OSError:
+            return 0
 
     def dataset(self, text: str) -> Known:
         """The data set that the user named. Raises UsageError where there is none, or where several may be meant."""
@@ -137,7 +155,7 @@ class Workspace:
 
             how = self.how_to_read(known)
             root = None if ref.path and known.files == ref.path.absolute() else known.files
-            said: dict[str, Any] = {"numbers": how.numbers, "order": how.order}
+            said: dict[str, Any] = {"numbers": how.numbers, "order": how.order, "count": self.count_frames}
             manifest = read_dataset(ref, root, self.cache.builtin, covered, show, **said)
             origin = replace(how, label=known.label, stamp=mark, numbers=manifest.origin.numbers)
             manifest = replace(manifest, origin=origin)
@@ -166,7 +184,8 @@ class Workspace:
 
     def plan(self, wanted: Sequence[Wanted], portion: Portion | None = None) -> Plan:
         """What is missing of what is wanted."""
-        return make_plan(self.cache, wanted, portion or Portion(), self.models.device)
+        portion = replace(portion or Portion(), max_pixels=self.options.max_pixels)
+        return make_plan(self.cache, wanted, portion, self.models.device)
 
     def make(self, wanted: Sequence[Wanted], portion: Portion | None, what: str) -> list[Plan]:
         """Make what is missing of what is wanted; returns what was planned.
@@ -189,8 +208,18 @@ class Workspace:
         self._reads.clear()
         if copied := sum(line.copied for line in plan.lines):
             show_remark(self.console, f"{what}: {copied:,} rows are copied from other stores")
+        self._remark_first_frames(plan, wanted)
         with progress_bar(what, plan.rows, self.console) as emit:
             run_plan(self.cache, plan, wanted, replace(self.options, device=self.models.device), emit)
+        self._frame_counts.keep()
+
+    def _remark_first_frames(self, plan: Plan, wanted: Sequence[Wanted]) -> None:
+        """Say where only the first frame of a picture file will be encoded."""
+        stills = {one.manifest.label: one.manifest.root for one in wanted if one.manifest.kind == "images"}
+        for label, root in stills.items():
+            tasks = [task for task in plan.tasks if task.dataset == label]
+            sources = (task.sources[row - task.first] for task in tasks for row in task.pixel_rows)
+            self.remark(label, *first_frames(Path(root), sources))
 
 
 def _by_contents(request: Request) -> bool | None:

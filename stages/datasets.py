@@ -10,13 +10,14 @@ from ..commands.datasets import Audit, AuditDatasets, ListDatasets
 from ..encoders.images import ImageError
 from ..encoders.pictures import read_pictures
 from ..errors import UsageError
+from ..manifests.animations import first_frames, is_picture_clip
 from ..manifests.catalogue import DataSet, DataSetRef, Split, catalogue
 from ..manifests.chosen import with_classes
 from ..manifests.classes import CLASSES, class_name
+from ..manifests.clips import frame_count
 from ..manifests.disk import holds_many, is_video_name
 from ..manifests.manifest import NO_FOLD, NO_LABEL, NOT_ON_DISK, Manifest
 from ..manifests.remarks import count_of, remark
-from ..manifests.videos import count_frames
 from ..pipeline.checks import refuse_unknown_datasets
 from ..pipeline.workspace import Workspace
 
@@ -53,7 +54,8 @@ def audit(workspace: Workspace, dataset: str, workers: int | None = None) -> Aud
         *_labels_against_folders(manifest),
         *_duplicate_ids(manifest, is_train=ref.split == "train"),
         *_duplicate_contents(manifest, contents),
-        *_longer_videos(manifest),
+        *_longer_videos(workspace, manifest),
+        *(first_frames(Path(manifest.root), manifest.rows.sources) if manifest.kind == "images" else ()),
     ]
     if ref.entry and ref.published:
         remarks += [
@@ -80,8 +82,9 @@ def _read_all(
         files[source][frame] = row
     contents: dict[str, list[int]] = defaultdict(list)
     failed: dict[int, str] = {}
+    limit = workspace.options.max_pixels
     with workspace.progress() as bars, ThreadPoolExecutor(workers) as pool:
-        checks = pool.map(lambda source: _check(Path(manifest.root) / source, files[source]), files)
+        checks = pool.map(lambda source: _check(manifest, source, files[source], limit), files)
         for found in bars.track(checks, len(files), description="reading"):
             for row, (sha, why) in found.items():
                 if why:
@@ -91,13 +94,13 @@ def _read_all(
     return contents, failed
 
 
-def _check(path: Path, row_of: Mapping[int, int]) -> dict[int, tuple[str, str]]:
+def _check(manifest: Manifest, source: str, row_of: Mapping[int, int], limit: int) -> dict[int, tuple[str, str]]:
     """By row (SHA-256, "") of what it holds, or ("", what is wrong)."""
-    found = {}
-    for frame, picture in read_pictures(path, list(row_of)):
+    found, path, is_clip = {}, Path(manifest.root) / source, is_picture_clip(source)
+    for frame, picture in read_pictures(path, list(row_of), max_pixels=limit, is_clip=is_clip):
         if isinstance(picture, ImageError):
             found[row_of[frame]] = ("", str(picture))
-        elif holds_many(path.name):
+        elif holds_many(source):
             found[row_of[frame]] = (hashlib.sha256(picture.tobytes()).hexdigest(), "")
         else:
             found[row_of[frame]] = _digest(path)
@@ -201,16 +204,16 @@ def _tied_together(shared: Iterable[set[str]]) -> list[tuple[set[str], int]]:
     return sorted((groups[one] for one in set(of_clip.values())), key=lambda group: min(group[0]))
 
 
-def _longer_videos(manifest: Manifest) -> Iterator[str]:
+def _longer_videos(workspace: Workspace, manifest: Manifest) -> Iterator[str]:
     """Videos with more frames than the list says; those with fewer have rows that fail."""
     listed: dict[str, int] = defaultdict(int)
     for source, frame in zip(manifest.rows.sources, manifest.rows.frames.tolist(), strict=True):
-        if is_video_name(source):
+        if is_video_name(source) or is_picture_clip(source):
             listed[source] = max(listed[source], frame + 1)
     longer = [
         f"{source}: {count:,} in the video, {frames:,} in the list"
         for source, frames in listed.items()
-        if (count := count_frames(Path(manifest.root) / source)) > frames
+        if (count := frame_count(Path(manifest.root), source, workspace.count_frames)) > frames
     ]
     what = "more frames than the list says"
     yield from remark(longer, f"video has {what}", f"videos have {what}")

@@ -1,7 +1,6 @@
 """`expclip extract`: fill the cache with the features that are missing."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 
 from ..cache.store import FeatureStore
 from ..commands.extract import FEATURES, Extract, Extraction, FailedImage, StoreState
@@ -96,5 +95,5 @@ def _failed(lines: Sequence[Line]) -> tuple[FailedImage, ...]:
     for line in lines:
         if line.path.exists():
             rows = FeatureStore.open(line.path).failed_rows()
-            failed[line.label] |= {one.row: FailedImage(line.label, **asdict(one)) for one in rows}
+            failed[line.label] |= {one.row: FailedImage(line.label, one.row, one.source, one.error) for one in rows}
     return tuple(rows[row] for rows in failed.values() for row in sorted(rows))

@@ -55,3 +55,14 @@ def sequential(path: Path) -> list[np.ndarray]:
     """All frames of a video, decoded from the first to the last."""
     with av.open(str(path)) as container:
         return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+
+
+def without_first(path: Path, out: Path, packets: int) -> Path:
+    """Writes a video without its first packets, as a recording that begins anywhere."""
+    with av.open(str(path)) as source, av.open(str(out), "w") as container:
+        stream = container.add_stream_from_template(source.streams.video[0])
+        for number, packet in enumerate(source.demux(video=0)):
+            if packet.dts is not None and number >= packets:
+                packet.stream = stream
+                container.mux(packet)
+    return out

@@ -17,6 +17,7 @@ from ...encoders.images import ImageError, read_image
 from ...errors import ExpclipError, UsageError, option
 from ...manifests.boxes import CHOICES, BoxList, Face, read_boxes
 from ...manifests.disk import kind_of, walk
+from ...manifests.limits import max_pixels
 from ...manifests.manifest import size_of
 from ...pipeline.checks import refuse_folder
 from ...reports.console import bars, stderr
@@ -142,7 +143,7 @@ def crop_image(
 ) -> Crop:
     """Crop one image. `faces` are those of a list, in pixels or shares of its size; None asks the detector."""
     try:
-        image = read_image(request.source / path, honour_orientation=True)
+        image = read_image(request.source / path, True, max_pixels(request.max_megapixels))
     except ImageError as error:
         return Crop(path, size, UNREADABLE, why=str(error))
     if faces is None:

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from ...encoders.images import ImageError
 from ...encoders.pictures import read_pictures
 from ...heads.recipe import LOGIT_SCALE
+from ...manifests.animations import is_picture_clip
 from ...reports.confusion import comparison_figure, legible
 from ...reports.sample_sheet import Sample, probabilities, samples_figure
 from ...reports.tables import rows_by_head
@@ -50,8 +51,9 @@ def _sample_sheet(predictions: Sequence[Predictions], rows: dict[str, list[Score
         sample = int(first.samples[k])
         frames = clips.indices[clips.offsets[sample] : clips.offsets[sample + 1]]
         row = int(frames[len(frames) // 2])
-        path = Path(manifest.root) / manifest.rows.sources[row]
-        ((_, picture),) = read_pictures(path, [int(manifest.rows.frames[row])])
+        source, frame = manifest.rows.sources[row], int(manifest.rows.frames[row])
+        path = Path(manifest.root) / source
+        ((_, picture),) = read_pictures(path, [frame], is_clip=is_picture_clip(source))
         if isinstance(picture, ImageError):
             continue
         truth = int(manifest.labels[sample])

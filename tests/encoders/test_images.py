@@ -2,6 +2,7 @@
 
 import os
 import struct
+import tracemalloc
 import zlib
 
 import numpy as np
@@ -110,6 +111,17 @@ def test_16_bit_grey_is_scaled_to_the_nearest_of_256_steps(save, name, content):
     assert (pixels(save(content, name)) == grey(expected)).all()
 
 
+def test_scaling_16_bits_takes_a_small_multiple_of_the_pixels_and_gives_the_same_everywhere(save):
+    values = np.arange(3000 * 1000, dtype=np.uint32).reshape(3000, 1000).astype(np.uint16)
+    path = save(Image.fromarray(values))
+    tracemalloc.start()
+    found = np.asarray(read_image(path))[:, :, 0]
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 12 * values.size
+    assert np.array_equal(found, np.round(values / 257).astype(np.uint8))
+
+
 @pytest.mark.parametrize(("colour", "channels"), [(2, 3), (6, 4)])
 def test_16_bit_colour_keeps_its_high_byte(save, colour, channels):
     rows = b"\0" + np.repeat(RAMP[..., None], channels, axis=-1).astype(">u2").tobytes()
@@ -211,7 +223,7 @@ def test_a_file_that_is_cut_off_anywhere_is_refused(photo, save, name):
         (b"", "the file is empty"),
         (b"hello", "this is no image"),
         (b"%PDF-1.7", "this is no image"),
-        (png(60_000, 60_000, 8, 0, b""), r"images of more than 178,956,970 pixels are refused: save it smaller"),
+        (png(60_000, 60_000, 8, 0, b""), r"images of more than 64,000,000 pixels are refused: save it smaller"),
         (
             Image.fromarray(np.ones((2, 2), np.float32)),
             "floating-point image has no agreed brightness: save it with 8",
@@ -224,6 +236,41 @@ def test_a_file_that_is_cut_off_anywhere_is_refused(photo, save, name):
 def test_what_is_wrong_with_a_file_is_said(save, content, message):
     with pytest.raises(ImageError, match=message):
         read_image(save(content, "x.tif"))
+
+
+BOMBS = {
+    "x.png": png(60_000, 60_000, 8, 0, b""),
+    "small limit.png": png(9_000, 9_000, 16, 6, b""),
+    "x.gif": b"GIF89a" + struct.pack("<HH", 60_000, 60_000) + bytes(40),
+    "x.webp": b"RIFF\xff\0\0\0WEBPVP8X\x0a\0\0\0\2\0\0\0\xff\xff\0\xff\xff\0" + bytes(40),
+    "lossless.webp": b"RIFF\xff\0\0\0WEBPVP8L\x0a\0\0\0\x2f\xff\xff\xff\x0f" + bytes(40),
+    "x.bmp": b"BM" + struct.pack("<IHHIIiiHHIIiiII", 54, 0, 0, 54, 40, 60_000, 60_000, 1, 24, 0, 0, 0, 0, 0, 0),
+    "x.ppm": b"P6 60000 60000 255 ",
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_picture_of_too_many_pixels_is_refused_by_its_header(save, name):
+    path = save(BOMBS[name], name)
+    for limit in (64_000_000, 1000):
+        with pytest.raises(ImageError, match=rf"images of more than {limit:,} pixels are refused") as refused:
+            read_image(path, max_pixels=limit)
+        assert refused.value.limit == limit
+
+
+def test_a_larger_limit_than_pillows_own_is_possible(save, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 50)
+    path = save(Image.new("L", (20, 20)))
+    with pytest.raises(ImageError, match=r"more than 100 pixels are refused"):
+        read_image(path, max_pixels=100)
+    assert read_image(path, max_pixels=400).size == (20, 20)
+
+
+def test_a_file_far_longer_than_its_pixels_is_not_read(save, tmp_path):
+    path = save(Image.new("L", (4, 4)), "x.webp")
+    os.truncate(path, 2**40)
+    with pytest.raises(ImageError, match="images of more than 64,000,000 pixels are refused"):
+        read_image(path)
 
 
 def test_a_truncated_file_says_so(photo, save):

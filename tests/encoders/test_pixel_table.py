@@ -67,3 +67,30 @@ def test_a_table_that_cannot_be_read_says_so_for_each_row(table, tmp_path):
         found = dict(read_pictures(path, [5, 3]))
         assert sorted(found) == [3, 5]
         assert all(isinstance(one, ImageError) and message in str(one) for one in found.values())
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize(
+    "columns", [("emotion", "pixels", "Usage"), ("pixels", "Usage", "emotion"), ("Usage", "PIXELS")]
+)
+def test_quotes_ends_of_lines_and_byte_order_marks_do_not_matter(tmp_path, end, mark, columns):
+    cells = {"emotion": "3", "usage": "Training"}
+    lines = [",".join(f'"{name}"' for name in columns)]
+    for one in PIXELS:
+        lines += [",".join(f'"{cells.get(name.lower(), row(one))}"' for name in columns), ""]
+    path = tmp_path / "fer2013.csv"
+    path.write_bytes((mark + end.join(lines) + end).encode())
+    found = dict(read_pictures(path, [0, 5]))
+    assert (np.asarray(found[0])[:, :, 0] == PIXELS[0]).all()
+    assert (np.asarray(found[5])[:, :, 0] == PIXELS[5]).all()
+
+
+def test_an_endless_line_is_not_read(table):
+    found = dict(read_pictures(table([f"0,{'1 ' * 200_000},Training"]), [0]))
+    assert "the table has a line of more than 65,536 bytes" in str(found[0])
+
+
+def test_a_git_lfs_pointer_is_named(tmp_path):
+    (tmp_path / "fer2013.csv").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\n")
+    assert "this is a git-lfs pointer" in str(dict(read_pictures(tmp_path / "fer2013.csv", [0]))[0])

@@ -115,6 +115,39 @@ def test_a_video_that_is_cut_off_fails_from_the_cut_on(tmp_path):
     assert all("frames" in str(found[number]) or "damaged" in str(found[number]) for number in range(len(good), 40))
 
 
+@pytest.mark.parametrize(
+    "kind", [one for one in videos.KINDS if one not in ("only keyframes", "vp8", "h264, one keyframe")]
+)
+@pytest.mark.parametrize("packets", [3, 7])
+def test_of_a_video_that_begins_between_keyframes_only_frames_that_can_be_decoded_count(tmp_path, kind, packets):
+    name, codec, options = videos.KINDS[kind]
+    whole = videos.make(tmp_path / name, 40, codec, options)
+    try:
+        cut = videos.without_first(whole, tmp_path / f"cut{whole.suffix}", packets)
+    except (av.FFmpegError, ValueError):
+        pytest.skip("this container takes no such video")
+    count = count_frames(cut)
+    assert 40 - 2 * 12 <= count <= 40 - packets
+    found = dict(read_pictures(cut, list(range(count + 1))))
+    assert str(found.pop(count)) == f"the video has only {count} frames"
+    expected = videos.sequential(whole)[40 - count :]
+    for number, picture in found.items():
+        np.testing.assert_array_equal(np.asarray(picture), expected[number])
+
+
+def test_a_video_that_begins_with_its_keyframe_is_not_taken_for_a_cut_one(video):
+    assert not index_video(video).is_cut
+
+
+def test_a_git_lfs_pointer_and_a_web_page_are_named(tmp_path):
+    for name, content, message in (
+        ("a.mp4", "version https://git-lfs.github.com/spec/v1\n", "this is a git-lfs pointer"),
+        ("b.mp4", "<html></html>", "this is a web page"),
+    ):
+        (tmp_path / name).write_text(content)
+        assert message in str(dict(read_pictures(tmp_path / name, [0]))[0])
+
+
 def test_damage_in_the_middle_leaves_the_other_frames_their_numbers(tmp_path):
     video = videos.make(tmp_path / "a.mkv", 40, "mjpeg")
     expected = videos.sequential(video)

@@ -95,6 +95,31 @@ def test_a_table_of_pixels_whose_rows_are_not_those_of_the_votes_is_refused(read
         read([trees.VOTE_HEADER.strip(), *lines], source="fer2013.csv")
 
 
+@pytest.mark.parametrize(
+    "table",
+    [
+        '"Usage","emotion","pixels"\r\n"Training","0","1 2"\r\n"PublicTest","0","1 2"\r\n',
+        "\ufeffemotion,pixels,Usage\n0,1 2,Training\n\n0,1 2,PublicTest\n",
+    ],
+    ids=["quoted, in another order", "byte order mark, blank line"],
+)
+def test_a_table_of_pixels_is_compared_with_the_votes_however_it_is_quoted(read, tmp_path, table):
+    (tmp_path / "fer2013.csv").write_bytes(table.encode())
+    votes = ",".join(map(str, trees.votes(1)))
+    lines = [f"{usage},a.png,{votes}" for usage in ("Training", "PublicTest")]
+    manifest = read([trees.VOTE_HEADER.strip(), *lines], source="fer2013.csv", usage="*")
+    assert manifest.rows.frames.tolist() == [0, 1]
+    with pytest.raises(UsageError, match=r"fer2013.csv:2: from here on"):
+        read([trees.VOTE_HEADER.strip(), *reversed(lines)], source="fer2013.csv", usage="*")
+
+
+def test_a_git_lfs_pointer_in_place_of_the_table_is_named(read, tmp_path):
+    trees.text(tmp_path / "fer2013.csv", ["version https://git-lfs.github.com/spec/v1"])
+    line = f"Training,a.png,{','.join(map(str, trees.votes(1)))}"
+    with pytest.raises(UsageError, match=r"fer2013.csv: this is a git-lfs pointer.*git lfs pull"):
+        read([line], source="fer2013.csv")
+
+
 def test_votes_without_their_table_name_what_is_missing(read):
     line = f"Training,a.png,{','.join(map(str, trees.votes(1)))}"
     with pytest.raises(UsageError, match=r"none of the 1 images of set are there \(the first would be fer2013.csv\)"):

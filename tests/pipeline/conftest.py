@@ -67,9 +67,9 @@ def count_decodes(monkeypatch, log):
 
     read_image = pictures.read_image
 
-    def counted(path, honour_orientation):
+    def counted(path, *how):
         note(log, "decode")
-        return read_image(path, honour_orientation)
+        return read_image(path, *how)
 
     monkeypatch.setattr(pictures, "read_image", counted)
 

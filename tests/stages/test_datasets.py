@@ -186,7 +186,7 @@ def test_a_sample_in_two_folds_is_a_remark(lab, picture, tmp_path, monkeypatch):
 
 def test_each_file_is_decoded_once(picture, look, monkeypatch):
     read, seen = pictures.read_image, []
-    monkeypatch.setattr(pictures, "read_image", lambda path, upright: seen.append(path.name) or read(path, upright))
+    monkeypatch.setattr(pictures, "read_image", lambda path, *how: seen.append(path.name) or read(path, *how))
     picture("a.png", "b.png")
     look(["a.png 1 0", "b.png 1 0", "a.png 1 1"])
     assert sorted(seen) == ["a.png", "b.png"]

@@ -1,0 +1,44 @@
+"""Frames of a picture file that holds several, each as it is shown: what earlier ones left is below it."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from PIL import Image, ImageFile
+
+from .images import to_rgb, upright
+from .opening import opened, reading
+from .picture_errors import ImageError, refuse_large
+
+_MOST_PICTURES = 100
+"""Each frame needs those before it: no more pixels than so many of the largest pictures are decoded for a clip."""
+
+
+def read_animation(
+    path: Path, frames: Sequence[int], honour_orientation: bool, max_pixels: int
+) -> Iterator[tuple[int, Image.Image | ImageError]]:
+    """Some frames of a picture file, as (frame, RGB picture or what is wrong), in order.
+
+    Of a PNG the picture that is shown where nothing moves is no frame, unless it is the first one.
+    """
+    waiting = sorted(set(frames))
+    try:
+        with reading(path, max_pixels) as file, opened(file, max_pixels) as image:
+            first = int(image.format == "PNG" and bool(image.info.get("default_image")))
+            while waiting:
+                if (waiting[0] + 1) * image.width * image.height > _MOST_PICTURES * max_pixels:
+                    raise ImageError(
+                        "so many frames of this size are not decoded for one of them: save it as a video"
+                    )
+                picture = _frame(image, first + waiting[0], max_pixels)
+                yield waiting.pop(0), to_rgb(upright(picture) if honour_orientation else picture)
+    except ImageError as error:
+        yield from ((frame, error) for frame in waiting)
+
+
+def _frame(image: ImageFile.ImageFile, number: int, max_pixels: int) -> Image.Image:
+    try:
+        image.seek(number)
+    except EOFError:
+        raise ImageError(f"the file has only {image.tell() + 1:,} frames that can be read") from None
+    refuse_large(image.size, max_pixels)
+    return image.copy()

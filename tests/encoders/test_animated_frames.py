@@ -1,0 +1,125 @@
+"""Frames of picture files that hold several, as clips and as still images."""
+
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from expclip.encoders.images import ImageError
+from expclip.encoders.pictures import read_pictures
+from expclip.manifests.animations import count_pictures, is_animated
+from PIL import Image, features
+
+KINDS = {
+    "a.gif": {},
+    "a.webp": {"lossless": True},
+    "a.png": {},
+    "default image.png": {"default_image": True},
+    "a.tif": {},
+    "a.tiff": {"big_tiff": True},
+    **({"a.avif": {"quality": 100, "subsampling": "4:4:4"}} if features.check("avif") else {}),
+}
+COLOURS = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (0, 255, 255)]
+
+
+def frames() -> list[Image.Image]:
+    """Five pictures: the colour of each fills all, and a white square moves over it."""
+    made = []
+    for number, colour in enumerate(COLOURS):
+        image = Image.new("RGB", (40, 30), colour)
+        image.paste((255, 255, 255), (number * 8, 10, number * 8 + 8, 18))
+        made.append(image)
+    return made
+
+
+@pytest.fixture(params=KINDS)
+def animation(request, tmp_path):
+    path = tmp_path / request.param
+    options = KINDS[request.param]
+    first, *more = frames()
+    if options.get("default_image"):
+        first, more = Image.new("RGB", (40, 30)), [first, *more]
+    first.save(path, save_all=True, append_images=more, **options)
+    return path
+
+
+def test_frames_are_those_that_were_written_in_any_order(animation):
+    assert count_pictures(animation) == 5
+    assert is_animated(animation)
+    found = dict(read_pictures(animation, [4, 1, 2], is_clip=True))
+    assert sorted(found) == [1, 2, 4]
+    for number, picture in found.items():
+        difference = np.asarray(picture).astype(int) - np.asarray(frames()[number])
+        assert np.abs(difference).max() <= (
+            0 if animation.suffix in (".png", ".tif", ".tiff", ".webp", ".gif") else 60
+        )
+
+
+def test_as_a_still_image_a_file_is_its_first_picture_whatever_its_number(animation):
+    (zero, first), (_, other) = (next(iter(read_pictures(animation, [number]))) for number in (0, 7))
+    assert np.array_equal(np.asarray(first), np.asarray(other))
+    as_frame = dict(read_pictures(animation, [zero], is_clip=True))[zero]
+    assert np.array_equal(np.asarray(first), np.asarray(as_frame)) != (animation.name == "default image.png")
+
+
+def test_an_mpo_has_its_pictures(tmp_path):
+    first, second, *_ = frames()
+    first.save(tmp_path / "a.mpo", save_all=True, append_images=[second])
+    assert is_animated(tmp_path / "a.mpo")
+    found = dict(read_pictures(tmp_path / "a.mpo", [0, 1, 2], is_clip=True))
+    assert isinstance(found[2], ImageError)
+    for number in (0, 1):
+        assert np.abs(np.asarray(found[number])[0, 0].astype(int) - COLOURS[number]).max() < 5
+
+
+def test_frames_that_are_not_there_fail_alone(animation):
+    found = dict(read_pictures(animation, [0, 4, 5, 90], is_clip=True))
+    assert [isinstance(found[number], ImageError) for number in (0, 4, 5, 90)] == [False, False, True, True]
+
+
+def test_a_still_picture_has_one(tmp_path):
+    for name in KINDS:
+        frames()[0].save(tmp_path / name)
+        assert (count_pictures(tmp_path / name), is_animated(tmp_path / name)) == (1, False)
+    frames()[0].save(tmp_path / "a.jpg")
+    (tmp_path / "b.gif").write_bytes(b"GIF89a")
+    (tmp_path / "c.png").write_text("no picture")
+    (tmp_path / "folder.gif").mkdir()
+    assert not any(
+        is_animated(path) for path in (tmp_path / "a.jpg", *tmp_path.glob("[bc].*"), tmp_path / "folder.gif")
+    )
+
+
+def test_frames_are_shown_over_what_earlier_ones_left(tmp_path):
+    base = Image.new("P", (8, 8), 1)
+    base.putpalette([0, 0, 0, 255, 0, 0, 0, 0, 255])
+    spots = []
+    for number in range(3):
+        spot = Image.new("P", (8, 8), 0)
+        spot.putpalette(base.getpalette())
+        spot.paste(2, (number, 0, number + 1, 8))
+        spots.append(spot)
+    base.save(tmp_path / "a.gif", save_all=True, append_images=spots, transparency=0, disposal=1)
+    last = np.asarray(dict(read_pictures(tmp_path / "a.gif", [3], is_clip=True))[3])
+    assert last[0].tolist() == [[0, 0, 255]] * 3 + [[255, 0, 0]] * 5
+
+
+def test_declared_numbers_of_frames_are_not_believed(tmp_path):
+    path = tmp_path / "a.png"
+    frames()[0].save(path, save_all=True, append_images=frames()[1:])
+    content = path.read_bytes()
+    at = content.index(b"acTL")
+    lie = b"acTL" + struct.pack(">II", 2_000_000_000, 0)
+    path.write_bytes(content[:at] + lie + struct.pack(">I", zlib.crc32(lie)) + content[at + 16 :])
+    assert count_pictures(path) == 5
+    found = dict(read_pictures(path, [0, 4, 1_999_999_999], is_clip=True))
+    assert [isinstance(found[number], ImageError) for number in (0, 4, 1_999_999_999)] == [False, False, True]
+
+
+def test_many_frames_of_many_pixels_are_not_decoded_for_one(tmp_path):
+    Image.new("P", (100, 100)).save(tmp_path / "a.gif", save_all=True, append_images=[Image.new("P", (100, 100), 1)])
+    found = dict(read_pictures(tmp_path / "a.gif", [0, 101], max_pixels=10_000, is_clip=True))
+    assert [isinstance(found[number], ImageError) for number in (0, 101)] == [False, True]
+    assert "save it as a video" in str(found[101])
+    found = dict(read_pictures(tmp_path / "a.gif", [0], max_pixels=9_999, is_clip=True))
+    assert found[0].limit == 9_999
