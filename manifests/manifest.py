@@ -265,14 +265,7 @@ def _assemble(
             f"{root or name}: {name} has {len(classes):,} classes, and up to {MOST_CLASSES:,} can be told apart: "
             f"give the folder or list whose classes are meant"
         )
-    missing = [file.source for file in files if file.size == NOT_ON_DISK]
-    spellings = spelled_otherwise(root, missing) if root and missing else []
-    if len(missing) == len(files):
-        otherwise = f"; {spellings[0]}" if spellings else f": give the folder that holds them with {option('root')}"
-        raise UsageError(
-            f"{root}: none of the {len(samples):,} {kind} of {name} are there (the first would be "
-            f"{samples[0].source}){otherwise}"
-        )
+    spellings = _refuse_absent(name, kind, samples, files, root)
     return Manifest(
         name=name,
         kind=kind,
@@ -290,6 +283,21 @@ def _assemble(
         remarks=(*remarks, *spellings),
         origin=Origin(numbers=tuple(numbers)),
     )
+
+
+def _refuse_absent(
+    name: str, kind: Kind, samples: Sequence[Sample], files: Collection[File], root: Path | None
+) -> list[str]:
+    """Raise UsageError where no file is on disk; remarks on those that are there in another spelling."""
+    missing = [file.source for file in files if file.size == NOT_ON_DISK]
+    spellings = spelled_otherwise(root, missing) if root and missing else []
+    if len(missing) == len(files):
+        otherwise = f"; {spellings[0]}" if spellings else f": give the folder that holds them with {option('root')}"
+        raise UsageError(
+            f"{root}: none of the {len(samples):,} {kind} of {name} are there (the first would be "
+            f"{samples[0].source}){otherwise}"
+        )
+    return spellings
 
 
 def size_of(root: Path, source: str) -> int:
