@@ -66,8 +66,8 @@ def _identity(spec: Mapping[str, Any]) -> dict[str, Any]:
         return {part: spec[part] for part in ("architecture", "weights")} | {"dtype": spec["precision"]}
     except (LookupError, TypeError) as error:
         raise ExpclipError(
-            f"a store of {spec.get('node')} with the digest {digest(dict(spec))[:12]} does not say by which encoder it "
-            f"was made ({reason(error)}): remove it, and extract again"
+            f"a store of {spec.get('node')} with the digest {digest(dict(spec))[:12]} does not say which encoder "
+            f"made it ({reason(error)}): remove it, and extract again"
         ) from error
 
 
