@@ -7,8 +7,8 @@ import shlex
 from collections.abc import Iterable
 
 _LONGEST = 300
-_LONGEST_LINE, _LAST = 3000, 400
-"""Characters of a line, and how many of its last ones stay where it is cut."""
+_LONGEST_LINE, _LAST, _MARK = 3000, 400, 50
+"""Characters of a line, how many of its last ones stay where it is cut, and room to say so."""
 HIDDEN = re.compile(
     "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\ud800-\udfff\U000e0000-\U000e0fff]"
@@ -81,7 +81,7 @@ def bounded(text: str) -> str:
     if len(text) <= _LONGEST_LINE:
         return text
     last = "" if "expclip " in text else text[-_LAST:]
-    first = text[: _LONGEST_LINE - len(last)]
+    first = text[: _LONGEST_LINE - len(last) - _MARK]
     return f"{first}… ({len(text) - len(first) - len(last):,} more characters) {'…' if last else ''}{last}"
 
 

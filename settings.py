@@ -13,7 +13,7 @@ from .untrusted import parse_toml, read_text
 CONFIG_FILE = "expclip.toml"
 CACHE_VARIABLE = "EXPCLIP_CACHE"
 DEFAULT_CACHE = "expclip-cache"
-_MOST_BYTES = 1 << 20
+_MOST_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)

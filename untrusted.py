@@ -15,6 +15,7 @@ from typing import Any
 
 MOST_BYTES = 64 << 20
 """Of a file that is read whole."""
+_LONGEST_LINE = 8192
 
 
 def open_file(path: Path) -> BufferedReader:
@@ -44,7 +45,9 @@ def parse_json(text: str | bytes, **how: Any) -> Any:
 
 
 def parse_toml(text: str) -> dict[str, Any]:
-    """The tables of a TOML text."""
+    """The tables of a TOML text. Dotted keys cost the square of their parts, so that lines have a bound."""
+    if max(map(len, text.splitlines()), default=0) > _LONGEST_LINE:
+        raise ValueError(f"it has a line of more than {_LONGEST_LINE:,} characters")
     return _parsed(lambda: tomllib.loads(text))
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field, TypeAdapter
 
-from ..errors import HIDDEN
+from ..errors import HIDDEN, ExpclipError
 from ..untrusted import parse_json
 
 SCHEMA = 1
@@ -65,6 +65,16 @@ class Header:
     def shards_of(self, rows: range) -> range:
         """The shards that hold some rows."""
         return range(rows.start // SHARD_ROWS, -(-rows.stop // SHARD_ROWS))
+
+    @property
+    def width(self) -> int:
+        """The length of an embedding. Raises ExpclipError where a row is something else."""
+        if len(self.row_shape) != 1:
+            raise ExpclipError(
+                f"{self.node} of {self.dataset} has rows of the shape {self.row_shape}, and not one embedding each: "
+                f"remove that store, and extract again"
+            )
+        return self.row_shape[0]
 
     @property
     def bytes(self) -> int:

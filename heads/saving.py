@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
@@ -66,6 +66,14 @@ class HeadCard:
         return f"{self.head}{objective}{instruction}{seed}"
 
 
+class _OfSpec(BaseModel):
+    """What is read of a spec besides its digest."""
+
+    llm: str | None = None
+    form: str | None = None
+    classes: list[str] | None = None
+
+
 _HEAD_CARD = TypeAdapter(HeadCard)
 _FIELDS = {one.name for one in fields(HeadCard)}
 
@@ -103,6 +111,7 @@ def read_card(path: Path) -> HeadCard | None:
         return None
     try:
         card = _HEAD_CARD.validate_json(json.dumps(content), strict=True)
+        _OfSpec.model_validate(card.spec, strict=True)
         return card if path.is_dir() else replace(card, id=head_id(card.spec))  # which no file from elsewhere chooses
     except ValueError:
         return None
@@ -133,7 +142,7 @@ def load_head(path: Path, card: HeadCard) -> Any:
             with np.errstate(over="ignore"):
                 if value.dtype.kind != "f" or not value.size or not np.isfinite(value.astype(np.float32)).all():
                     raise ValueError(f"{name} is not made of numbers that are finite in float32")
-        if not any(value.any() for value in found.values()):
+        if KINDS[card.head].learns_from == "teacher" and not any(value.any() for value in found.values()):
             raise ValueError("its weights are all zero")
         return trainer.load(found, card.spec)
     except (SafetensorError, OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError) as error:

@@ -141,11 +141,9 @@ def _are_relative(rows: Sequence[tuple[str, Numbers]]) -> bool:
     """Whether the boxes of a list are shares of the image's size. Raises UsageError where some are."""
     shares = [where for where, box in rows if _within(box, 0, 1) and not all(map(float.is_integer, box))]
     # a face may reach beyond the image a little; pixels in this range would be boxes of up to three of them
-    if (
-        rows
-        and all(_within(box, -1, 2) for _, box in rows)
-        and (shares or all(_within(box, 0, 1) for _, box in rows))
-    ):
+    numbers = [number for _, box in rows for number in box]
+    is_near = bool(rows) and min(numbers) >= -1 and max(numbers) <= 2
+    if is_near and (max(numbers) <= 1 or not all(map(float.is_integer, numbers))):
         return True
     if shares:
         raise UsageError(

@@ -76,8 +76,9 @@ def class_folders(
     ]
     if classes is None:
         classes = class_set({*names.values(), *(order if order != CLASSES else ())})
+    index_of = {named: index for index, named in enumerate(classes)}
     for folder, named in names.items():
-        if named not in classes:
+        if named not in index_of:
             has = count_of(len(classes), "class", "classes")
             raise UsageError(f"{place / folder}: {name} has {has} and {_not_one(named, classes)}")
     if numbers and not order:
@@ -85,7 +86,7 @@ def class_folders(
             f"class folders by number were read in the order {', '.join(classes)}: if they were numbered "
             f"alphabetically, or by the data set's own numbers, every label is wrong; names cannot be mistaken"
         )
-    return {folder: classes.index(named) for folder, named in names.items()}, classes, remarks, order
+    return {folder: index_of[named] for folder, named in names.items()}, classes, remarks, order
 
 
 def _not_one(named: str, classes: Sequence[str]) -> str:

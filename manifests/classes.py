@@ -33,6 +33,10 @@ _LOOSER = {
 }
 CLASSES = tuple(_FORMS)
 """The common classes in label order."""
+MOST_CLASSES = 2**15 - 1
+"""Of a data set: labels are numbers of 16 bits."""
+MOST_COMPARED = 1000
+"""In one evaluation: a confusion matrix of more helps nobody."""
 COMMON = "common"
 """In place of class names: the common classes in their order."""
 
@@ -83,6 +87,11 @@ def class_names(
     1, … stand for, else the common ones. Words in `apart` are classes of their own.
     """
     words = sorted(dict.fromkeys(words))
+    if len(words) > MOST_CLASSES:
+        raise UsageError(
+            f"{len(words):,} names of classes ({words[0]}, {words[1]}, …), and up to {MOST_CLASSES:,} can be told "
+            f"apart: give the folder or the list whose classes are meant"
+        )
     meaning = {word: _numbered(word, numbers) or _CLASS_OF_FORM.get(_plain(word)) for word in words}
     looser = {word: _CLASS_OF_LOOSER[_plain(word)] for word in words if _plain(word) in _CLASS_OF_LOOSER}
     itself = {name for word, name in meaning.items() if name and word not in looser}

@@ -124,10 +124,11 @@ def _labels(
     meaning = class_names(where, classes, order)
     if classes is None:
         classes = class_set({*meaning.of.values(), *(order if order != CLASSES else ())})
+    index_of = {name: index for index, name in enumerate(classes)}
     for word, name in meaning.of.items():
-        if name not in classes:
+        if name not in index_of:
             raise UsageError(f"{where[word]}: {_no_label(word, classes)}")
-    label_of = {word: classes.index(name) for word, name in meaning.of.items()}
+    label_of = {word: index_of[name] for word, name in meaning.of.items()}
     return label_of | {_NO_CLASS: NO_LABEL}, classes, (*meaning.remarks, *said_order(order)), order
 
 

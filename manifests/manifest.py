@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 
 from ..errors import UsageError, option
+from .classes import MOST_CLASSES
 from .disk import holds_many
 from .frames import DEFAULT_POLICIES, POLICIES
 from .spellings import spelled_otherwise
@@ -20,8 +21,6 @@ Kind = Literal["images", "clips", "texts"]
 NO_LABEL = -1
 NO_FOLD = 0
 NOT_ON_DISK = -1
-MOST_CLASSES = 1000
-"""A confusion matrix of more helps nobody, and labels are numbers of 16 bits."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,8 +12,7 @@ from pathlib import Path
 
 from ..errors import UsageError, one_of, option
 from ..untrusted import parse_json, read_text
-from .classes import CLASSES, class_names, nearest_class
-from .manifest import MOST_CLASSES
+from .classes import CLASSES, MOST_COMPARED, class_names, nearest_class
 from .protocols import PROTOCOLS, RELEASED
 
 DEFAULT_INSTRUCTION = "related-1"
@@ -204,8 +203,8 @@ def _from_templates(path: Path, name: str, templates: object) -> PromptSet:
 
 def _by_class(path: Path, pairs: Sequence[tuple[str, object]]) -> dict[str, tuple[str, ...]]:
     words = [word for word, _ in pairs]
-    if len(words) > MOST_CLASSES:
-        raise UsageError(f"{path}: {len(words):,} classes: up to {MOST_CLASSES:,} can be told apart")
+    if len(words) > MOST_COMPARED:
+        raise UsageError(f"{path}: {len(words):,} classes: up to {MOST_COMPARED:,} can be told apart")
     meaning, seen = class_names(words).of, set()
     for word in words:
         if meaning[word] == _TEMPLATES:

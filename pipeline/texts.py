@@ -13,7 +13,7 @@ from ..cache.keys import digest
 from ..cache.select import differences
 from ..cache.store import FeatureStore
 from ..encoders.node import Node, Reading
-from ..errors import UsageError, option
+from ..errors import ExpclipError, UsageError, option, reason
 from ..manifests.manifest import text_manifest
 from .needs import canonical_model, is_digest
 from .plan import Wanted
@@ -61,8 +61,8 @@ def clip_encoder(clip: str, images: Header) -> TextEncoder:
     """The text tower that belongs to some image features, in their dtype."""
     model = images.model if is_digest(clip) else clip
     features = f"the {images.node} features of {images.dataset}"
-    context = images.spec["architecture"]["text_cfg"].get("context_length", _CONTEXT)
-    return TextEncoder("clip_text", model, clip, _identity(images.spec), images.spec["precision"], features, context)
+    identity = _identity(images.spec)
+    return TextEncoder("clip_text", model, clip, identity, identity["dtype"], features, _context(identity))
 
 
 def t5_encoder(workspace: Workspace, teacher: str, e_g: Header | None, texts: Collection[str]) -> TextEncoder:
@@ -73,14 +73,32 @@ def t5_encoder(workspace: Workspace, teacher: str, e_g: Header | None, texts: Co
     spec = e_g.spec if e_g else _cached_t5(workspace.cache, teacher, texts)
     if spec is None:
         return TextEncoder("llm_text", teacher, teacher, None, None)
-    return TextEncoder("llm_text", teacher, teacher, _identity(spec), spec["precision"]["t5"], "e_G")
+    identity = _identity(spec)
+    return TextEncoder("llm_text", teacher, teacher, identity, identity["dtype"], "e_G")
 
 
 def _identity(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a spec of images or texts says by which encoder texts are encoded, in which dtype."""
-    if "t5" in spec:
-        return {part: spec[part] for part in ("t5", "weights", "tokenizer")} | {"dtype": spec["precision"]["t5"]}
-    return {part: spec[part] for part in ("architecture", "weights")} | {"dtype": spec["precision"]}
+    """What of a spec of images or texts says by which encoder texts are encoded, in which dtype.
+
+    Raises ExpclipError where it does not say, as it might in a cache from elsewhere.
+    """
+    try:
+        if "t5" in spec:
+            return {part: spec[part] for part in ("t5", "weights", "tokenizer")} | {"dtype": spec["precision"]["t5"]}
+        return {part: spec[part] for part in ("architecture", "weights")} | {"dtype": spec["precision"]}
+    except (LookupError, TypeError) as error:
+        raise ExpclipError(
+            f"a store of {spec.get('node')} with the digest {digest(dict(spec))[:12]} does not say which encoder "
+            f"made it ({reason(error)}): remove it, and extract again"
+        ) from error
+
+
+def _context(identity: Mapping[str, Any]) -> int:
+    """How many tokens a CLIP reads of a text."""
+    try:
+        return int(identity["architecture"]["text_cfg"]["context_length"])
+    except (LookupError, TypeError, ValueError):
+        return _CONTEXT
 
 
 def _cached_t5(cache: Cache, teacher: str, texts: Collection[str]) -> dict[str, Any] | None:

@@ -19,13 +19,13 @@ from ..encoders.families import Models
 from ..errors import UsageError, option
 from ..manifests.animations import first_frames
 from ..manifests.catalogue import catalogue, parse_dataset
-from ..manifests.classes import are_common
+from ..manifests.classes import MOST_COMPARED, are_common
 from ..manifests.contents import with_contents
 from ..manifests.disk import kind_of
 from ..manifests.frames import DEFAULT_POLICIES
 from ..manifests.layouts import read_dataset
 from ..manifests.limits import MAX_MEGAPIXELS, max_pixels
-from ..manifests.manifest import MOST_CLASSES, Manifest, Origin
+from ..manifests.manifest import Manifest, Origin
 from ..manifests.reading import count_frames
 from ..manifests.stamp import stamp
 from ..reports.console import bars, duration, show_remark, stderr
@@ -232,8 +232,8 @@ def _classes(request: Request) -> tuple[str, ...] | None:
     """The class names that a request says; None where it says nothing about them."""
     said: Sequence[str] = getattr(request, "classes", ())
     words = tuple(word.strip() for text in said for word in text.split(","))
-    if len(words) > MOST_CLASSES:
-        raise UsageError(f"{option('classes')}: {len(words):,} names, and up to {MOST_CLASSES:,} can be told apart")
+    if len(words) > MOST_COMPARED:
+        raise UsageError(f"{option('classes')}: {len(words):,} names, and up to {MOST_COMPARED:,} can be told apart")
     if not all(words):
         raise UsageError(f"{option('classes')} {','.join(said)!r}: give names with a comma between them")
     return words if words or "classes" in request.typed else None

@@ -96,7 +96,7 @@ def _foreign_card(request: ImportHead, weight: np.ndarray) -> HeadCard:
     if store is None:
         raise UsageError(why_missing(workspace, [need]))
     images = store.header
-    (width,) = images.row_shape
+    width = images.width
     if weight.shape[1] != width:
         raise UsageError(
             f"{request.file}: the head is a matrix {weight.shape}, and {images.model} has embeddings of {width}: it "
@@ -135,7 +135,7 @@ def _llm_width(workspace: Workspace, teacher: str) -> int:
     stores = (store for store in workspace.cache.stores() if store.header.node == "llm")
     for store in stores:
         if store.header.model == teacher:
-            return store.header.row_shape[0]
+            return store.header.width
     if teacher in BUILTIN:
         return workspace.models.node("llm_text", teacher).row_shape[0]
     return PUBLISHED[teacher].llm_width if teacher in PUBLISHED else 0

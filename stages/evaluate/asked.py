@@ -14,6 +14,7 @@ from ...commands.options import SIDES
 from ...errors import UsageError, option
 from ...heads.choosing import NO_HEAD, choose_heads
 from ...heads.saving import HeadCard, Kept, all_heads, load_head
+from ...manifests.classes import MOST_COMPARED
 from ...manifests.manifest import NO_LABEL, Manifest
 from ...manifests.pointers import pointer
 from ...manifests.prompts import PromptSet, prompt_set
@@ -69,6 +70,11 @@ def as_scored(prompt_sets: Sequence[PromptSet], named: Sequence[str], manifest: 
     if not manifest.is_labelled:
         hint = pointer(Path(manifest.root)).partition("but ")[2]
         raise UsageError(f"{manifest.label} has no labels: {hint or 'there is nothing to score against'}")
+    if len(manifest.classes) > MOST_COMPARED:
+        raise UsageError(
+            f"{manifest.label} has {len(manifest.classes):,} classes, and up to {MOST_COMPARED:,} can be told apart: "
+            f"name some with {option('classes')}"
+        )
     remarks = []
     for prompts in prompt_sets:
         with_prompts = prompts.covering(manifest.classes, needed(manifest, named)).prompts

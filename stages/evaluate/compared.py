@@ -114,7 +114,7 @@ class _Found:
 
     def _refuse_other_output(self, manifest: Manifest, images: Header, known: Known) -> None:
         if known.card and known.e_g:
-            (width,) = self.asked.headers[known.e_g].row_shape
+            width = self.asked.headers[known.e_g].width
             refuse_other_output(known.card, known.head, images, width, f"e_G of {known.card.teacher}")
         if known.card and known.teaching and (CLIP, LLM) in self.sides:
             t5 = self._t5(manifest, known.teaching.teacher, known.teaching.features)

@@ -55,7 +55,7 @@ def refuse_other_width(card: HeadCard, head: Head | Classifier, images: Header) 
 
 def width_behind(card: HeadCard, head: Head, images: Header) -> int:
     """How long the embeddings of some images are behind a head. Raises UsageError where it cannot take them."""
-    (width,) = images.row_shape
+    width = images.width
     try:
         return head.transform(np.ones((1, width), dtype=np.float32)).shape[1]
     except (ValueError, RuntimeError, LookupError) as error:

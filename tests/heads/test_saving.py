@@ -72,9 +72,21 @@ def test_a_head_of_another_kind_than_its_card_says_is_one_line(tmp_path, kind):
 
 
 LIES = [
-    {"seed": "1"}, {"seed": 1.5}, {"untrained": "no"}, {"spec": []}, {"spec": {"a": float("nan")}}, {"losses": ["x"]},
-    {"instruction": None}, {"train": 3}, {"backbone": ["a"]}, {"seconds": "long"}, {"more": 1}, {"head": {}},
-]  # fmt: skip
+    {"seed": "1"},
+    {"seed": 1.5},
+    {"untrained": "no"},
+    {"spec": []},
+    {"spec": {"classes": 5}},
+    {"spec": {"llm": 5}},
+    {"spec": {"a": float("nan")}},
+    {"losses": ["x"]},
+    {"instruction": None},
+    {"train": 3},
+    {"backbone": ["a"]},
+    {"seconds": "long"},
+    {"more": 1},
+    {"head": {}},
+]
 
 
 @pytest.mark.parametrize("lie", LIES)

@@ -201,3 +201,19 @@ def test_of_other_paths_the_prefix_is_missed(plant_clip, read, path):
     plant_clip("Clip/clip_224x224/00001", 2)
     with pytest.raises(UsageError, match=r"list.txt:1: the path lacks 'DFEW_Frame_Face/': is this the list of anoth"):
         read(f"{path} 2 0\n", EDITED)
+
+
+def test_more_classes_than_can_be_told_apart_are_one_line(tmp_path):
+    lines = "".join(f"{k}.png,class {k}\n" for k in range(40000))
+    (tmp_path / "list.csv").write_text(f"path,label\n{lines}")
+    with pytest.raises(UsageError, match=r"40,000 names of classes .* up to 32,767 can be told apart"):
+        read_list_files("list", tmp_path, [(tmp_path / "list.csv", 0)])
+
+
+@pytest.mark.parametrize("word", ["7" * 6000, "x" * 10**5, "²", "-" + "9" * 5000])
+def test_a_label_of_any_length_is_a_short_line(tmp_path, word):
+    (tmp_path / "0.png").write_bytes(b"x")
+    (tmp_path / "list.csv").write_text(f"path,label,n_frames\n0.png,1,1\n0.png,{word},{word}\n")
+    with pytest.raises(UsageError) as error:
+        read_list_files("list", tmp_path, [(tmp_path / "list.csv", 0)])
+    assert len(str(error.value)) < 4000

@@ -280,3 +280,23 @@ def test_an_unknown_instruction_lists_those_there_are(name):
         match=r"no instruction .*: choose related-1, related-2, related-3, unrelated-1, empty or ran.*or a .txt f",
     ):
         instruction(name)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        json.dumps({"templates": [f"{k} {{class}}" for k in range(10**5)]}),
+        json.dumps({f"class {k}": ["a"] for k in range(10**5)}),
+        json.dumps({"happy": ["x" * 10**6]}),
+        '{"happy": [' + "[" * 10**5,
+        '{"happy": ' + "7" * 6000 + "}",
+        '{"happy": [NaN]}',
+        " " * (17 << 20),
+    ],
+    ids=["templates", "classes", "a long prompt", "deep", "digits", "NaN", "a long file"],
+)
+def test_a_file_beyond_all_use_is_one_line(tmp_path, content):
+    (tmp_path / "mine.json").write_text(content)
+    with pytest.raises(UsageError, match=r"mine\.json: ") as error:
+        prompt_set(str(tmp_path / "mine.json"))
+    assert len(str(error.value)) < 4000
