@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from safetensors import SafetensorError, safe_open
 
 from ..errors import ExpclipError, UsageError, reason
+from ..manifests.stand_ins import refuse_stand_in
 from . import hub
 from .hashes import Hashes
 
@@ -39,6 +40,7 @@ class Checkpoint:
         """Path of a file, downloaded from the hub if necessary. Raises ExpclipError where there is none."""
         path = self.here(name)
         if path is not None:
+            refuse_stand_in(path)
             return path
         if not self.is_local:
             return hub.fetch(self.place, name)

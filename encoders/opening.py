@@ -63,6 +63,7 @@ def opened(file: BinaryIO, max_pixels: int) -> ImageFile.ImageFile:
     """The picture in a file, of which only the header was read. Raises ImageError for what that says."""
     if Image.MAX_IMAGE_PIXELS is not None and max_pixels > Image.MAX_IMAGE_PIXELS:
         Image.MAX_IMAGE_PIXELS = max_pixels  # Pillow's own limit, which is one for all, never becomes lower
+    ImageFile.LOAD_TRUNCATED_IMAGES = False  # some programs set it, and it makes black pictures of halves
     file.seek(0)
     refuse_large(_canvas(file.read(HEAD)), max_pixels)
     file.seek(0)

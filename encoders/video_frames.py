@@ -55,8 +55,12 @@ def read_video(
         raise_if_machine_error(path, error)
         why = ImageError(f"the video cannot be read ({error.strerror or error})")
     for frame in sorted(waiting):
-        beyond = ImageError(f"the video has only {index.count} frames") if index and frame >= index.count else None
+        beyond = ImageError(_too_few(index.count)) if index and frame >= index.count else None
         yield frame, beyond or why
+
+
+def _too_few(count: int) -> str:
+    return f"the video has only {count} frames" if count else "the video has no frames that can be decoded"
 
 
 def _by_seeking(

@@ -1,5 +1,9 @@
 """What lies in the place of a file that was not fetched whole."""
 
+from pathlib import Path
+
+from ..errors import UsageError
+
 _LFS = b"version https://git-lfs.github.com/spec/"
 _PAGES = (b"<!doctype html", b"<html")
 _APPLE_DOUBLE = b"\x00\x05\x16\x07"
@@ -16,3 +20,14 @@ def stand_in(head: bytes) -> str:
     if head.startswith(_APPLE_DOUBLE):
         return "this holds what macOS notes of another file: remove it"
     return ""
+
+
+def refuse_stand_in(path: Path) -> None:
+    """Raise UsageError for a file that only stands for another. One that cannot be opened is left to its reader."""
+    try:
+        with path.open("rb") as file:
+            other = stand_in(file.read(HEAD))
+    except OSError:
+        return
+    if other:
+        raise UsageError(f"{path}: {other}")

@@ -11,7 +11,7 @@ import pytest
 from expclip.encoders.images import ImageError, read_image
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, features
+from PIL import Image, ImageFile, features
 
 SIDE = 80
 PIXELS = np.kron(np.random.default_rng(0).integers(0, 256, (10, 10, 3), dtype=np.uint8), np.ones((8, 8, 1), np.uint8))
@@ -158,6 +158,13 @@ def test_a_jpeg_that_ends_early_is_no_grey_picture(read, kind, kept):
     begin = content.index(b"\xff\xda")
     with pytest.raises(ImageError, match="missing"):
         read(content[: begin + int((len(content) - begin) * kept)].rstrip(b"\xff") + EOI)
+
+
+def test_that_another_program_lets_pillow_read_halves_does_not_matter(read, monkeypatch):
+    for content in (jpeg(), png()):
+        monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+        with pytest.raises(ImageError):
+            read(content[: len(content) // 2])
 
 
 def test_a_jpeg_without_some_restart_intervals_fails(read):
