@@ -108,7 +108,12 @@ DTYPE = ask(
     in_defaults=True,
 )
 WORKERS = ask(
-    "Decoding threads; with --executor dask, worker processes.", None, unset="auto", least=1, in_defaults=True
+    "Processes that decode images; 0 decodes in this one, which a file that crashes its decoder then ends. With "
+    "--executor dask, its workers.",
+    None,
+    unset="auto",
+    least=0,
+    in_defaults=True,
 )
 EXECUTOR = ask(
     "In this process or on Dask; `auto` is dask with --scheduler, else local.",

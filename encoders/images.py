@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from ..errors import ExpclipError
+from .turns import take_turn
 
 _FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 """Pillow decodes these itself; it would hand some others (EPS, WMF), whatever their name, to outside programs."""
@@ -59,6 +60,7 @@ def read_image(path: Path, honour_orientation: bool = False) -> Image.Image:
         if not stat.S_ISREG(mode):  # opening a named pipe would wait forever
             raise ImageError("this is a folder" if stat.S_ISDIR(mode) else "this is not an ordinary file")
         with Image.open(path, formats=_FORMATS) as image:
+            take_turn(*image.size)
             image.load()
             return _to_rgb(_upright(image) if honour_orientation else image)
     except (ImageError, MemoryError):

@@ -9,6 +9,7 @@ from PIL import Image
 
 from ..manifests.videos import VideoError, VideoIndex, decoded, index_video, open_video, pyav
 from .images import ImageError, raise_if_machine_error
+from .turns import take_turn
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -47,6 +48,7 @@ def _by_seeking(path: Path, index: VideoIndex, frames: Sequence[int]) -> Iterato
     if index.times is None or not frames:
         return
     with open_video(path) as (container, stream):
+        take_turn(stream.width, stream.height)
         for start, group in groupby(frames, key=index.start):
             try:
                 if start is not None:
@@ -59,6 +61,7 @@ def _by_seeking(path: Path, index: VideoIndex, frames: Sequence[int]) -> Iterato
 def _from_the_beginning(path: Path, index: VideoIndex, frames: Sequence[int]) -> Iterator[tuple[int, Image.Image]]:
     if frames:
         with open_video(path) as (container, stream):
+            take_turn(stream.width, stream.height)
             yield from _among(decoded(container, stream), index, frames)
 
 

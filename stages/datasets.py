@@ -3,7 +3,6 @@
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from ..commands.datasets import Audit, AuditDatasets, ListDatasets
@@ -17,6 +16,7 @@ from ..manifests.disk import holds_many, is_video_name
 from ..manifests.manifest import NO_FOLD, NO_LABEL, NOT_ON_DISK, Manifest
 from ..manifests.remarks import count_of, remark
 from ..manifests.videos import count_frames
+from ..pipeline.apart import Crew, Died, processes
 from ..pipeline.checks import refuse_unknown_datasets
 from ..pipeline.workspace import Workspace
 
@@ -80,9 +80,12 @@ def _read_all(
         files[source][frame] = row
     contents: dict[str, list[int]] = defaultdict(list)
     failed: dict[int, str] = {}
-    with workspace.progress() as bars, ThreadPoolExecutor(workers) as pool:
-        checks = pool.map(lambda source: _check(Path(manifest.root) / source, files[source]), files)
-        for found in bars.track(checks, len(files), description="reading"):
+    calls = ((Path(manifest.root) / source, row_of) for source, row_of in files.items())
+    with workspace.progress() as bars, Crew(_check, processes(workers)) as crew:
+        checks = zip(files.values(), crew.map(calls), strict=True)
+        for row_of, found in bars.track(checks, len(files), description="reading"):
+            if isinstance(found, Died):
+                found = dict.fromkeys(row_of.values(), ("", f"decoding it killed the process ({found.how})"))
             for row, (sha, why) in found.items():
                 if why:
                     failed[row] = why

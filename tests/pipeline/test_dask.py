@@ -11,7 +11,7 @@ import pytest
 from dask.distributed import LocalCluster
 from expclip.errors import ExpclipError, UsageError
 from expclip.manifests.readers import read_plain_folder
-from expclip.pipeline import run_dask
+from expclip.pipeline import run_dask, scheduler
 from expclip.pipeline.events import RowsEncoded, ShardFinished
 from expclip.pipeline.plan import Portion, Wanted, make_plan
 from fake_encoders import (
@@ -33,7 +33,6 @@ def one_thread(shards_of_eight):
         n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0", silence_logs=50
     ) as cluster:
         yield cluster
-    run_dask._loaded.clear()
 
 
 class TestWorkerProcesses:
@@ -76,7 +75,6 @@ def test_only_receipts_come_back(cache, log, folder, pixels, shards_of_eight):
     receipts = run_dask._run_task(plan.tasks[0], "cpu", 3)
     assert receipts == list(next(cache.stores()).receipts.read().values())
     assert len(pickle.dumps(receipts)) < 2000
-    run_dask._loaded.clear()
 
 
 def test_what_an_encoder_does_wrong_is_one_line_and_not_repeated(run, store_of, log, one_thread, capfd):
@@ -140,7 +138,7 @@ def test_an_interruption_cancels_what_is_not_begun(run, store_of, log, one_threa
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "no address", "nowhere://x:1"])
 def test_a_scheduler_that_does_not_answer_is_one_line(run, cache, log, monkeypatch, capfd, address):
-    monkeypatch.setattr(run_dask, "_CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr(scheduler, "_CONNECT_SECONDS", 0.5)
     with pytest.raises(UsageError, match=f"scheduler {address}: no Dask scheduler answers") as error:
         run(pixels_node(log), executor="dask", scheduler=address)
     assert "\n" not in str(error.value)
