@@ -12,20 +12,23 @@ from distributed.utils import silence_logging_cmgr
 
 from ..cache.receipts import Receipt
 from ..encoders.node import Encoder, Node
-from ..errors import ExpclipError, UsageError, option, reason
-from .decode import Decoder
+from ..errors import ExpclipError, reason
+from .apart import Crew
+from .decode import Decoder, decoders
 from .events import Emit, RowsEncoded, ShardFinished, ignore
 from .executors import RunOptions
 from .plan import Plan, Task
+from .scheduler import connected
 from .work import encode_task
 
-_CONNECT_SECONDS = 10
-_DECODING_THREADS = 2
+_DECODING_PROCESSES = 2
 
 _loaded: dict[tuple[str, str], Encoder] = {}
 """The encoders of this worker process, by encoder digest and device."""
 _loading = threading.Lock()
 """A worker may run several tasks at once; they share its encoders."""
+_crews: dict[int, Crew] = {}
+"""The decoding processes of this worker's threads, by thread; they stay for its next tasks and end with it."""
 
 
 def run(plan: Plan, options: RunOptions, emit: Emit) -> None:
@@ -34,7 +37,7 @@ def run(plan: Plan, options: RunOptions, emit: Emit) -> None:
     A task whose worker dies is given to another one by Dask; a task that fails is not repeated. Raises ExpclipError
     for the first failure, UsageError where no scheduler answers; what runs is cancelled then.
     """
-    with silence_logging_cmgr(logging.CRITICAL), _client(options, len(plan.tasks)) as client:
+    with silence_logging_cmgr(logging.CRITICAL), _client(options, plan) as client:
         futures = {
             client.submit(_run_task, task, options.device, options.rows_per_batch, pure=False): task
             for task in plan.tasks
@@ -52,8 +55,15 @@ def run(plan: Plan, options: RunOptions, emit: Emit) -> None:
 
 def _run_task(task: Task, device: str, batch_size: int) -> list[Receipt]:
     """On a worker: decode and encode one shard group."""
-    with Decoder([task], batch_size, _DECODING_THREADS) as decoder:
+    with Decoder([task], batch_size, _crew()) as decoder:
         return encode_task(task, decoder.batches(task), lambda node: _load(node, device), device, batch_size, ignore)
+
+
+def _crew() -> Crew:
+    thread = threading.get_ident()
+    if thread not in _crews:
+        _crews[thread] = decoders(_DECODING_PROCESSES)
+    return _crews[thread]
 
 
 def _load(node: Node, device: str) -> Encoder:
@@ -78,19 +88,13 @@ def _result(future: Future, task: Task) -> list[Receipt]:
 
 
 @contextmanager
-def _client(options: RunOptions, tasks: int) -> Iterator[Client]:
+def _client(options: RunOptions, plan: Plan) -> Iterator[Client]:
     if options.scheduler:
-        try:
-            client = Client(options.scheduler, timeout=_CONNECT_SECONDS, set_as_default=False)
-        except (OSError, ValueError) as error:
-            raise UsageError(
-                f"{option('scheduler')} {options.scheduler}: no Dask scheduler answers ({error})"
-            ) from error
-        with client:
+        with connected(options.scheduler, plan) as client:
             yield client
     else:
         with (
-            _local_cluster(min(options.workers or 2, max(tasks, 1))) as cluster,
+            _local_cluster(min(options.workers or 2, max(len(plan.tasks), 1))) as cluster,
             Client(cluster, set_as_default=False) as client,
         ):
             yield client
