@@ -3,11 +3,15 @@
 import logging
 import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Collection, Iterator
+from concurrent.futures import CancelledError
+from contextlib import AbstractContextManager, contextmanager, suppress
 
 import dask.config
 from dask.distributed import Client, Future, LocalCluster, as_completed
+from distributed.comm.core import CommClosedError
+from distributed.scheduler import KilledWorker
 from distributed.utils import silence_logging_cmgr
 
 from ..cache.receipts import Receipt
@@ -22,6 +26,10 @@ from .scheduler import connected
 from .work import encode_task
 
 _DECODING_PROCESSES = 2
+_WORKERLESS_SECONDS = 60
+"""How long all workers may be gone: one that died is started again."""
+_RESUME = "finished shards stay: run the command again"
+_LOST = f"the Dask scheduler does not answer any more: {_RESUME}"
 
 _loaded: dict[tuple[str, str], Encoder] = {}
 """The encoders of this worker process, by encoder digest and device."""
@@ -37,20 +45,70 @@ def run(plan: Plan, options: RunOptions, emit: Emit) -> None:
     A task whose worker dies is given to another one by Dask; a task that fails is not repeated. Raises ExpclipError
     for the first failure, UsageError where no scheduler answers; what runs is cancelled then.
     """
-    with silence_logging_cmgr(logging.CRITICAL), _client(options, plan) as client:
+    with _silence("distributed"), _silence("asyncio"), _client(options, plan) as client:
         futures = {
             client.submit(_run_task, task, options.device, options.rows_per_batch, pure=False): task
             for task in plan.tasks
         }
+        watch = _Watch(client)
         try:
-            for future in as_completed(futures, loop=client.loop):
+            for future in watch.completed(futures):
                 task = futures[future]
-                receipts = _result(future, task)
+                receipts = _result(watch, future, task)
                 emit(RowsEncoded(task.rows))
                 for job, receipt in zip(task.jobs, receipts, strict=True):
                     emit(ShardFinished(task.dataset, job.store.name, receipt))
+        except (CommClosedError, CancelledError) as error:
+            raise ExpclipError(_LOST) from error
         finally:
-            client.cancel(list(futures))
+            with suppress(OSError, TimeoutError):
+                client.cancel(list(futures))
+
+
+def _silence(library: str) -> AbstractContextManager[None]:
+    return silence_logging_cmgr(logging.CRITICAL, root=library)
+
+
+class _Watch:
+    """Waits for what workers do, as long as there are any."""
+
+    def __init__(self, client: Client):
+        self._client = client
+        self._looked = self._seen = time.monotonic()
+
+    def completed(self, futures: Collection[Future]) -> Iterator[Future]:
+        """Futures as they are done."""
+        waiting = as_completed(futures, loop=self._client.loop)
+        while not waiting.is_empty():
+            yield from waiting.next_batch(block=False)
+            if not waiting.has_ready():
+                time.sleep(0.02)
+                self._look()
+
+    def result(self, future: Future) -> list[Receipt]:
+        """The result of one that is done. Where its worker died meanwhile, the task is done again."""
+        while True:
+            try:
+                return future.result(timeout=1)
+            except TimeoutError:
+                if future.status == "error":
+                    raise
+                self._look()
+
+    def _look(self) -> None:
+        """Raise ExpclipError where there is no scheduler, or has been no worker for long."""
+        now = time.monotonic()
+        if now < self._looked + 1:
+            return
+        self._looked = now
+        try:
+            workers = self._client.scheduler_info()["workers"]
+        except (OSError, TimeoutError) as error:
+            raise ExpclipError(_LOST) from error
+        if workers:
+            self._seen = now
+        elif now > self._seen + _WORKERLESS_SECONDS:
+            raise ExpclipError(f"all Dask workers are gone: {_RESUME}")
 
 
 def _run_task(task: Task, device: str, batch_size: int) -> list[Receipt]:
@@ -74,17 +132,16 @@ def _load(node: Node, device: str) -> Encoder:
         return _loaded[key]
 
 
-def _result(future: Future, task: Task) -> list[Receipt]:
+def _result(watch: _Watch, future: Future, task: Task) -> list[Receipt]:
     try:
-        return future.result()
-    except ExpclipError:
+        return watch.result(future)
+    except (ExpclipError, CommClosedError, CancelledError):
         raise
     except Exception as error:
         why = f"{type(error).__name__}: {reason(error)}"
-        raise ExpclipError(
-            f"shard {task.shard} of {task.dataset} failed on Dask ({why}); "
-            f"finished shards stay: run the command again"
-        ) from error
+        if isinstance(error, KilledWorker):
+            why = f"{error.allowed_failures + 1} workers died of it, for want of memory perhaps"
+        raise ExpclipError(f"shard {task.shard} of {task.dataset} failed on Dask ({why}); {_RESUME}") from error
 
 
 @contextmanager
@@ -104,8 +161,9 @@ def _local_cluster(workers: int) -> LocalCluster:
     """Worker processes on this machine, which together use as many threads as there are cores."""
     threads = max(1, (os.cpu_count() or 1) // workers)
     environment = {f"{library}_NUM_THREADS": threads for library in ("OMP", "MKL", "OPENBLAS")}
+    settings = {"nanny.pre-spawn-environ": environment, "scheduler.allowed-failures": 1}
     try:
-        with dask.config.set({"distributed.nanny.pre-spawn-environ": environment}):
+        with dask.config.set({f"distributed.{name}": value for name, value in settings.items()}):
             return LocalCluster(
                 n_workers=workers,
                 threads_per_worker=1,

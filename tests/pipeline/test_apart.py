@@ -61,7 +61,10 @@ def test_what_a_call_raises_is_raised_here_and_the_next_calls_are_answered():
 
 
 def test_an_error_that_does_not_travel_is_told():
-    with Crew(deeds.refuse_strangely, 1) as crew, pytest.raises(RuntimeError, match="UnpicklableError: this and that"):
+    with (
+        Crew(deeds.refuse_strangely, 1) as crew,
+        pytest.raises(RuntimeError, match="UnpicklableError: this and that"),
+    ):
         crew.submit([(1,)]).result()
 
 
