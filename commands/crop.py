@@ -41,7 +41,9 @@ class CropFaces(Request, verb="crop"):
     )
     margin: float = ask("Added on each side, as a share of the box's width and height.", 0.0)
     face: str = ask("Which of several faces.", "largest", choices=CHOICES)
-    workers: int | None = options.WORKERS.but(help="Processes; `auto` is one per core.", in_defaults=False)
+    workers: int | None = options.WORKERS.but(
+        help="Processes that crop; 0 crops in this one. `auto` is one per core.", in_defaults=False
+    )
     max_megapixels: int = options.MAX_MEGAPIXELS.but(help="Images of more million pixels are not decoded.")
 
     def check(self) -> None:

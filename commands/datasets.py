@@ -41,7 +41,7 @@ class AuditDatasets(Request, verb="datasets audit"):
     """Read every file of a data set and report what is missing, broken, double or unlike the published counts."""
 
     datasets: Names = options.DATASETS
-    workers: int | None = options.WORKERS.but(help="Reading threads.")
+    workers: int | None = options.WORKERS.but(help="Processes that read files; 0 reads them in this one.")
     max_megapixels: int = options.MAX_MEGAPIXELS
     classes: Names = options.CLASSES
     order: str | None = options.ORDER

@@ -9,7 +9,7 @@ from ..reports.tables import tables
 from ..scoring.scores import Evaluation
 from . import options
 from .command import DONE, DONE_WITH_FAILURES, Command
-from .extract import check_scheduler
+from .extract import check_executor
 from .options import Names
 from .request import Request, ask
 
@@ -63,7 +63,7 @@ class Evaluate(Request, verb="evaluate"):
     cache: Path | None = options.CACHE
 
     def check(self) -> None:
-        check_scheduler(self.executor, self.scheduler)
+        check_executor(self.executor, self.scheduler, self.workers)
 
 
 def show(request: Evaluate, answer: Evaluation) -> None:

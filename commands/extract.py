@@ -69,7 +69,7 @@ class Extract(Request, verb="extract"):
     def check(self) -> None:
         if self.retry_failed and self.limit is not None:
             raise UsageError(f"{option('retry_failed')} and {option('limit')}: choose one of them")
-        check_scheduler(self.executor, self.scheduler)
+        check_executor(self.executor, self.scheduler, self.workers)
         self.shards()
 
     def shards(self) -> tuple[int, int]:
@@ -80,8 +80,10 @@ class Extract(Request, verb="extract"):
         return int(index), int(of)
 
 
-def check_scheduler(executor: str | None, scheduler: str | None) -> None:
-    """Raise UsageError for a scheduler that the executor does not have."""
+def check_executor(executor: str | None, scheduler: str | None, workers: int | None) -> None:
+    """Raise UsageError for a scheduler that the executor does not have, and for Dask without workers."""
+    if workers == 0 and (scheduler or executor == "dask"):
+        raise UsageError(f"{option('workers')} 0: {option('executor')} dask has one or more")
     if scheduler and executor == "local":
         raise UsageError(f"{option('scheduler')} {scheduler}: only {option('executor')} dask has one")
 

@@ -111,10 +111,11 @@ DTYPE = ask(
     in_defaults=True,
 )
 WORKERS = ask(
-    "Decoding threads; with --executor dask, worker processes.",
+    "Processes that decode images; 0 decodes in this one, which a file that crashes its decoder then ends. With "
+    "--executor dask, its workers.",
     None,
     unset="auto",
-    least=1,
+    least=0,
     most=1024,
     in_defaults=True,
 )

@@ -14,6 +14,7 @@ from ..errors import reason
 from ..manifests.stand_ins import HEAD, stand_in
 from .completeness import refuse_gaps
 from .picture_errors import ImageError, TooLargeError, raise_if_machine_error, refuse_large
+from .turns import take_turn
 
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "JPEG2000", "PPM", "TIFF", "WEBP")
 """Pillow decodes these itself; it would hand some others (EPS, WMF), whatever their name, to outside programs."""
@@ -69,6 +70,7 @@ def opened(file: BinaryIO, max_pixels: int) -> ImageFile.ImageFile:
     file.seek(0)
     image = Image.open(file, formats=_formats())
     refuse_large(image.size, max_pixels)
+    take_turn(*image.size)
     refuse_gaps(image, file)
     return image
 

@@ -2,6 +2,7 @@
 
 import errno
 from pathlib import Path
+from typing import Any
 
 from ..errors import ExpclipError, flag
 
@@ -29,7 +30,11 @@ class TooLargeError(ImageError):
             f"images of more than {limit:,} pixels are refused: save it smaller, or allow more with "
             f"{flag('max_megapixels')}{found}"
         )
-        self.limit = limit
+        self.limit, self.size = limit, size
+
+    def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
+        """It comes from processes that decode."""
+        return type(self), (self.limit, self.size)
 
 
 def refuse_large(size: tuple[int, int], limit: int) -> None:

@@ -19,6 +19,7 @@ from ..manifests.videos import (
     pyav,
 )
 from .picture_errors import ImageError, TooLargeError, raise_if_machine_error, refuse_large
+from .turns import take_turn
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -71,6 +72,7 @@ def _by_seeking(
     if index.times is None or not frames:
         return
     with open_video(path, max_pixels) as (container, stream):
+        take_turn(stream.width, stream.height)
         for start, group in groupby(frames, key=index.start):
             try:
                 if start is not None:
@@ -86,6 +88,7 @@ def _from_the_beginning(
     show = decoded_after_cut if index.is_cut else decoded
     if frames:
         with open_video(path, max_pixels) as (container, stream):
+            take_turn(stream.width, stream.height)
             yield from _among(show(container, stream), index, frames)
 
 

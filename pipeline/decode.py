@@ -1,20 +1,24 @@
-"""Decoding ahead of the encoders: threads read images while the models compute, and order is kept."""
+"""Decoding ahead of the encoders: others read images while the models compute, and order is kept."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from ..encoders.images import ImageError, squash
-from ..encoders.pictures import Picture, read_pictures
+from ..encoders.picture_errors import ImageError
 from ..manifests.animations import is_picture_clip
+from .apart import Call, Crew, Died
+from .decode_file import Decoded, decode_file
 from .plan import Task
 
 _BATCHES_AHEAD = 3
+_ROWS_AT_ONCE = 8
+"""Files with so many rows are decoded by the same process in one go: asking for each one alone would cost time."""
 
 
 @dataclass(frozen=True)
@@ -29,21 +33,46 @@ class Batch:
     """By row number: why an image could not be read."""
 
 
-Decoded = dict[int, np.ndarray] | ImageError
-"""Pixels by side length, or what is wrong with the image."""
-_Coming = tuple[list[int], list[Future[dict[int, Decoded]]]]
-"""The rows of a batch, and what the files that hold them give by row number, in order."""
+@dataclass(frozen=True)
+class _Files:
+    """Files that one process decodes."""
+
+    calls: tuple[Call, ...]
+    """Of decode_file."""
+    last: int
+    """The last row that they hold."""
+    answers: Future[list[Any]]
+
+    @property
+    def decoded(self) -> dict[int, Decoded]:
+        """What they hold, by row number. Waits for it."""
+        found: dict[int, Decoded] = {}
+        for (_, row_of, *_), answer in zip(self.calls, self.answers.result(), strict=True):
+            if isinstance(answer, Died):
+                answer = dict.fromkeys(row_of.values(), ImageError(f"decoding it killed the process ({answer.how})"))
+            found |= answer
+        return found
+
+
+_Coming = tuple[list[int], list[_Files]]
+"""The rows of a batch, and the files that hold them, in order."""
+
+
+def decoders(workers: int) -> Crew:
+    """Processes that decode for a Decoder."""
+    return Crew(decode_file, workers)
 
 
 class Decoder:
     """Decodes the batches of a sequence of tasks in order, some of them ahead of time.
 
-    Use it as a context manager and ask for the batches of the tasks in the same order.
+    Use it as a context manager and ask for the batches of the tasks in the same order. Where a file kills its
+    decoder, all rows that the task has of it fail.
     """
 
-    def __init__(self, tasks: Sequence[Task], batch_size: int, workers: int):
+    def __init__(self, tasks: Sequence[Task], batch_size: int, crew: Crew):
         self._batch_size = batch_size
-        self._pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="decode")
+        self._crew = crew
         self._ahead: deque[_Coming] = deque()
         self._coming = (coming for task in tasks for coming in self._submit(task))
 
@@ -51,8 +80,10 @@ class Decoder:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Leave no thread behind: what is being decoded ends, what is waiting does not begin."""
-        self._pool.shutdown(cancel_futures=True)
+        """What is waiting does not begin."""
+        for coming in self._ahead:
+            for files in coming[1]:
+                files.answers.cancel()
 
     def batches(self, task: Task) -> Iterator[Batch]:
         """The batches of the next task whose images are needed."""
@@ -60,7 +91,7 @@ class Decoder:
             while len(self._ahead) < _BATCHES_AHEAD and (coming := next(self._coming, None)):
                 self._ahead.append(coming)
             rows, files = self._ahead.popleft()
-            yield _assemble(rows, (file.result() for file in files))
+            yield _assemble(rows, files)
 
     def _batch_rows(self, task: Task) -> list[list[int]]:
         rows = task.pixel_rows
@@ -74,17 +105,21 @@ class Decoder:
         squashes = [job.node.squash for job in task.pixel_jobs if job.node.squash is not None]
         sizes = sorted({squash.size for squash in squashes})
         upright = any(squash.honour_orientation for squash in squashes)
-        files: deque[tuple[int, Future[dict[int, Decoded]]]] = deque()
+        files: deque[_Files] = deque()
         waiting = _rows_by_file(task)
         submitted = -1
         for rows in self._batch_rows(task):
+            calls: list[Call] = []
             while submitted < rows[-1]:
                 source, row_of = next(waiting)
                 submitted = max(row_of.values())
-                file = self._pool.submit(_decode, task, source, row_of, sizes, upright)
-                files.append((submitted, file))
-            yield rows, [file for _, file in files]
-            while files and files[0][0] <= rows[-1]:
+                path, is_clip = Path(task.root) / source, is_picture_clip(source)
+                calls.append((path, row_of, sizes, upright, task.max_pixels, is_clip))
+                if submitted >= rows[-1] or sum(len(call[1]) for call in calls) >= _ROWS_AT_ONCE:
+                    files.append(_Files(tuple(calls), submitted, self._crew.submit(calls)))
+                    calls = []
+            yield rows, list(files)
+            while files and files[0].last <= rows[-1]:
                 files.popleft()
 
 
@@ -94,23 +129,10 @@ def _rows_by_file(task: Task) -> Iterator[tuple[str, dict[int, int]]]:
         yield source, {task.frames[row - task.first]: row for row in run}
 
 
-def _decode(
-    task: Task, source: str, row_of: Mapping[int, int], sizes: Sequence[int], upright: bool
-) -> dict[int, Decoded]:
-    """What the rows of one file hold, by row number."""
-    path, is_clip = Path(task.root) / source, is_picture_clip(source)
-    pictures = read_pictures(path, list(row_of), upright, task.max_pixels, is_clip)
-    return {row_of[frame]: _squashed(one, sizes) for frame, one in pictures}
-
-
-def _squashed(picture: Picture, sizes: Sequence[int]) -> Decoded:
-    return picture if isinstance(picture, ImageError) else {size: squash(picture, size) for size in sizes}
-
-
-def _assemble(rows: list[int], files: Iterable[dict[int, Decoded]]) -> Batch:
+def _assemble(rows: list[int], files: Iterable[_Files]) -> Batch:
     by_row: dict[int, Decoded] = {}
-    for file in files:
-        by_row |= file
+    for some in files:
+        by_row |= some.decoded
     decoded = [(row, by_row[row]) for row in rows]
     readable = [(row, one) for row, one in decoded if not isinstance(one, ImageError)]
     errors = {row: one for row, one in decoded if isinstance(one, ImageError)}

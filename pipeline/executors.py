@@ -1,6 +1,5 @@
 """Running a plan. The ways to run one differ only in where `encode_task` is called."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,6 +8,7 @@ from ..cache.store import FeatureStore
 from ..commands.options import EXECUTORS
 from ..lazy import load
 from ..manifests.limits import MAX_PIXELS
+from .apart import processes
 from .events import Emit, ignore
 from .plan import Plan, Wanted
 
@@ -21,7 +21,7 @@ class RunOptions:
     """Where encoders run; resolved when a plan is run."""
     batch_size: int | None = None
     workers: int | None = None
-    """Decoding threads of the local executor; worker processes of a local Dask cluster."""
+    """Decoding processes of the local executor, 0 for none but this one; workers of a local Dask cluster."""
     executor: str = "local"
     scheduler: str | None = None
     """Address of a running Dask scheduler."""
@@ -33,8 +33,8 @@ class RunOptions:
         return self.batch_size or (64 if self.device.startswith("cuda") else 32)
 
     @property
-    def threads(self) -> int:
-        return self.workers or min(8, os.cpu_count() or 1)
+    def processes(self) -> int:
+        return processes(self.workers)
 
 
 def run_plan(

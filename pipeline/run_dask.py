@@ -3,29 +3,40 @@
 import logging
 import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Collection, Iterator
+from concurrent.futures import CancelledError
+from contextlib import AbstractContextManager, contextmanager, suppress
 
 import dask.config
 from dask.distributed import Client, Future, LocalCluster, as_completed
+from distributed.comm.core import CommClosedError
+from distributed.scheduler import KilledWorker
 from distributed.utils import silence_logging_cmgr
 
 from ..cache.receipts import Receipt
 from ..encoders.node import Encoder, Node
-from ..errors import ExpclipError, UsageError, option, reason
-from .decode import Decoder
+from ..errors import ExpclipError, reason
+from .apart import Crew
+from .decode import Decoder, decoders
 from .events import Emit, RowsEncoded, ShardFinished, ignore
 from .executors import RunOptions
 from .plan import Plan, Task
+from .scheduler import connected
 from .work import encode_task
 
-_CONNECT_SECONDS = 10
-_DECODING_THREADS = 2
+_DECODING_PROCESSES = 2
+_WORKERLESS_SECONDS = 60
+"""How long all workers may be gone: one that died is started again."""
+_RESUME = "finished shards stay: run the command again"
+_LOST = f"the Dask scheduler does not answer any more: {_RESUME}"
 
 _loaded: dict[tuple[str, str], Encoder] = {}
 """The encoders of this worker process, by encoder digest and device."""
 _loading = threading.Lock()
 """A worker may run several tasks at once; they share its encoders."""
+_crews: dict[int, Crew] = {}
+"""The decoding processes of this worker's threads, by thread; they stay for its next tasks and end with it."""
 
 
 def run(plan: Plan, options: RunOptions, emit: Emit) -> None:
@@ -34,26 +45,83 @@ def run(plan: Plan, options: RunOptions, emit: Emit) -> None:
     A task whose worker dies is given to another one by Dask; a task that fails is not repeated. Raises ExpclipError
     for the first failure, UsageError where no scheduler answers; what runs is cancelled then.
     """
-    with silence_logging_cmgr(logging.CRITICAL), _client(options, len(plan.tasks)) as client:
+    with _silence("distributed"), _silence("asyncio"), _client(options, plan) as client:
         futures = {
             client.submit(_run_task, task, options.device, options.rows_per_batch, pure=False): task
             for task in plan.tasks
         }
+        watch = _Watch(client)
         try:
-            for future in as_completed(futures, loop=client.loop):
+            for future in watch.completed(futures):
                 task = futures[future]
-                receipts = _result(future, task)
+                receipts = _result(watch, future, task)
                 emit(RowsEncoded(task.rows))
                 for job, receipt in zip(task.jobs, receipts, strict=True):
                     emit(ShardFinished(task.dataset, job.store.name, receipt))
+        except (CommClosedError, CancelledError) as error:
+            raise ExpclipError(_LOST) from error
         finally:
-            client.cancel(list(futures))
+            with suppress(OSError, TimeoutError):
+                client.cancel(list(futures))
+
+
+def _silence(library: str) -> AbstractContextManager[None]:
+    return silence_logging_cmgr(logging.CRITICAL, root=library)
+
+
+class _Watch:
+    """Waits for what workers do, as long as there are any."""
+
+    def __init__(self, client: Client):
+        self._client = client
+        self._looked = self._seen = time.monotonic()
+
+    def completed(self, futures: Collection[Future]) -> Iterator[Future]:
+        """Futures as they are done."""
+        waiting = as_completed(futures, loop=self._client.loop)
+        while not waiting.is_empty():
+            yield from waiting.next_batch(block=False)
+            if not waiting.has_ready():
+                time.sleep(0.02)
+                self._look()
+
+    def result(self, future: Future) -> list[Receipt]:
+        """The result of one that is done. Where its worker died meanwhile, the task is done again."""
+        while True:
+            try:
+                return future.result(timeout=1)
+            except TimeoutError:
+                if future.status == "error":
+                    raise
+                self._look()
+
+    def _look(self) -> None:
+        """Raise ExpclipError where there is no scheduler, or has been no worker for long."""
+        now = time.monotonic()
+        if now < self._looked + 1:
+            return
+        self._looked = now
+        try:
+            workers = self._client.scheduler_info()["workers"]
+        except (OSError, TimeoutError) as error:
+            raise ExpclipError(_LOST) from error
+        if workers:
+            self._seen = now
+        elif now > self._seen + _WORKERLESS_SECONDS:
+            raise ExpclipError(f"all Dask workers are gone: {_RESUME}")
 
 
 def _run_task(task: Task, device: str, batch_size: int) -> list[Receipt]:
     """On a worker: decode and encode one shard group."""
-    with Decoder([task], batch_size, _DECODING_THREADS) as decoder:
+    with Decoder([task], batch_size, _crew()) as decoder:
         return encode_task(task, decoder.batches(task), lambda node: _load(node, device), device, batch_size, ignore)
+
+
+def _crew() -> Crew:
+    thread = threading.get_ident()
+    if thread not in _crews:
+        _crews[thread] = decoders(_DECODING_PROCESSES)
+    return _crews[thread]
 
 
 def _load(node: Node, device: str) -> Encoder:
@@ -64,33 +132,26 @@ def _load(node: Node, device: str) -> Encoder:
         return _loaded[key]
 
 
-def _result(future: Future, task: Task) -> list[Receipt]:
+def _result(watch: _Watch, future: Future, task: Task) -> list[Receipt]:
     try:
-        return future.result()
-    except ExpclipError:
+        return watch.result(future)
+    except (ExpclipError, CommClosedError, CancelledError):
         raise
     except Exception as error:
         why = f"{type(error).__name__}: {reason(error)}"
-        raise ExpclipError(
-            f"shard {task.shard} of {task.dataset} failed on Dask ({why}); "
-            f"finished shards stay: run the command again"
-        ) from error
+        if isinstance(error, KilledWorker):
+            why = f"{error.allowed_failures + 1} workers died of it, for want of memory perhaps"
+        raise ExpclipError(f"shard {task.shard} of {task.dataset} failed on Dask ({why}); {_RESUME}") from error
 
 
 @contextmanager
-def _client(options: RunOptions, tasks: int) -> Iterator[Client]:
+def _client(options: RunOptions, plan: Plan) -> Iterator[Client]:
     if options.scheduler:
-        try:
-            client = Client(options.scheduler, timeout=_CONNECT_SECONDS, set_as_default=False)
-        except (OSError, ValueError) as error:
-            raise UsageError(
-                f"{option('scheduler')} {options.scheduler}: no Dask scheduler answers ({error})"
-            ) from error
-        with client:
+        with connected(options.scheduler, plan) as client:
             yield client
     else:
         with (
-            _local_cluster(min(options.workers or 2, max(tasks, 1))) as cluster,
+            _local_cluster(min(options.workers or 2, max(len(plan.tasks), 1))) as cluster,
             Client(cluster, set_as_default=False) as client,
         ):
             yield client
@@ -100,8 +161,9 @@ def _local_cluster(workers: int) -> LocalCluster:
     """Worker processes on this machine, which together use as many threads as there are cores."""
     threads = max(1, (os.cpu_count() or 1) // workers)
     environment = {f"{library}_NUM_THREADS": threads for library in ("OMP", "MKL", "OPENBLAS")}
+    settings = {"nanny.pre-spawn-environ": environment, "scheduler.allowed-failures": 1}
     try:
-        with dask.config.set({"distributed.nanny.pre-spawn-environ": environment}):
+        with dask.config.set({f"distributed.{name}": value for name, value in settings.items()}):
             return LocalCluster(
                 n_workers=workers,
                 threads_per_worker=1,

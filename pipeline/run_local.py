@@ -1,7 +1,7 @@
-"""Run a plan in this process."""
+"""Run a plan in this process; images are decoded in others."""
 
 from ..encoders.node import Encoder, Node
-from .decode import Decoder
+from .decode import Decoder, decoders
 from .events import Emit
 from .executors import RunOptions
 from .plan import Plan
@@ -17,6 +17,6 @@ def run(plan: Plan, options: RunOptions, emit: Emit) -> None:
             loaded[node.digest] = node.load(options.device)
         return loaded[node.digest]
 
-    with Decoder(plan.tasks, options.rows_per_batch, options.threads) as decoder:
+    with decoders(options.processes) as crew, Decoder(plan.tasks, options.rows_per_batch, crew) as decoder:
         for task in plan.tasks:
             encode_task(task, decoder.batches(task), load, options.device, options.rows_per_batch, emit)

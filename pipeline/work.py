@@ -41,7 +41,7 @@ def encode_task(
         shard.refuse_constant()
     receipts = []
     for shard in work.values():
-        receipt = shard.write(device=device, batch_size=batch_size, versions=_versions())
+        receipt = shard.write(device=device, batch_size=batch_size, versions=versions())
         emit(ShardFinished(task.dataset, shard.store.path.name, receipt))
         receipts.append(receipt)
     return receipts
@@ -214,9 +214,10 @@ def _failed_before(receipt: Receipt, stop: int) -> dict[int, FailedRow]:
 
 
 @cache
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Of this package and of the libraries that may change values."""
     packages = ("expclip", "torch", "open_clip_torch", "transformers", "pillow", "numpy", "zarr")
-    versions = {package: version(package) for package in packages} | {"python": platform.python_version()}
+    found = {package: version(package) for package in packages} | {"python": platform.python_version()}
     with suppress(PackageNotFoundError):
-        versions["av"] = version("av")
-    return versions
+        found["av"] = version("av")
+    return found

@@ -3,7 +3,6 @@
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from ..commands.datasets import Audit, AuditDatasets, ListDatasets
@@ -18,6 +17,7 @@ from ..manifests.clips import frame_count
 from ..manifests.disk import holds_many, is_video_name
 from ..manifests.manifest import NO_FOLD, NO_LABEL, NOT_ON_DISK, Manifest
 from ..manifests.remarks import count_of, remark
+from ..pipeline.apart import Crew, Died, processes
 from ..pipeline.checks import refuse_unknown_datasets
 from ..pipeline.workspace import Workspace
 
@@ -82,10 +82,13 @@ def _read_all(
         files[source][frame] = row
     contents: dict[str, list[int]] = defaultdict(list)
     failed: dict[int, str] = {}
-    limit = workspace.options.max_pixels
-    with workspace.progress() as bars, ThreadPoolExecutor(workers) as pool:
-        checks = pool.map(lambda source: _check(manifest, source, files[source], limit), files)
-        for found in bars.track(checks, len(files), description="reading"):
+    root, limit = Path(manifest.root), workspace.options.max_pixels
+    calls = ((root / source, row_of, limit, is_picture_clip(source)) for source, row_of in files.items())
+    with workspace.progress() as bars, Crew(_check, processes(workers)) as crew:
+        checks = zip(files.values(), crew.map(calls), strict=True)
+        for row_of, found in bars.track(checks, len(files), description="reading"):
+            if isinstance(found, Died):
+                found = dict.fromkeys(row_of.values(), ("", f"decoding it killed the process ({found.how})"))
             for row, (sha, why) in found.items():
                 if why:
                     failed[row] = why
@@ -94,13 +97,13 @@ def _read_all(
     return contents, failed
 
 
-def _check(manifest: Manifest, source: str, row_of: Mapping[int, int], limit: int) -> dict[int, tuple[str, str]]:
+def _check(path: Path, row_of: Mapping[int, int], limit: int, is_clip: bool) -> dict[int, tuple[str, str]]:
     """By row (SHA-256, "") of what it holds, or ("", what is wrong)."""
-    found, path, is_clip = {}, Path(manifest.root) / source, is_picture_clip(source)
+    found = {}
     for frame, picture in read_pictures(path, list(row_of), max_pixels=limit, is_clip=is_clip):
         if isinstance(picture, ImageError):
             found[row_of[frame]] = ("", str(picture))
-        elif holds_many(source):
+        elif holds_many(path.name):
             found[row_of[frame]] = (hashlib.sha256(picture.tobytes()).hexdigest(), "")
         else:
             found[row_of[frame]] = _digest(path)

@@ -13,11 +13,14 @@ from expclip.pipeline.workspace import WEIGHTS_MEMORY, Workspace
 
 
 class Lab:
-    """`lab.extract(…)` is `expclip.extract(…)` on the lab's cache, with its usual options."""
+    """`lab.extract(…)` is `expclip.extract(…)` on the lab's cache, with its usual options.
+
+    It decodes in this process, so that a test can count what is decoded.
+    """
 
     def __init__(self, cache: Path, **usual: Any):
         self.cache = Cache(cache)
-        self.usual = {"device": "cpu", "workers": 2} | usual
+        self.usual = {"device": "cpu", "workers": 0} | usual
 
     def __getattr__(self, name: str) -> Any:
         function = getattr(expclip, name)
@@ -34,4 +37,4 @@ class Lab:
     def workspace(self) -> Workspace:
         """What the stages work with."""
         models = Models(self.cache.root / WEIGHTS_MEMORY, "cpu")
-        return Workspace(self.cache, self.usual.get("root", {}), models, RunOptions(workers=2))
+        return Workspace(self.cache, self.usual.get("root", {}), models, RunOptions(workers=0))

@@ -2,23 +2,21 @@
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures import BrokenExecutor
+from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
 
-from joblib import Parallel, delayed
 from PIL import Image
 
 from ...cache.files import new_file, printable, writing
 from ...commands.crop import CROPPED, Crop, CropFaces, Cropped
 from ...encoders.detectors import detector
 from ...encoders.images import ImageError, read_image
-from ...errors import ExpclipError, UsageError, option
+from ...errors import UsageError, option
 from ...manifests.boxes import CHOICES, BoxList, Face, read_boxes
 from ...manifests.disk import kind_of, walk
 from ...manifests.limits import max_pixels
 from ...manifests.manifest import size_of
+from ...pipeline.apart import Crew, Died
 from ...pipeline.checks import refuse_folder
 from ...reports.console import bars, stderr
 from .plausible import implausible
@@ -116,20 +114,21 @@ def _crop_missing(
 ) -> dict[str, Crop]:
     """Crop images in several processes (dlib lets no other thread run), and note each as it is done."""
     out = request.out
-    calls = (delayed(crop_image)(request, path, sizes[path], *_listed(boxes, path)) for path in paths)
+    calls = ((request, path, sizes[path], *_listed(boxes, path)) for path in paths)
     crops: dict[str, Crop] = {}
-    n_jobs = min(request.workers or os.cpu_count() or 1, len(paths))
-    try:
-        with writing(out / RECORD), open_record(out) as record, bars(stderr()) as progress:
-            finished = cast(Iterator[Crop], Parallel(n_jobs=n_jobs, return_as="generator")(calls))
-            for one in progress.track(finished, len(paths), description="cropping"):
-                add_line(record, one)
-                crops[one.path] = one
-    except BrokenExecutor as error:
-        raise ExpclipError(
-            f"a process that cropped images was killed, for want of memory perhaps: give fewer {option('workers')} "
-            f"and run the same command to resume"
-        ) from error
+    workers = (os.cpu_count() or 1) if request.workers is None else request.workers
+    with (
+        writing(out / RECORD),
+        open_record(out) as record,
+        bars(stderr()) as progress,
+        Crew(crop_image, workers) as crew,
+    ):
+        found = zip(paths, crew.map(calls), strict=True)
+        for path, one in progress.track(found, len(paths), description="cropping"):
+            if isinstance(one, Died):
+                one = Crop(path, sizes[path], UNREADABLE, why=f"cropping it killed the process ({one.how})")
+            add_line(record, one)
+            crops[path] = one
     return crops
 
 

@@ -26,6 +26,16 @@ def save_pictures(folder: Path, count: int) -> np.ndarray:
     return pixels
 
 
+@pytest.fixture(autouse=True)
+def nothing_stays_of_dask():
+    """What a worker that is this very process would keep for its next tasks."""
+    yield
+    if run_dask := sys.modules.get("expclip.pipeline.run_dask"):
+        run_dask._loaded.clear()
+        while run_dask._crews:
+            run_dask._crews.popitem()[1].__exit__()
+
+
 @pytest.fixture
 def shards_of_eight(monkeypatch):
     monkeypatch.setattr("expclip.cache.header.SHARD_ROWS", 8)
@@ -76,12 +86,15 @@ def count_decodes(monkeypatch, log):
 
 @pytest.fixture
 def run(cache, folder, pixels) -> Callable:
-    """Extracts nodes from the images as `expclip extract` does; returns the plan that was run."""
+    """Extracts nodes from the images as `expclip extract` does; returns the plan that was run.
+
+    Images are decoded in this process, so that it can be counted, unless `workers` are given.
+    """
 
     def extract(*nodes, limit=None, part=(1, 1), into=cache, executor="local", emit=ignore, **options):
         wanted = [Wanted(read_plain_folder("pictures", folder), nodes)]
         plan = make_plan(into, wanted, Portion(limit, part), "cpu")
-        known = {"batch_size": 3, "workers": 2} | options
+        known = {"batch_size": 3, "workers": 0 if executor == "local" else 2} | options
         run_plan(into, plan, wanted, RunOptions(device="cpu", executor=executor, **known), emit)
         return plan
 

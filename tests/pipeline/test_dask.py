@@ -1,8 +1,13 @@
 """Dask computes the same as one process, however its workers fare, and says nothing on the terminal."""
 
+import gc
+import os
 import pickle
+import socket
+import socketserver
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -11,7 +16,7 @@ import pytest
 from dask.distributed import LocalCluster
 from expclip.errors import ExpclipError, UsageError
 from expclip.manifests.readers import read_plain_folder
-from expclip.pipeline import run_dask
+from expclip.pipeline import run_dask, scheduler
 from expclip.pipeline.events import RowsEncoded, ShardFinished
 from expclip.pipeline.plan import Portion, Wanted, make_plan
 from fake_encoders import (
@@ -33,7 +38,6 @@ def one_thread(shards_of_eight):
         n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0", silence_logs=50
     ) as cluster:
         yield cluster
-    run_dask._loaded.clear()
 
 
 class TestWorkerProcesses:
@@ -76,7 +80,6 @@ def test_only_receipts_come_back(cache, log, folder, pixels, shards_of_eight):
     receipts = run_dask._run_task(plan.tasks[0], "cpu", 3)
     assert receipts == list(next(cache.stores()).receipts.read().values())
     assert len(pickle.dumps(receipts)) < 2000
-    run_dask._loaded.clear()
 
 
 def test_what_an_encoder_does_wrong_is_one_line_and_not_repeated(run, store_of, log, one_thread, capfd):
@@ -138,14 +141,166 @@ def test_an_interruption_cancels_what_is_not_begun(run, store_of, log, one_threa
     assert len(store_of(pixels_node(log)).receipts.read()) in (1, 2)
 
 
-@pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "no address", "nowhere://x:1"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("tcp://127.0.0.1:1", "tcp://127.0.0.1:x", "tcp://", "no address", "nowhere://x:1", "http://127.0.0.1:1"),
+        *("tls://127.0.0.1:1", "ucx://127.0.0.1:1", "inproc://", "inproc://1/2/3", ":::::"),
+    ],
+)
 def test_a_scheduler_that_does_not_answer_is_one_line(run, cache, log, monkeypatch, capfd, address):
-    monkeypatch.setattr(run_dask, "_CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr(scheduler, "_CONNECT_SECONDS", 0.5)
     with pytest.raises(UsageError, match=f"scheduler {address}: no Dask scheduler answers") as error:
         run(pixels_node(log), executor="dask", scheduler=address)
     assert "\n" not in str(error.value)
     assert calls(log).decodes == 0
+    gc.collect()  # a client that was left half made would complain now
     assert "".join(capfd.readouterr()) == ""
+
+
+class Says(socketserver.BaseRequestHandler):
+    """Answers whatever comes with the same bytes, and keeps the line."""
+
+    words = b""
+
+    def handle(self):
+        self.request.sendall(self.words)
+        while self.request.recv(4096):
+            pass
+
+
+@pytest.mark.parametrize("words", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", bytes(range(256)) * 64, bytes(4096)])
+def test_something_else_behind_the_address_is_one_line(run, log, monkeypatch, capfd, words):
+    monkeypatch.setattr(scheduler, "_CONNECT_SECONDS", 0.5)
+    handler = type("Handler", (Says,), {"words": words})
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with pytest.raises(UsageError, match="no Dask scheduler answers") as error:
+            run(pixels_node(log), executor="dask", scheduler=f"tcp://127.0.0.1:{server.server_address[1]}")
+        server.shutdown()
+    assert "\n" not in str(error.value)
+    assert "".join(capfd.readouterr()) == ""
+
+
+def test_a_scheduler_without_workers_is_one_line(run, log, monkeypatch, capfd):
+    monkeypatch.setattr(scheduler, "_WORKER_SECONDS", 0.2)
+    with (
+        LocalCluster(n_workers=0, processes=False, dashboard_address=":0", silence_logs=50) as cluster,
+        pytest.raises(UsageError, match="this scheduler has no workers: start some, `dask worker inproc"),
+    ):
+        run(pixels_node(log), executor="dask", scheduler=cluster.scheduler_address)
+    assert "".join(capfd.readouterr()) == ""
+
+
+@pytest.mark.parametrize(
+    ("found", "why"),
+    [
+        (({"expclip": "0.0.1"}, []), r"has expclip 0.0.1, and this is .*: install the same"),
+        (({}, ["does not see /data"]), r"does not see /data: images and cache must have the same paths"),
+        (ModuleNotFoundError("No module named 'expclip'"), r"cannot load this expclip \(No module"),
+    ],
+)
+def test_workers_that_cannot_do_the_work_are_told_before_it(run, log, one_thread, monkeypatch, capfd, found, why):
+    def look(roots, stores):
+        if isinstance(found, Exception):
+            raise found
+        return scheduler.versions() | found[0], found[1]
+
+    monkeypatch.setattr(scheduler, "_look", look)
+    with pytest.raises(UsageError, match=f"the worker inproc://[^ ]* {why}") as error:
+        run(pixels_node(log), executor="dask", scheduler=one_thread.scheduler_address)
+    assert "\n" not in str(error.value)
+    assert calls(log).batches == {}
+    assert "".join(capfd.readouterr()) == ""
+
+
+def test_other_libraries_of_the_workers_are_a_note(run, log, one_thread, monkeypatch, capfd):
+    here = scheduler.versions()["pillow"]
+    monkeypatch.setattr(scheduler, "_look", lambda roots, stores: (scheduler.versions() | {"pillow": "1.0"}, []))
+    run(pixels_node(log), executor="dask", scheduler=one_thread.scheduler_address)
+    assert capfd.readouterr().err == f"note: the Dask workers have pillow 1.0 (here {here})\n"
+
+
+def test_a_worker_looks_for_folders_and_whether_it_may_write(tmp_path):
+    assert scheduler._look([str(tmp_path)], [str(tmp_path)])[1] == []
+    missing = [f"does not see {tmp_path / name}" for name in ("images", "store")]
+    assert scheduler._look([str(tmp_path / "images")], [str(tmp_path / "store")])[1] == missing
+
+
+WITHOUT = """
+import sys
+
+class Without:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "expclip":
+            raise ModuleNotFoundError("No module named 'expclip'", name="expclip")
+
+sys.meta_path.insert(0, Without())
+"""
+
+
+def test_a_real_worker_without_expclip_is_one_line(run, log, tmp_path, monkeypatch, capfd):
+    (tmp_path / "without").mkdir()
+    (tmp_path / "without/sitecustomize.py").write_text(WITHOUT)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "without"))
+    with (
+        LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0", silence_logs=50) as cluster,
+        pytest.raises(UsageError, match=r"cannot load this expclip \(.*No module named 'expclip'") as error,
+    ):
+        run(pixels_node(log), executor="dask", scheduler=cluster.scheduler_address)
+    assert "\n" not in str(error.value)
+    assert calls(log).batches == {}
+
+
+class TestLost:
+    """A cluster of other processes, of which one is killed when a shard is finished."""
+
+    @pytest.fixture
+    def rows(self) -> int:
+        return 2500
+
+    @pytest.fixture
+    def cluster(self, monkeypatch):
+        path = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
+        monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, path)))
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        address = f"tcp://127.0.0.1:{port}"
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        words = {
+            "scheduler": ["scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard"],
+            "worker": ["worker", address, "--nthreads", "1", "--no-nanny", "--no-dashboard"],
+        }
+        ran = {name: subprocess.Popen([sys.executable, "-m", "dask", *some], **quiet) for name, some in words.items()}
+        yield address, ran
+        for process in ran.values():
+            process.kill()
+            process.wait()
+
+    @pytest.mark.parametrize(
+        ("who", "said"),
+        [("scheduler", "scheduler does not answer any more"), ("worker", "all Dask workers are gone")],
+    )
+    def test_who_is_lost_in_the_middle_is_one_line_and_finished_shards_stay(
+        self, run, store_of, log, cluster, monkeypatch, capfd, who, said
+    ):
+        monkeypatch.setattr(scheduler, "_CONNECT_SECONDS", 60)
+        monkeypatch.setattr(scheduler, "_WORKER_SECONDS", 60)
+        monkeypatch.setattr(run_dask, "_WORKERLESS_SECONDS", 1)
+        address, ran = cluster
+
+        def kill(event):
+            if isinstance(event, ShardFinished):
+                ran[who].kill()
+
+        with pytest.raises(ExpclipError, match=said) as error:
+            run(pixels_node(log), executor="dask", scheduler=address, batch_size=8, emit=kill)
+        assert "\n" not in str(error.value)
+        assert "".join(capfd.readouterr()) == ""
+        done = store_of(pixels_node(log)).rows_done()
+        assert done >= 1024
+        run(pixels_node(log))
+        assert store_of(pixels_node(log)).is_complete()
 
 
 def test_a_script_without_main_guard_is_told_so(folder, pixels, tmp_path):

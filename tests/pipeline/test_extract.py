@@ -256,7 +256,7 @@ def test_two_runs_at_once_leave_one_true_store(run, cache, folder, image, log, p
     wanted = [Wanted(read_plain_folder("pictures", folder), (image,))]
     plans = [make_plan(cache, wanted, Portion(), "cpu") for _ in range(2)]
     threads = [
-        threading.Thread(target=run_plan, args=(cache, plan, wanted, RunOptions(batch_size=size)))
+        threading.Thread(target=run_plan, args=(cache, plan, wanted, RunOptions(batch_size=size, workers=0)))
         for plan, size in zip(plans, (2, 5), strict=True)
     ]
     for thread in threads:

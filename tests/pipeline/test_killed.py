@@ -67,7 +67,7 @@ def test_begun_alone_killed_and_finished_by_two_workers(folder, pixels, tmp_path
     assert set(done) == set(NODES)
     assert all(1024 <= count < 2500 for count in done.values())
     capfd.readouterr()
-    resumed = Lab(caches["killed"].root).extract(folder, executor="dask", **WANTED)
+    resumed = Lab(caches["killed"].root).extract(folder, executor="dask", workers=2, **WANTED)
     said = "".join(capfd.readouterr()).splitlines()
     assert [line.split(":")[0] for line in said] == ["extract"], "Dask has nothing to say to a user"
 

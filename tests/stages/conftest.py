@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 from expclip.encoders.blip2.sides import ImageSide, TextSide
 from expclip.encoders.clip.towers import ImageTower, TextTower
-from expclip.pipeline import decode
+from expclip.pipeline import decode_file
 
 
 @pytest.fixture
@@ -34,13 +34,13 @@ def work(monkeypatch) -> Counter:
 
 @pytest.fixture
 def decoded(monkeypatch) -> Counter:
-    """Counts how often each file is decoded."""
+    """Counts how often each file is decoded in this process."""
     counts: Counter = Counter()
-    read_pictures = decode.read_pictures
+    read_pictures = decode_file.read_pictures
 
     def counting(path, *args):
         counts[path] += 1
         return read_pictures(path, *args)
 
-    monkeypatch.setattr(decode, "read_pictures", counting)
+    monkeypatch.setattr(decode_file, "read_pictures", counting)
     return counts

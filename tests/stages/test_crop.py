@@ -17,7 +17,8 @@ from expclip.manifests.boxes import Face
 from PIL import Image
 from typer.testing import CliRunner
 
-FAKE = {"detector": "fake", "workers": 1}
+FAKE = {"detector": "fake", "workers": 0}
+"""In this process, where the fake is."""
 
 
 @pytest.fixture
@@ -120,7 +121,7 @@ def test_what_has_no_crop_is_listed_and_never_guessed(scenes, tmp_path):
     (tmp_path / "boxes.txt").write_text("\n".join([*lines, *(f"{path} 1 1 9 9" for path in rest)]))
     (scenes / rest[0]).write_bytes(b"no image")
     out = tmp_path / "out"
-    found = crop(scenes, out=out, boxes=tmp_path / "boxes.txt", workers=1)
+    found = crop(scenes, out=out, boxes=tmp_path / "boxes.txt", workers=0)
     said = {one.path: (one.outcome, one.why) for one in found.failed}
     assert said == {
         first: ("outside", "the box has no pixel of the image, which is 120 × 80"),
@@ -135,7 +136,7 @@ def test_what_has_no_crop_is_listed_and_never_guessed(scenes, tmp_path):
 
 def test_the_command_lists_what_failed_and_ends_with_exit_code_3(scenes, tmp_path, looks):
     looks.faces = ()
-    arguments = ["crop", scenes, "--out", tmp_path / "out", "--detector", "fake", "--workers", 1]
+    arguments = ["crop", scenes, "--out", tmp_path / "out", "--detector", "fake", "--workers", 0]
     result = CliRunner().invoke(app, [str(one) for one in arguments])
     assert result.exit_code == 3
     assert f"failed: {paths_in(scenes)[0]}: fake finds no face" in result.stderr
@@ -213,7 +214,7 @@ def test_other_settings_in_the_same_folder_are_refused_by_name(scenes, tmp_path,
         (FAKE | {"face": "central"}, r"face was largest and is central now"),
         (FAKE | {"detector": "other"}, r"detector was fake and is other now"),
         (
-            {"boxes": tmp_path / "boxes.txt", "workers": 1},
+            {"boxes": tmp_path / "boxes.txt", "workers": 0},
             r"detector was fake and is None now; boxes \(SHA-256\) was None",
         ),
     ):
@@ -227,12 +228,12 @@ def test_other_settings_in_the_same_folder_are_refused_by_name(scenes, tmp_path,
 def test_another_list_of_boxes_is_refused_and_the_same_under_another_name_is_not(scenes, tmp_path):
     first, second, out = tmp_path / "1.txt", tmp_path / "2.txt", tmp_path / "out"
     first.write_text("".join(f"{path} 0 0 9 9\n" for path in paths_in(scenes)))
-    crop(scenes, out=out, boxes=first, workers=1)
+    crop(scenes, out=out, boxes=first, workers=0)
     second.write_bytes(first.read_bytes())
-    assert crop(scenes, out=out, boxes=second, workers=1).new == 0
+    assert crop(scenes, out=out, boxes=second, workers=0).new == 0
     second.write_text(first.read_text().replace("9 9", "8 8"))
     with pytest.raises(UsageError, match=r"boxes \(SHA-256\) was [0-9a-f]+ and is [0-9a-f]+ now"):
-        crop(scenes, out=out, boxes=second, workers=1)
+        crop(scenes, out=out, boxes=second, workers=0)
 
 
 def test_a_folder_of_other_files_is_left_alone(scenes, tmp_path, looks):
@@ -253,7 +254,7 @@ def test_boxes_of_images_that_are_not_there_are_a_remark_and_only_such_boxes_a_m
     with pytest.raises(UsageError, match="none of its 1 images lies in"):
         crop(scenes, out=tmp_path / "out", boxes=boxes)
     boxes.write_text("test/0 a.png 0 0 9 9\n" + "".join(f"{path} 0 0 9 9\n" for path in paths_in(scenes)))
-    found = crop(scenes, out=tmp_path / "out", boxes=boxes, workers=1)
+    found = crop(scenes, out=tmp_path / "out", boxes=boxes, workers=0)
     assert found.remarks == (f"1 images of {boxes} are not in {scenes} (first: test/0 a.png)",)
 
 
@@ -332,7 +333,7 @@ def test_hostile_paths_in_a_list_write_nothing(scenes, tmp_path):
     for hostile in ("../scenes/a.png", "/etc/a.png", "train/../../a.png"):
         boxes.write_text(f"{paths_in(scenes)[0]} 0 0 9 9\n{hostile} 0 0 9 9\n")
         with pytest.raises(UsageError, match=r"boxes.txt:2: .* does not lie below the root"):
-            crop(scenes, out=tmp_path / "out", boxes=boxes, workers=1)
+            crop(scenes, out=tmp_path / "out", boxes=boxes, workers=0)
     assert not (tmp_path / "out").exists()
 
 

@@ -31,9 +31,9 @@ def look(lab, tmp_path):
 
     def run(lines=None, folder=None):
         if lines is None:
-            return audit(lab.workspace, str(tmp_path / folder), workers=2)
+            return audit(lab.workspace, str(tmp_path / folder), workers=0)
         (tmp_path / "list.txt").write_text("".join(f"{line}\n" for line in lines))
-        return audit(lab.workspace, str(tmp_path / "list.txt"), workers=2)
+        return audit(lab.workspace, str(tmp_path / "list.txt"), workers=0)
 
     return run
 
