@@ -8,6 +8,7 @@ import io
 import stat
 import struct
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,6 +24,11 @@ _ZIP, _EMPTY_ZIP, _PICKLE, _LFS = b"PK\x03\x04", b"PK\x05\x06", b"\x80", b"versi
 _MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 """Of the form that torch wrote before 2020."""
 
+_DAMAGE = (
+    *(OSError, ValueError, OverflowError, EOFError, RuntimeError, NotImplementedError),
+    *(zipfile.BadZipFile, zlib.error, struct.error),
+)
+"""What is raised over files that are not what they say."""
 _WIDTHS = {
     "Float": 4,
     "Half": 2,
@@ -101,15 +107,7 @@ def opened(path: Path) -> Iterator[Archive]:
                 yield _legacy(path, file)
             else:
                 raise ValueError(_what_it_is(start))
-    except (
-        OSError,
-        ValueError,
-        zipfile.BadZipFile,
-        NotImplementedError,
-        RuntimeError,
-        EOFError,
-        struct.error,
-    ) as error:
+    except _DAMAGE as error:
         raise ExpclipError(f"{path}: these weights cannot be read ({_said(error)})") from error
 
 
@@ -164,6 +162,8 @@ def _stored(member: zipfile.ZipInfo) -> zipfile.ZipInfo:
 
 
 def _small(member: zipfile.ZipInfo) -> zipfile.ZipInfo:
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"{member.filename[:80]!r} is compressed in a way that torch does not know")
     if member.file_size > _LARGEST_PICKLE:
         raise ValueError(f"{member.filename[:80]!r} would be {member.file_size:,} bytes")
     return member
@@ -191,9 +191,9 @@ def _legacy(path: Path, file: IO[bytes]) -> Archive:
     for key in keys:
         (values,) = struct.unpack("<q", file.read(8))
         places[key] = place + 8, values * kept[key].width
-        place = file.seek(sum(places[key])) if values >= 0 else -1
-        if not 0 <= place <= path.stat().st_size:
+        if values < 0 or sum(places[key]) > path.stat().st_size:
             raise ValueError("it is cut short")
+        place = file.seek(sum(places[key]))
 
     def bytes_of(key: str) -> bytes:
         if key not in places:

@@ -409,6 +409,22 @@ def test_a_file_that_is_cut_short_or_damaged_is_one_line(tmp_path, weights, lega
         refused("clip", tmp_path / "w.pt", "cannot be read")
 
 
+@pytest.mark.parametrize("values", [-1, 17, 1 << 40, (1 << 63) - 1, -(1 << 63)])
+def test_a_legacy_storage_that_is_longer_than_the_file_is_one_line(tmp_path, values):
+    torch.save({"a": torch.arange(16.0)}, tmp_path / "w.pt", _use_new_zipfile_serialization=False)
+    content = (tmp_path / "w.pt").read_bytes()
+    (tmp_path / "w.pt").write_bytes(content[:-72] + struct.pack("<q", values) + content[-64:])
+    refused("clip", tmp_path / "w.pt", "it is cut short")
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_damaged_compression_is_one_line(tmp_path, method):
+    content = bytearray(handmade(tmp_path / "w.pt", PROGRAM * 50, compression=method).read_bytes())
+    content[60:75] = bytes(15)
+    (tmp_path / "w.pt").write_bytes(content)
+    refused("clip", tmp_path / "w.pt", "cannot be read")
+
+
 def test_folders_pipes_and_missing_files_are_named(tmp_path):
     (tmp_path / "folder.pt").mkdir()
     os.mkfifo(tmp_path / "pipe.pt")
