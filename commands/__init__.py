@@ -25,6 +25,7 @@ COMMANDS = {
     "weights list": "weights:LIST_WEIGHTS",
     "weights fetch": "weights:FETCH_WEIGHTS",
     "weights check": "weights:CHECK_WEIGHTS",
+    "weights convert": "weights:CONVERT_WEIGHTS",
 }
 """By what is typed."""
 
@@ -32,7 +33,7 @@ GROUPS = {
     "datasets": "The data sets: what there is, and what is wrong with a copy.",
     "cache": "The cache: what it holds, and handing stores over.",
     "heads": "The heads: what the cache has, bringing others in, handing them over.",
-    "weights": "The models' weights: what they need, fetching it ahead, whether it is complete.",
+    "weights": "The models' weights: what they need, fetching it ahead, whether it is complete, other formats.",
 }
 
 

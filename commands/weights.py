@@ -1,4 +1,4 @@
-"""`expclip weights`: which files the models need, fetching them, and whether those that are here are complete."""
+"""`expclip weights`: which files the models need, fetching and converting them, and whether they are complete."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from rich.filesize import decimal as byte_count
 
-from ..reports.console import say
+from ..encoders.systems import SYSTEMS
+from ..reports.console import print_line, say
 from . import options
 from .command import DONE, FAILED, Command, as_document, records
 from .options import Names
-from .request import Request
+from .request import Request, ask
 
 if TYPE_CHECKING:
     from ..encoders.weights import FileState
@@ -22,6 +23,7 @@ TEACHERS = options.TEACHER.but(
     unset="none",
     in_defaults=False,
 )
+_SHOWN = 5
 CLIPS = options.CLIP.but(default=(), unset="none", in_defaults=False)
 USUAL_CLIP = options.CLIP.but(default=options.DEFAULT_CLIP, key="clip", is_typed=False)
 USUAL_TEACHER = options.TEACHER.but(key="teacher", is_typed=False)
@@ -141,4 +143,75 @@ def states_ending(request: CheckWeights, answer: "Sequence[FileState]") -> int:
 
 CHECK_WEIGHTS = Command(
     CheckWeights, "stages.weights:check_weights", records("Weights", _FILES), states_document, states_ending
+)
+
+
+class ConvertWeights(Request, verb="weights convert"):
+    """Write the weights of a CLIP that was published as a pickle or as TorchScript as safetensors.
+
+    Nothing of the file is run: only its tensors are read. The new file says where it comes from, and whether its
+    weights need QuickGELU. Example:
+
+    `expclip weights convert openai-jit ViT-B-32.pt`
+    """
+
+    system: str = ask(
+        "clip (a state dict of torch.save, also in a checkpoint of a training) or openai-jit (OpenAI's own files).",
+        choices=SYSTEMS,
+        metavar="SYSTEM",
+        is_argument=True,
+        in_file=False,
+    )
+    file: Path = ask("The file to convert.", is_argument=True, in_file=False)
+    out: Path | None = ask(
+        "The file to write; `auto` is beside the other.",
+        None,
+        metavar="FILE.safetensors",
+        unset="auto",
+        in_file=False,
+    )
+
+
+@dataclass(frozen=True)
+class ConvertedWeights:
+    """A file of weights that was written."""
+
+    path: Path
+    tensors: int
+    bytes: int
+    system: str
+    source: str
+    source_sha256: str
+    quick_gelu: str
+    """yes, no or unknown."""
+    names: tuple[str, ...]
+    """What --clip may name now: several where it is not known whether the weights need QuickGELU."""
+    left_out: tuple[str, ...]
+    """What stood among the weights and is no tensor."""
+
+
+def show_converted(request: ConvertWeights, answer: ConvertedWeights) -> None:
+    """What was written, and what to type next."""
+    of = f"{answer.source} (SHA-256 {answer.source_sha256[:12]}…)"
+    print_line(f"{answer.path}: {answer.tensors:,} tensors, {byte_count(answer.bytes)}, of {of}")
+    print_line(f"use it as {' or '.join(f'--clip {name}' for name in answer.names)}")
+
+
+def converted_document(request: ConvertWeights, answer: ConvertedWeights) -> dict[str, Any]:
+    """What --json prints."""
+    return asdict(answer) | {"path": str(answer.path)}
+
+
+def converted_ending(request: ConvertWeights, answer: ConvertedWeights) -> int:
+    """Say what was left out, and what nobody knows."""
+    if answer.left_out:
+        some = ", ".join(answer.left_out[:_SHOWN])
+        say(f"note: left out, since they are no tensors: {some}{' …' if len(answer.left_out) > _SHOWN else ''}")
+    if answer.quick_gelu == "unknown":
+        say("note: the file does not say whether its weights were trained with QuickGELU, as OpenAI's were")
+    return DONE
+
+
+CONVERT_WEIGHTS = Command(
+    ConvertWeights, "stages.weights:convert_weights", show_converted, converted_document, converted_ending
 )

@@ -1,6 +1,5 @@
 """A checkpoint in the hub's format, in a local folder or on the hub: only the files and tensors that are needed."""
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from ..errors import ExpclipError, UsageError, reason
 from ..manifests.stand_ins import refuse_stand_in
 from . import hub
+from .configuration import read_object
 from .hashes import Hashes
 
 if TYPE_CHECKING:
@@ -62,14 +62,7 @@ class Checkpoint:
 
     def json(self, name: str) -> dict[str, Any]:
         """The content of a JSON file. Raises ExpclipError where it is not a JSON object."""
-        path = self.file(name)
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise ExpclipError(f"{path}: not JSON ({reason(error)}): download it again") from error
-        if not isinstance(content, dict):
-            raise ExpclipError(f"{path}: not a JSON object: download it again")
-        return content
+        return read_object(self.file(name))
 
     def tensors(self) -> dict[str, str]:
         """The safetensors file that holds each tensor; only the index, or the only file, is opened."""

@@ -99,6 +99,8 @@ class Models:
     memory: Path | None = None
     """File that remembers the digests of weights."""
     asked_device: str | None = None
+    tell: Callable[[str, str], None] = lambda model, remark: None
+    """Takes the name of a model that was found, and what the user should know of it."""
     _found: dict[tuple[Role, str], Any] = field(default_factory=dict, repr=False)
     _nodes: dict[tuple[Any, ...], Node] = field(default_factory=dict, repr=False)
 
@@ -127,7 +129,9 @@ class Models:
         how = How(PROTOCOLS[protocol], dtypes, instruction(instruction_name) if kind.has_instruction else None)
         code = family_of(kind.role, model).code
         if (kind.role, model) not in self._found:
-            self._found[kind.role, model] = code.find(model, self._hashes)
+            self._found[kind.role, model] = found = code.find(model, self._hashes)
+            for remark in getattr(found, "remarks", ()):
+                self.tell(model, remark)
         return code.nodes[name](self._found[kind.role, model], how)
 
     def digests(self, name: str, model: str, protocol: str, instruction_name: str = "") -> set[str] | None:

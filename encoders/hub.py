@@ -2,19 +2,33 @@
 
 import hashlib
 import re
+from contextlib import suppress
 from pathlib import Path
 
-from huggingface_hub import constants, get_hf_file_metadata, hf_hub_download, hf_hub_url, try_to_load_from_cache
+from huggingface_hub import constants, get_hf_file_metadata, hf_hub_download, hf_hub_url
 from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError
 from huggingface_hub.file_download import repo_folder_name
 
 from ..errors import ExpclipError, UsageError, option, quoted, reason
+from .configuration import HUB_NAME
+
+_REVISION = re.compile(r"[0-9A-Za-z_-][0-9A-Za-z_.-]*")
+"""A commit, or another name of a folder: never a way out of the cache."""
+_LONGEST_REFERENCE = 300
 
 
 def cached(repository: str, name: str) -> Path | None:
-    """Path of a file in the hub's cache on this machine."""
-    found = try_to_load_from_cache(repository, name)
-    return Path(found) if isinstance(found, str) else None
+    """Path of a file in the hub's cache on this machine, of the commit whose files are here.
+
+    Not by the hub's own client: it finds nothing in a cache that was copied without its refs, or edited.
+    """
+    revision = commit(repository)
+    path = revision and _folder(repository) / "snapshots" / revision / name
+    return path if path and path.is_file() else None
+
+
+def _folder(repository: str) -> Path:
+    return Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=repository, repo_type="model")
 
 
 def is_whole(path: Path) -> bool | None:
@@ -53,10 +67,28 @@ def recorded_sha256(repository: str, name: str) -> str | None:
 
 
 def commit(repository: str) -> str | None:
-    """The commit whose files are here: what is still missing is fetched from it too, whatever the hub has by now."""
-    folder = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=repository, repo_type="model")
-    reference = folder / "refs" / "main"
-    return reference.read_text(encoding="ascii").strip() if reference.is_file() else None
+    """The commit whose files are here: what is still missing is fetched from it too, whatever the hub has by now.
+
+    refs/main says which; where it says nothing, the only snapshot is meant. None where there are none or several.
+    """
+    if not HUB_NAME.holds(repository):
+        return None
+    reference = _folder(repository) / "refs" / "main"
+    with suppress(OSError, ValueError):
+        if reference.is_file() and reference.stat().st_size < _LONGEST_REFERENCE:
+            said = reference.read_text(encoding="ascii").strip()
+            if _REVISION.fullmatch(said):
+                return said
+    snapshots = _snapshots(repository)
+    return snapshots[0] if len(snapshots) == 1 else None
+
+
+def _snapshots(repository: str) -> list[str]:
+    """The commits of which the cache has a folder, whatever refs/main says."""
+    try:
+        return sorted(path.name for path in (_folder(repository) / "snapshots").iterdir() if path.is_dir())
+    except OSError:
+        return []
 
 
 def etag(repository: str, name: str) -> str | None:
@@ -77,6 +109,10 @@ def etag(repository: str, name: str) -> str | None:
 
 
 def _unreachable(repository: str, name: str, error: Exception) -> ExpclipError:
+    snapshots = _snapshots(repository) if HUB_NAME.holds(repository) and commit(repository) is None else []
+    if snapshots:
+        which = f"{len(snapshots)} snapshots ({', '.join(snapshots[:3])}) and no refs/main that says which is meant"
+        return ExpclipError(f"{_folder(repository)} has {which}: write the name of the right one into refs/main")
     return ExpclipError(
         f"{repository}: {name} is not on this machine and could not be fetched ({reason(error)}). Run `hf download "
         f"{quoted(repository)} --local-dir DIR` where there is a network, and name that folder ({option('teacher')} "

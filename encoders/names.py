@@ -31,6 +31,11 @@ class ModelName:
     architecture: str = ""
     """Of a CLIP: open_clip's name for it; empty for a folder."""
 
+    @property
+    def typed(self) -> str:
+        """A CLIP as it may be typed."""
+        return f"{self.architecture}@{self.source}" if self.architecture else f"{LOCAL_DIR}{self.source}"
+
 
 def clip_name(text: str) -> ModelName:
     """What `ARCH`, `ARCH@TAG`, `ARCH@FILE`, `ARCH@random`, `local-dir:PATH` or `miniature` names.

@@ -66,7 +66,7 @@ class Workspace:
     options_asked: Collection[str] = ()
     """The names of the command's options, for messages that advise one."""
     said: set[str] = field(default_factory=set)
-    """What was said of data sets: nothing is said twice."""
+    """What was said of data sets and models: nothing is said twice."""
 
     @classmethod
     def of(cls, request: Request, datasets: Sequence[str] = ()) -> "Workspace":
@@ -77,7 +77,9 @@ class Workspace:
         said, settings = vars(request), read_settings()
         cache = Cache(cache_folder(said["cache"], settings))
         roots = dict(settings.roots) | _roots(said.get("root", ()), datasets, cache)
-        models = Models(cache.root / WEIGHTS_MEMORY, said.get("device"))
+        models = Models(
+            cache.root / WEIGHTS_MEMORY, said.get("device"), lambda name, text: workspace.remark(name, text)
+        )
         options = RunOptions(max_pixels=max_pixels(said.get("max_megapixels", MAX_MEGAPIXELS)))
         if "executor" in said:
             executor = said["executor"] or ("dask" if said["scheduler"] else "local")
@@ -85,7 +87,8 @@ class Workspace:
             options = replace(options, executor=executor, **how)
         more: dict[str, Any] = {"texts": datasets, "by_contents": _by_contents(request), "options_asked": tuple(said)}
         more |= {"classes": _classes(request), "order": said.get("order")}
-        return cls(cache, roots, models, options, said["cache"], **more)
+        workspace = cls(cache, roots, models, options, said["cache"], **more)
+        return workspace
 
     @property
     def chosen(self) -> tuple[str, ...]:
@@ -172,7 +175,7 @@ class Workspace:
         )
 
     def remark(self, label: str, *remarks: str) -> None:
-        """Say something about a data set, once."""
+        """Say something about a data set or a model, once."""
         for line in (f"{label}: {remark}" for remark in remarks):
             if line not in self.said:
                 self.said.add(line)

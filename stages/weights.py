@@ -1,9 +1,17 @@
-"""`expclip weights`: which files the models need, fetching them, and whether those that are here are complete."""
+"""`expclip weights`: which files the models need, fetching and converting them, and whether they are complete."""
 
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from ..commands.weights import CheckWeights, FetchedFile, FetchWeights, ListWeights, WeightsLine
+from ..commands.weights import (
+    CheckWeights,
+    ConvertedWeights,
+    ConvertWeights,
+    FetchedFile,
+    FetchWeights,
+    ListWeights,
+    WeightsLine,
+)
 from ..encoders.families import family_of
 from ..encoders.node import Role
 from ..encoders.weights import PUBLISHED, FileState, ModelFiles, file_states
@@ -48,3 +56,19 @@ def fetch_weights(request: FetchWeights) -> list[FetchedFile]:
 def check_weights(request: CheckWeights) -> list[FileState]:
     """Compare the files of some models with the digests on record; the network is not used."""
     return [state for role, model in _meant(request) for state in file_states(_files(role, model))]
+
+
+def convert_weights(request: ConvertWeights) -> ConvertedWeights:
+    """Write the weights of a pickle or of a TorchScript archive as safetensors, without running anything of it.
+
+    Raises UsageError for a file of another kind, ExpclipError where the file is damaged or holds no sound weights.
+    """
+    from ..encoders.clip.likeness import names_of
+    from ..encoders.conversion import convert
+
+    made = convert(request.system, request.file, request.out)
+    card, said = made.card, asdict(made.card)
+    del said["expclip"]
+    names = names_of(made.shapes, card.activation)
+    at = tuple(f"{name}@{made.path}" for name in names or ["ARCH"])
+    return ConvertedWeights(made.path, len(made.shapes), made.bytes, names=at, left_out=made.left_out, **said)

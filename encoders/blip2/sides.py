@@ -11,7 +11,8 @@ import torch
 from tokenizers import Tokenizer
 
 from ...cache.keys import digest
-from ...errors import ExpclipError, reason
+from ...errors import ExpclipError
+from ..configuration import in_one_line, require_vocabulary
 from ..dtypes import torch_dtype
 from ..families import How
 from ..filling import fill
@@ -142,13 +143,12 @@ def _token_mean(parts: TextParts, tokens: torch.Tensor) -> np.ndarray:
 def _token_ids(teacher: Teacher, texts: Sequence[str]) -> list[list[int]]:
     """Each text's tokens, end-of-sequence included. Raises ExpclipError where the tokenizer does not fit."""
     path = teacher.checkpoint.file(TOKENIZER)
-    try:
+    require_vocabulary(path)
+    with in_one_line(ExpclipError, f"{path}: not a tokenizer, download it again"):
         tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # the library raises no type of its own
-        raise ExpclipError(f"{path}: not a tokenizer ({reason(error)}): download it again") from error
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    found = [tokenizer.encode(text).ids for text in texts]
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        found = [tokenizer.encode(text).ids for text in texts]
     if any(ids[-1:] != [teacher.end_of_sequence] or max(ids) >= teacher.text["vocab_size"] for ids in found):
         raise ExpclipError(f"{path}: this tokenizer does not belong to the T5 that {CONFIG} describes")
     return found

@@ -4,8 +4,8 @@ The encoder side is vision tower, Q-Former, language projection, token embedding
 than half of the checkpoint, is not part of it.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,8 +22,25 @@ from transformers import (
     T5EncoderModel,
 )
 
-from ...errors import UsageError, option, reason
+from ...errors import UsageError, option
 from ..checkpoint import INDEX, WHOLE, Checkpoint
+from ..configuration import (
+    EPSILON,
+    FLAG,
+    LAYERS,
+    MOST_TOKENS,
+    NOTHING,
+    PIXELS,
+    SIZE,
+    TEXT,
+    Rule,
+    checked,
+    in_one_line,
+    require_patches,
+    several,
+    shown,
+    whole,
+)
 from ..filling import needed
 from ..hashes import Hashes
 from ..names import BUILTIN, ModelName, teacher_name
@@ -32,14 +49,32 @@ from ..weights import ModelFiles
 CONFIG = "config.json"
 TOKENIZER = "tokenizer.json"
 _QUERY_TOKENS = 32
-_SIZES = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
-_VISION = (*_SIZES, "image_size", "patch_size", "hidden_act", "layer_norm_eps", "qkv_bias")
-_QFORMER = (*_SIZES, "hidden_act", "layer_norm_eps", "cross_attention_frequency")
-_T5 = (
-    *("vocab_size", "d_model", "d_kv", "d_ff", "num_layers", "num_heads", "dense_act_fn", "is_gated_act"),
-    *("relative_attention_num_buckets", "relative_attention_max_distance", "layer_norm_epsilon"),
-)
+_SIZES = {"hidden_size": SIZE, "intermediate_size": SIZE, "num_hidden_layers": LAYERS, "num_attention_heads": SIZE}
+_ACTIVATION = {"hidden_act": TEXT, "layer_norm_eps": EPSILON}
+_VISION = _SIZES | {"image_size": PIXELS, "patch_size": PIXELS} | _ACTIVATION | {"qkv_bias": FLAG}
+_QFORMER = _SIZES | _ACTIVATION | {"cross_attention_frequency": LAYERS}
+_T5 = {
+    "vocab_size": whole(1, MOST_TOKENS),
+    "d_model": SIZE,
+    "d_kv": SIZE,
+    "d_ff": SIZE,
+    "num_layers": LAYERS,
+    "num_heads": SIZE,
+    "dense_act_fn": TEXT,
+    "is_gated_act": FLAG,
+    "relative_attention_num_buckets": whole(4, 4096),
+    "relative_attention_max_distance": whole(2, MOST_TOKENS),
+    "layer_norm_epsilon": EPSILON,
+}
 """The fields that the encoder side is built from, and so all that can change its values; no others are passed on."""
+_TOKEN = whole(0, MOST_TOKENS)
+_T5_READ = _T5 | {
+    "feed_forward_proj": TEXT,  # says both the activation and whether it is gated
+    "eos_token_id": NOTHING | _TOKEN | several(_TOKEN, range(1, 17)),
+    **dict.fromkeys(("hidden_size", "num_attention_heads", "head_dim"), SIZE),  # other names of the same
+    "num_hidden_layers": LAYERS,
+}
+_MODEL = {"num_query_tokens": whole(1, 4096)}
 
 
 @dataclass(frozen=True)
@@ -87,13 +122,15 @@ def _read(name: str, checkpoint: Checkpoint, hashes: Hashes) -> Teacher:
     place = checkpoint.place
     config = checkpoint.json(CONFIG)
     _require_t5(config, place)
-    vision = _section(config, "vision_config", Blip2VisionConfig, place)
-    qformer = _section(config, "qformer_config", Blip2QFormerConfig, place)
-    text = _section(config, "text_config", T5Config, place)
-    query_tokens = config.get("num_query_tokens", _QUERY_TOKENS)
-    for field, value in (("image_size", vision.image_size), ("num_query_tokens", query_tokens)):
-        if type(value) is not int or value < 1:
-            raise UsageError(f"{option('teacher')} {place}: {field} is {value!r} in {CONFIG}; it must be one number")
+    vision = _section(config, "vision_config", Blip2VisionConfig, _VISION, place)
+    qformer = _section(config, "qformer_config", Blip2QFormerConfig, _QFORMER, place)
+    text = _section(config, "text_config", T5Config, _T5_READ, place)
+    model = checked(config, _MODEL, f"{option('teacher')} {place}: {CONFIG}", ignore_others=True)
+    require_patches(vision.image_size, vision.patch_size, f"{option('teacher')} {place}: vision_config of {CONFIG}")
+    buckets, distance = text.relative_attention_num_buckets, text.relative_attention_max_distance
+    if distance <= buckets // 4:  # each direction has half of the buckets, and half of these are exact distances
+        far = f"relative_attention_max_distance is {distance}; {buckets} buckets need more than {buckets // 4}"
+        raise UsageError(f"{option('teacher')} {place}: text_config of {CONFIG} cannot be used ({far})")
     if not isinstance(text.eos_token_id, int):
         raise UsageError(f"{option('teacher')} {place}: {CONFIG} names no single eos_token_id (end of sequence)")
     return Teacher(
@@ -102,7 +139,7 @@ def _read(name: str, checkpoint: Checkpoint, hashes: Hashes) -> Teacher:
         vision={field: getattr(vision, field) for field in _VISION},
         qformer={field: getattr(qformer, field) for field in _QFORMER} | {"encoder_hidden_size": vision.hidden_size},
         text={field: getattr(text, field) for field in _T5},
-        query_tokens=query_tokens,
+        query_tokens=model.get("num_query_tokens", _QUERY_TOKENS),
         end_of_sequence=text.eos_token_id,
         hashes=hashes,
     )
@@ -112,17 +149,30 @@ def _require_t5(config: dict[str, Any], place: str) -> None:
     text = config.get("text_config")
     language = text.get("model_type") if isinstance(text, dict) else None
     if config.get("model_type") != "blip-2" or language != "t5":
+        what = _called(config.get("model_type"), "model without a name")
         raise UsageError(
-            f"{option('teacher')} {place}: {CONFIG} describes a {config.get('model_type') or 'model without a name'} "
-            f"with the language model {language or '(none)'}; a blip-2 with a t5 is needed, such as "
+            f"{option('teacher')} {place}: {CONFIG} describes a {what} with "
+            f"the language model {_called(language, '(none)')}; a blip-2 with a t5 is needed, such as "
             f"Salesforce/blip2-flan-t5-xxl"
         )
 
 
-def _section(config: dict[str, Any], name: str, kind: Callable[..., Any], place: str) -> Any:
-    """A part of the configuration, verbatim, with the library's defaults for what it omits."""
+def _called(model_type: Any, otherwise: str) -> str:
+    return shown(model_type).strip("'") if model_type else otherwise
+
+
+def _section(
+    config: dict[str, Any], name: str, kind: Callable[..., Any], table: Mapping[str, Rule], place: str
+) -> Any:
+    """A part of the configuration, verbatim, with the library's defaults for what it omits.
+
+    Keys that the table does not name do not reach the library: they change nothing of the encoder side.
+    """
+    known = checked(
+        config.get(name, {}), table, f"{option('teacher')} {place}: {name} of {CONFIG}", ignore_others=True
+    )
     with _usable(place, name):
-        return kind(**config.get(name, {}))
+        return kind(**known)
 
 
 class ImageParts(nn.Module):
@@ -156,15 +206,9 @@ class TextParts(nn.Module):
             self.language_model = T5EncoderModel(T5Config(**teacher.text)).to(t5)  # pyright: ignore[reportArgumentType]
 
 
-@contextmanager
-def _usable(place: str, what: str) -> Iterator[None]:
+def _usable(place: str, what: str) -> AbstractContextManager[None]:
     """Say in one line that a configuration cannot be used, however the library finds out."""
-    try:
-        yield
-    except Exception as error:
-        raise UsageError(
-            f"{option('teacher')} {place}: {what} of {CONFIG} cannot be used ({reason(error)})"
-        ) from error
+    return in_one_line(UsageError, f"{option('teacher')} {place}: {what} of {CONFIG} cannot be used")
 
 
 def teacher_files(text: str, fetch: bool = False) -> ModelFiles:

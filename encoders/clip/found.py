@@ -14,9 +14,11 @@ from ..checkpoint import Checkpoint
 from ..hashes import Hashes
 from ..names import BUILTIN, LOCAL_DIR, RANDOM, ModelName, clip_name
 from ..weights import ModelFiles
+from ..weights_card import trained_with_quick_gelu
+from .clip_fields import FOLDER_CONFIG, checked_model, checked_preprocessing
+from .likeness import twin
 
 RANDOM_SEED = 0
-FOLDER_CONFIG = "open_clip_config.json"
 FOLDER_WEIGHTS = (
     *("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors"),
     *("open_clip_pytorch_model.bin", "model.safetensors"),
@@ -51,10 +53,22 @@ class ClipModel:
     preprocess: dict[str, Any]
     """open_clip's resolved preprocessing of this model."""
     tokenizer: dict[str, Any]
+    remarks: tuple[str, ...] = ()
+    """What the user should know of it."""
 
     @property
     def untrained(self) -> bool:
         return self.weights is None
+
+    @property
+    def in_folder(self) -> bool:
+        """Whether its configuration lies in a folder, and may be a stranger's."""
+        return self.build_as.startswith(LOCAL_DIR)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is made of what is on this machine alone: then the network is not used for any part of it."""
+        return self.weights is None or self.weights.checkpoint.is_local
 
     @property
     def image_size(self) -> int:
@@ -96,8 +110,36 @@ def find(text: str, hashes: Hashes) -> ClipModel:
             f"write {asked.architecture}-quickgelu@{asked.source}"
         )
     weights = None if asked.source == RANDOM else _weights(asked, hashes)
+    remarks = _of_activation(asked, bool(config.get("quick_gelu")), weights)
     tokenizer = {"open_clip": config["text_cfg"].get("hf_tokenizer_name", "simple")}
-    return ClipModel(asked.canonical, asked.architecture, weights, config, _preprocessing(tag), tokenizer)
+    return ClipModel(asked.canonical, asked.architecture, weights, config, _preprocessing(tag), tokenizer, remarks)
+
+
+def _of_activation(asked: ModelName, has_quick_gelu: bool, weights: Weights | None) -> tuple[str, ...]:
+    """What to say of the activation of weights in a file, which itself may say which it needs.
+
+    Raises UsageError where it says that it needs the other.
+    """
+    path = weights.checkpoint.here(weights.file) if weights and weights.checkpoint.is_local else None
+    if path is None:
+        return ()
+    needs, other = trained_with_quick_gelu(path), asked.architecture and twin(asked.architecture)
+    if needs is None:
+        if has_quick_gelu or not other:
+            return ()
+        return (
+            f"nothing says whether these weights were trained with QuickGELU, as OpenAI's were. They are taken to be "
+            f"without: if they were trained with it, write {other}@{asked.source}, else {asked.architecture}@"
+            f"{asked.source} is right",
+        )
+    if needs == has_quick_gelu:
+        return ()
+    how = f"these weights were trained {'with' if needs else 'without'} QuickGELU, says {path}"
+    if not asked.architecture:
+        right = f"`quick_gelu` in `model_cfg` of {FOLDER_CONFIG} must say so"
+    else:
+        right = f"write {other}@{asked.source}" if other else "open_clip has no such architecture"
+    raise UsageError(f"{option('clip')} {asked.typed}: {how}; {right}")
 
 
 def _in_folder(asked: ModelName, hashes: Hashes) -> ClipModel:
@@ -107,11 +149,14 @@ def _in_folder(asked: ModelName, hashes: Hashes) -> ClipModel:
     config = content.get("model_cfg")
     if not isinstance(config, dict) or not {"embed_dim", "vision_cfg", "text_cfg"} <= config.keys():
         raise UsageError(f"{option('clip')} {build_as}: {FOLDER_CONFIG} has no open_clip `model_cfg`")
+    where = f"{option('clip')} {build_as}"
+    config = checked_model(config, where)
+    preprocess = _preprocessing(checked_preprocessing(content.get("preprocess_cfg", {}), where))
     weights = _weights(asked, hashes)
+    _of_activation(asked, bool(config.get("quick_gelu")), weights)
     tokenizer = {"open_clip": "simple"}
     if config["text_cfg"].get("hf_tokenizer_name"):
         tokenizer = {name: checkpoint.sha256(name, hashes) for name in TOKENIZER_FILES if checkpoint.here(name)}
-    preprocess = _preprocessing(content.get("preprocess_cfg", {}))
     return ClipModel(asked.canonical, build_as, weights, config, preprocess, tokenizer)
 
 

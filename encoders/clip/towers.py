@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,18 @@ import open_clip
 import torch
 
 from ...cache.keys import digest
-from ...errors import ExpclipError, option, reason
+from ...errors import ExpclipError, option
+from ..configuration import in_one_line
 from ..dtypes import torch_dtype
 from ..families import How
 from ..images import MeanStd
 from ..node import Node, Reading
 from ..pixels import to_planes
+from ..state_dict import require_loadable
+from .checked_folder import checked_folder
 from .found import RANDOM_SEED, ClipModel, Weights
 
+_NO_TOKENIZER = "open_clip finds no tokenizer for it"
 _PRECISION = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
 
 
@@ -48,6 +53,7 @@ class ImageTower:
         self._input_dtype = torch_dtype(dtype)
         self._mean_std = mean_std
         self._device = device
+        _try(model, self, np.zeros((1, model.image_size, model.image_size, 3), dtype=np.uint8))
 
     @torch.inference_mode()
     def __call__(self, pixels: np.ndarray) -> np.ndarray:
@@ -62,6 +68,7 @@ class TextTower:
         self._model = _build(model, dtype, device)
         self._tokenize = _tokenizer(model)
         self._device = device
+        _try(model, self, ["a face"])
 
     @torch.inference_mode()
     def __call__(self, texts: list[str]) -> np.ndarray:
@@ -70,62 +77,81 @@ class TextTower:
 
 
 def _tokenizer(model: ClipModel) -> Any:
-    try:
-        with _quiet_open_clip():
-            return open_clip.get_tokenizer(model.build_as)
-    except Exception as error:
-        why = f"open_clip finds no tokenizer for it ({reason(error)})"
-        raise ExpclipError(f"{option('clip')} {model.build_as}: {why}") from error
+    """open_clip's tokenizer; no code that comes with one is run, and that of local weights asks no network."""
+    safe: dict[str, Any] = {"trust_remote_code": False, "local_files_only": model.is_local}
+    if not model.config["text_cfg"].get("hf_tokenizer_name"):
+        safe = {}  # open_clip's own
+    with _quiet_open_clip(), in_one_line(ExpclipError, f"{option('clip')} {model.build_as}: {_NO_TOKENIZER}"):
+        if not model.in_folder:
+            return open_clip.get_tokenizer(model.build_as, **safe)
+        with checked_folder(model, tokenizer=True) as folder:
+            return open_clip.get_tokenizer(folder, **safe)
 
 
 def _reads(model: ClipModel, texts: Sequence[str]) -> list[Reading]:
     """What CLIP reads of texts. One is cut where a context that is longer by a token would change what is read."""
     tokenize = _tokenizer(model)
-    read, longer = (tokenize(list(texts), tokenize.context_length + more).numpy() for more in (0, 1))
+    with in_one_line(ExpclipError, f"{option('clip')} {model.build_as}: {_NO_TOKENIZER}"):
+        read, longer = (tokenize(list(texts), tokenize.context_length + more).numpy() for more in (0, 1))
     ends_with_class_token = getattr(tokenize, "tokenizer_mode", "") == "clips"
     kept = read.shape[1] - ends_with_class_token
     is_cut = (read[:, :kept] != longer[:, :kept]).any(axis=1)
     return [Reading(tuple(tokens), cut) for tokens, cut in zip(read.tolist(), is_cut.tolist(), strict=True)]
 
 
+def _try(model: ClipModel, tower: Any, one: Any) -> None:
+    """A stranger's configuration may describe what can be built and filled, but gives no embeddings."""
+    if not model.in_folder:
+        return
+    with in_one_line(ExpclipError, f"{option('clip')} {model.build_as}: it is no CLIP that encodes"):
+        shape = tower(one).shape
+        if shape != (1, model.config["embed_dim"]):
+            raise ValueError(f"it gives {shape} instead of one embedding")
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What is built; a folder with another configuration is another."""
+
+    model: ClipModel = field(compare=False)
+    build_as: str
+    config: str
+    weights: Weights | None
+    dtype: str
+    device: str
+
+
 def _build(model: ClipModel, dtype: str, device: str) -> Any:
     """One model per process for both towers."""
-    return _built(model.build_as, digest(model.config), model.weights, dtype, device)
+    return _built(_Wanted(model, model.build_as, digest(model.config), model.weights, dtype, device))
 
 
 @lru_cache(maxsize=1)
-def _built(build_as: str, config: str, weights: Weights | None, dtype: str, device: str) -> Any:
-    """`config` only tells a folder from the same folder with another configuration."""
+def _built(wanted: _Wanted) -> Any:
+    weights, named = wanted.weights, f"{option('clip')} {wanted.build_as}"
     path = weights.checkpoint.file(weights.file) if weights else None
-    with _quiet_open_clip(), torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(RANDOM_SEED)
-        try:
-            model = open_clip.create_model(
-                build_as, load_weights=False, pretrained_text=False, precision=_PRECISION[dtype], device=device
-            )
-        except Exception as error:  # open_clip checks little: what a wrong configuration raises depends on where
-            raise ExpclipError(f"{option('clip')} {build_as}: open_clip cannot build it ({reason(error)})") from error
-        try:
-            if path is not None:
+    with _quiet_open_clip(), torch.random.fork_rng(devices=[]), checked_folder(wanted.model) as folder:
+        # open_clip checks little: what a wrong configuration raises depends on where
+        with in_one_line(ExpclipError, f"{named}: open_clip cannot build it"):
+            if path is not None and wanted.model.in_folder:
+                _require_fit(folder, path)
+            torch.default_generator.manual_seed(RANDOM_SEED)
+            how: dict[str, Any] = {"precision": _PRECISION[wanted.dtype], "device": wanted.device}
+            model = open_clip.create_model(folder, load_weights=False, pretrained_text=False, **how)
+        if path is not None:
+            require_loadable(path)
+            with in_one_line(ExpclipError, f"{named}: {path} does not hold the weights of this model"):
                 open_clip.load_checkpoint(model, str(path), strict=True, weights_only=True)  # pyright: ignore[reportArgumentType]
-        except Exception as error:
-            raise ExpclipError(f"{option('clip')} {build_as}: {path} {_why_not_loaded(error)}") from error
     return model.eval().requires_grad_(False)
 
 
-def _why_not_loaded(error: Exception) -> str:
-    if "TorchScript" in str(error):
-        return (
-            "is TorchScript, which is a program and is not run. If you trust it, convert it once: "
-            "weights = torch.jit.load(FILE).state_dict(); torch.save({k: v for k, v in weights.items() "
-            'if v.ndim or k == "logit_scale"}, NEW_FILE)'
-        )
-    if "weights_only" in str(error).lower():
-        return (
-            "holds pickled Python objects besides tensors, which are not loaded: they may run any program. If you "
-            "trust it, save its state dict alone, as safetensors or with torch.save"
-        )
-    return f"does not hold the weights of this model ({reason(error)})"
+def _require_fit(folder: str, path: Path) -> None:
+    """Built without storage, a model is no larger than its weights: a few numbers may describe terabytes."""
+    with torch.device("meta"):
+        empty = open_clip.create_model(folder, load_weights=False, pretrained_text=False, device="meta")
+    values, size = sum(parameter.numel() for parameter in empty.parameters()), path.stat().st_size
+    if values > size:
+        raise ValueError(f"it would have {values:,} parameters, and {path.name} has {size:,} bytes")
 
 
 @contextmanager

@@ -2,16 +2,21 @@
 
 import pickle
 import re
+import shlex
 from pathlib import Path
 
 import numpy as np
 import open_clip
 import pytest
 import torch
+from expclip.cli import app
 from expclip.encoders.clip import towers
+from expclip.encoders.families import Models
 from expclip.encoders.names import clip_name
+from expclip.encoders.weights_card import WeightsCard
 from expclip.errors import ExpclipError, UsageError
 from safetensors.torch import save_file
+from typer.testing import CliRunner
 
 TINY = {
     "embed_dim": 16,
@@ -120,13 +125,13 @@ class Mischief:
 
 
 def test_a_pickle_with_code_is_refused_and_does_not_run(models, tmp_path):
-    for name, save in (
-        ("torch.pt", torch.save),
-        ("plain.pkl", lambda content, path: path.write_bytes(pickle.dumps(content))),
+    for name, save, message in (
+        ("torch.pt", torch.save, "holds pickled Python objects .* weights convert clip"),
+        ("plain.pkl", lambda content, path: path.write_bytes(pickle.dumps(content)), "none that torch.save writes"),
     ):
         save({"state_dict": Mischief(tmp_path / "ran")}, tmp_path / name)
         node = models().clip_image(f"tiny@{tmp_path / name}")
-        fails(lambda node=node: node.load("cpu"), ExpclipError, f"{name} holds pickled Python objects")
+        fails(lambda node=node: node.load("cpu"), ExpclipError, f"{name}.*{message}")
     assert not (tmp_path / "ran").exists()
 
 
@@ -151,21 +156,22 @@ class Tree(torch.nn.Module):
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 def test_torchscript_is_refused_with_a_conversion_that_works(models, tmp_path, pixels, weights):
-    path, new = tmp_path / "openai.pt", tmp_path / "converted.pt"
+    path = tmp_path / "openai.pt"
     extra = {name: torch.tensor(64) for name in ("input_resolution", "context_length", "vocab_size")}
     torch.jit.script(Tree(weights | extra)).save(str(path))
     with pytest.raises(ExpclipError, match=r"openai\.pt is TorchScript, which is a program and is not run") as caught:
         models().clip_image(f"tiny@{path}").load("cpu")
-    program = str(caught.value).partition("convert it once: ")[2]
-    exec(program, {"torch": torch, "FILE": str(path), "NEW_FILE": str(new)})
-    assert models().clip_image(f"tiny@{new}").load("cpu")(pixels).shape == (3, 16)
+    words = shlex.split(str(caught.value).split("`")[1])
+    assert CliRunner().invoke(app, words[1:]).exit_code == 0
+    name = f"tiny-quickgelu@{path.with_suffix('.safetensors')}"
+    assert models().clip_image(name).load("cpu")(pixels).shape == (3, 16)
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "does not hold the weights of this model"),
-        (b"PK\x03\x04 and then nothing", "does not hold the weights of this model"),
+        (b"", "cannot be read .it is empty"),
+        (b"PK\x03\x04 and then nothing", "cannot be read .File is not a zip file"),
     ],
     ids=["empty", "truncated"],
 )
@@ -210,7 +216,7 @@ def test_a_folder_says_what_it_lacks(models, clip_folder, edit_json):
     edit_json(config, "model_cfg", "embed_dim", 48)
     fails(lambda: models().clip_image(name).load("cpu"), ExpclipError, "does not hold the weights of this model")
     edit_json(config, "model_cfg", "vision_cfg", "layers", "two")
-    fails(lambda: models().clip_image(name).load("cpu"), ExpclipError, "open_clip cannot build it")
+    fails(lambda: models().clip_image(name), UsageError, "layers is 'two'; it must be a whole number")
     edit_json(config, "model_cfg", [])
     fails(lambda: models().clip_image(name), UsageError, "open_clip_config.json has no open_clip `model_cfg`")
     config.write_text(whole)
@@ -220,3 +226,124 @@ def test_a_folder_says_what_it_lacks(models, clip_folder, edit_json):
     fails(lambda: models().clip_image(name), UsageError, "has none of open_clip_model.safetensors, ")
     config.unlink()
     fails(lambda: models().clip_image(name), UsageError, "has no open_clip_config.json")
+
+
+def card(quick_gelu: str) -> dict[str, str]:
+    """The metadata of a converted file."""
+    return WeightsCard("w.pt", "0" * 64, "openai-jit", quick_gelu, "0.1.0").metadata
+
+
+@pytest.mark.parametrize(
+    ("said", "wrong", "right"), [("yes", "tiny", "tiny-quickgelu"), ("no", "tiny-quickgelu", "tiny")]
+)
+def test_weights_that_say_their_activation_are_refused_under_the_other(models, tmp_path, weights, said, wrong, right):
+    path = tmp_path / "w.safetensors"
+    save_file(weights, path, card(said))
+    fails(lambda: models().clip_image(f"{wrong}@{path}"), UsageError, re.escape(f"write {right}@{path}"))
+    assert models().clip_image(f"{right}@{path}").model == f"{right}@w.safetensors"
+
+
+def test_a_folder_with_weights_that_need_the_other_activation_is_refused(
+    models, clip_folder, edit_json, read_tensors
+):
+    save_file(read_tensors(clip_folder), clip_folder / "open_clip_model.safetensors", card("yes"))
+    name = f"local-dir:{clip_folder}"
+    fails(
+        lambda: models().clip_image(name),
+        UsageError,
+        "trained with QuickGELU.* `quick_gelu` in `model_cfg` of open_cl",
+    )
+    edit_json(clip_folder / "open_clip_config.json", "model_cfg", "quick_gelu", True)
+    assert models().clip_image(name)
+
+
+@pytest.fixture
+def told() -> list[str]:
+    """What is said of models that are found."""
+    return []
+
+
+def test_of_weights_that_do_not_say_their_activation_both_spellings_are_said_once(tmp_path, weights, told):
+    path = tmp_path / "w.safetensors"
+    save_file(weights, path)
+    found = Models(asked_device="cpu", tell=lambda model, remark: told.append(f"{model}: {remark}"))
+    for node in ("clip_image", "clip_text"):
+        for protocol in ("released", "paper"):
+            found.node(node, f"tiny@{path}", protocol)
+    (said,) = told
+    assert f"tiny-quickgelu@{path}" in said and f"tiny@{path} is right" in said
+
+
+def test_a_command_says_both_spellings_once_and_beside_its_answer(tmp_path, weights, photos):
+    path = tmp_path / "w.safetensors"
+    save_file(weights, path)
+    words = [
+        "extract",
+        str(photos),
+        "--clip",
+        f"tiny@{path}",
+        "--features",
+        "clip_image",
+        "--device",
+        "cpu",
+        "--plan",
+    ]
+    done = CliRunner().invoke(app, [*words, "--json", "--cache", str(tmp_path / "cache")])
+    assert done.exit_code == 0 and "QuickGELU" not in done.stdout
+    assert done.stderr.count("QuickGELU") == 1 and f"write tiny-quickgelu@{path}" in done.stderr
+
+
+def test_nothing_is_said_where_nothing_can_be_mistaken(tmp_path, weights, told, monkeypatch):
+    save_file(weights, tmp_path / "w.safetensors")
+    save_file(weights, tmp_path / "said.safetensors", card("no"))
+    monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, "alone", TINY)
+    found = Models(asked_device="cpu", tell=lambda model, remark: told.append(remark))
+    for name in ("tiny-quickgelu@w", "alone@w", "tiny@said"):
+        found.node("clip_image", f"{name.partition('@')[0]}@{tmp_path}/{name.partition('@')[2]}.safetensors")
+    found.node("clip_image", "tiny@random")
+    assert told == []
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda w: w | {"visual.proj": w["visual.proj"].to_sparse()}, "'visual.proj': it is sparse"),
+        (lambda w: w | {3: torch.ones(2)}, "3 is no name of a tensor"),
+        (lambda w: w | {"ln_final.weight": w["ln_final.weight"].char()}, "ln_final.weight.*int8: quantised"),
+        (lambda w: w | {"ln_final.weight": w["ln_final.weight"].cfloat()}, "values of the kind ComplexFloat"),
+        (lambda w: w | {"visual.proj": torch.ones(1).expand(10**6, 10**6)}, "would take 4,000,"),
+        (lambda w: {}, "no state dict with tensors"),
+        (lambda w: {"epoch": 3}, "no state dict with tensors"),
+        (
+            lambda w: w | {"visual.proj": torch.quantize_per_tensor(w["visual.proj"], 0.1, 0, torch.qint8)},
+            "quantised",
+        ),
+    ],
+)
+def test_what_torch_would_load_and_is_no_clip_is_one_line(models, tmp_path, weights, spoil, message):
+    torch.save(spoil(weights), tmp_path / "w.pt")
+    fails(lambda: models().clip_image(f"tiny@{tmp_path}/w.pt").load("cpu"), ExpclipError, message)
+
+
+def test_a_state_dict_that_holds_itself_is_one_line(models, tmp_path):
+    state: dict = {}
+    state["state_dict"] = state
+    torch.save(state, tmp_path / "w.pt")
+    fails(
+        lambda: models().clip_image(f"tiny@{tmp_path}/w.pt").load("cpu"), ExpclipError, "no state dict with tensors"
+    )
+
+
+def test_quantised_weights_in_safetensors_are_refused(models, tmp_path, weights):
+    save_file(weights | {"ln_final.weight": weights["ln_final.weight"].char()}, tmp_path / "w.safetensors")
+    node = models().clip_image(f"tiny@{tmp_path}/w.safetensors")
+    fails(lambda: node.load("cpu"), ExpclipError, "'ln_final.weight' holds I8: quantised weights are not supported")
+
+
+def test_weights_that_asks_torch_to_be_careless_are_read_with_care(models, tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
+    torch.save({"state_dict": Mischief(tmp_path / "ran")}, tmp_path / "w.pt")
+    fails(
+        lambda: models().clip_image(f"tiny@{tmp_path}/w.pt").load("cpu"), ExpclipError, "holds pickled Python objects"
+    )
+    assert not (tmp_path / "ran").exists()

@@ -144,3 +144,53 @@ def test_a_tag_of_open_clip_is_the_file_that_is_cached(clip_folder, models, pixe
     assert node.spec["weights"] == {"sha256": hashlib.sha256((clip_folder / file).read_bytes()).hexdigest()}
     expected = models().clip_image(f"local-dir:{clip_folder}").load("cpu")(pixels)
     np.testing.assert_array_equal(models().clip_image("tiny@tag").load("cpu")(pixels), expected)
+
+
+REFERENCES = {
+    "a newline": f"{COMMIT}\n".encode(),
+    "a newline of Windows": f"{COMMIT}\r\n".encode(),
+    "spaces": f"  {COMMIT} \n\n".encode(),
+    "none": None,
+    "nothing": b"",
+    "no text": bytes(range(128, 256)),
+    "a way out": b"../../../elsewhere",
+    "the root": b"/etc",
+    "a hundred kilobytes": b"a" * 100_000,
+}
+
+
+@pytest.mark.parametrize("which", REFERENCES)
+def test_files_that_are_there_are_found_whatever_the_reference_says(teacher, models, put, offline, which):
+    put("some/teacher", needed_files(teacher))
+    reference = offline / "models--some--teacher" / "refs" / "main"
+    reference.unlink()
+    if REFERENCES[which] is None:
+        reference.parent.rmdir()
+    else:
+        reference.write_bytes(REFERENCES[which])
+    assert models().llm("some/teacher", "related-1").digest == models().llm(str(teacher), "related-1").digest
+    assert hub.commit("some/teacher") == COMMIT
+
+
+def test_of_several_snapshots_without_a_reference_none_is_guessed(teacher, models, put, offline):
+    snapshot = put("some/teacher", needed_files(teacher))
+    (offline / "models--some--teacher" / "refs" / "main").unlink()
+    (snapshot.parent / "another").mkdir()
+    message = f"has 2 snapshots \\({COMMIT}, another\\) and no refs/main that says which .*write the name"
+    fails(lambda: models().query_tokens("some/teacher"), ExpclipError, message)
+    assert hub.commit("some/teacher") is None
+
+
+def test_a_damaged_reference_does_not_lead_out_of_the_cache(teacher, put, offline):
+    snapshot = put("some/teacher", [teacher / "config.json"])
+    (snapshot.parent / "another").mkdir()
+    (offline / "evil").mkdir()
+    (offline / "evil" / "config.json").write_text("{}")
+    for way in ("../../evil", "../../../hub/evil", str(offline / "evil"), ".."):
+        (offline / "models--some--teacher" / "refs" / "main").write_text(way)
+        assert hub.cached("some/teacher", "config.json") is None
+
+
+def test_a_name_that_is_no_repository_is_not_looked_for(offline):
+    for name in ("../x", "a/..", "a/" + "b" * 300, "a\0b", "", "a/b/c", "/"):
+        assert hub.cached(name, "config.json") is None

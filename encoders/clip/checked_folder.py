@@ -1,0 +1,159 @@
+"""The folder that open_clip is given in place of a stranger's: what was checked, and nothing else.
+
+open_clip and transformers follow whatever a folder says: Python files, paths, names on the hub. Here is none of it.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import fields
+from pathlib import Path
+from shutil import copyfile
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import transformers
+from open_clip.hf_configs import arch_dict
+from transformers import CONFIG_MAPPING, PreTrainedConfig, PreTrainedTokenizerBase
+
+from ...errors import ExpclipError, UsageError, option
+from ..checkpoint import Checkpoint
+from ..configuration import (
+    FLAG,
+    HUB_NAME,
+    LAYERS,
+    MOST_TOKENS,
+    NOTHING,
+    TEXT,
+    Rule,
+    checked,
+    number,
+    read_object,
+    require_vocabulary,
+    section,
+    shown,
+    whole,
+    word,
+)
+from ..names import LOCAL_DIR
+from .clip_fields import FOLDER_CONFIG
+from .found import TOKENIZER_FILES, ClipModel
+
+TEXT_CONFIG = "config.json"
+_TOKENIZER_CONFIG = "tokenizer_config.json"
+
+_PLAIN = NOTHING | FLAG | whole(-1, MOST_TOKENS) | number(-1e30, 1e30) | TEXT
+_TOKEN = (
+    NOTHING
+    | TEXT
+    | section(
+        {
+            "content": TEXT,
+            "__type": TEXT,
+            **dict.fromkeys(("lstrip", "rstrip", "normalized", "single_word", "special"), FLAG),
+        }
+    )
+)
+_TOKENS = Rule(
+    "a list of tokens",
+    lambda value: (
+        isinstance(value, list | dict)
+        and all(map(_TOKEN.holds, value.values() if isinstance(value, dict) else value))
+    ),
+)
+_SPECIAL = {
+    **dict.fromkeys(
+        ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"), _TOKEN
+    ),
+    **dict.fromkeys(("additional_special_tokens", "extra_special_tokens"), NOTHING | _TOKENS),
+}
+_TOKENIZER = _SPECIAL | {
+    "added_tokens_decoder": _TOKENS,
+    "tokenizer_class": NOTHING | Rule("a tokenizer of transformers", lambda value: _is_tokenizer(value)),
+    "errors": word("strict", "ignore", "replace"),
+    "padding_side": word("left", "right"),
+    "truncation_side": word("left", "right"),
+    **dict.fromkeys(("src_lang", "tgt_lang", "backend", "truncation_strategy"), NOTHING | TEXT),
+    "sp_model_kwargs": NOTHING | Rule("an empty mapping", lambda value: value == {}),
+}
+_WHERE_IT_WAS = ("name_or_path", "processor_class", "chat_template", "transformers_version")
+"""Keys without effect on tokens, which are left out, as are those that end with `_file`: a path is never followed."""
+
+
+def _is_tokenizer(name: Any) -> bool:
+    known = TEXT.holds(name) and name.isidentifier()
+    found = known and getattr(transformers, name, getattr(transformers, name.removesuffix("Fast"), None))
+    return isinstance(found, type) and issubclass(found, PreTrainedTokenizerBase)
+
+
+@contextmanager
+def checked_folder(model: ClipModel, tokenizer: bool = False) -> Iterator[str]:
+    """`local-dir:FOLDER` for open_clip, with a model's configuration and, if asked, its folder's tokenizer.
+
+    Raises UsageError for what cannot be used, ExpclipError where files of the hub cannot be had.
+    """
+    with TemporaryDirectory(prefix="expclip-") as made:
+        folder, config = Path(made), deepcopy(model.config)
+        if config["text_cfg"].get("hf_model_name") and not tokenizer:
+            (folder / "text").mkdir()
+            _write(folder / "text" / TEXT_CONFIG, _text_tower(model, config["text_cfg"]["hf_model_name"]))
+            config["text_cfg"]["hf_model_name"] = str(folder / "text")
+        _write(folder / FOLDER_CONFIG, {"model_cfg": config})
+        if tokenizer:
+            _place_tokenizer(Path(model.build_as.removeprefix(LOCAL_DIR)), folder)
+        yield f"{LOCAL_DIR}{folder}"
+
+
+def _write(path: Path, content: Any) -> None:
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+
+def _text_tower(model: ClipModel, name: str) -> dict[str, Any]:
+    """What describes a text tower of transformers: only what its own configuration declares."""
+    checkpoint = Checkpoint(name, is_local=False)
+    if model.is_local and not (HUB_NAME.holds(name) and checkpoint.here(TEXT_CONFIG)):
+        raise ExpclipError(
+            f"{option('clip')} {model.build_as}: its text tower is the hub's {shown(name)}, which is not on this "
+            f"machine, and weights in a file never use the network: run `hf download {name} {TEXT_CONFIG}` first"
+        )
+    content = checkpoint.json(TEXT_CONFIG)
+    kind = content.get("model_type")
+    what = f"{option('clip')} {model.build_as}: {TEXT_CONFIG} of {name}"
+    if not isinstance(kind, str) or kind not in arch_dict:
+        raise UsageError(f"{what} describes a {shown(kind)}, which open_clip has no text tower of")
+    names = {one.name for one in fields(CONFIG_MAPPING[kind])} - {one.name for one in fields(PreTrainedConfig)}
+    table = {name: LAYERS if name.endswith("layers") else _PLAIN for name in names}
+    return {"model_type": kind} | checked(content, table, what, ignore_others=True)
+
+
+def _place_tokenizer(source: Path, folder: Path) -> None:
+    """The files of a folder's tokenizer, without what would make them more than files."""
+    for name in TOKENIZER_FILES:
+        path = source / name
+        if not path.is_file():
+            continue
+        require_vocabulary(path)
+        if name == _TOKENIZER_CONFIG:
+            _write(folder / name, _tokenizer_config(path))
+        elif name == "special_tokens_map.json":
+            _write(folder / name, checked(read_object(path), _SPECIAL, str(path)))
+        else:
+            copyfile(path, folder / name)
+    kind = read_object(source / TEXT_CONFIG).get("model_type") if (source / TEXT_CONFIG).is_file() else None
+    if isinstance(kind, str) and kind in CONFIG_MAPPING:  # says which tokenizer it is where nothing else does
+        _write(folder / TEXT_CONFIG, {"model_type": kind})
+
+
+def _tokenizer_config(path: Path) -> dict[str, Any]:
+    content = read_object(path)
+    if "auto_map" in content:
+        raise UsageError(f"{path}: this tokenizer asks for Python code of the folder (auto_map), which is never run")
+    spoken = {key: one for key, one in content.items() if key not in _WHERE_IT_WAS and not key.endswith("_file")}
+    return checked(spoken, _with_switches(spoken), str(path))
+
+
+def _with_switches(content: Mapping[str, Any]) -> dict[str, Rule]:
+    """The table, with a line for every further key that is a switch or a number: neither leads anywhere."""
+    switch = NOTHING | FLAG | whole(-1, 10**40) | number(-1e40, 1e40)
+    return dict.fromkeys(content, switch) | _TOKENIZER

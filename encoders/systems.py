@@ -1,0 +1,26 @@
+"""The systems whose published weights `expclip weights convert` reads."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class System:
+    """How the weights of a system are published, and what is known of them."""
+
+    about: str
+    is_torchscript: bool = False
+    quick_gelu: bool | None = None
+    """Whether they were trained with QuickGELU; None where that depends on the file."""
+    not_weights: tuple[str, ...] = ()
+    """Tensors of the file that say what the model is, or that it makes itself."""
+
+
+SYSTEMS = {
+    "clip": System("a CLIP's state dict, as torch.save writes it, alone or in a checkpoint of a training"),
+    "openai-jit": System(
+        "OpenAI's own files, which are TorchScript",
+        is_torchscript=True,
+        quick_gelu=True,
+        not_weights=("input_resolution", "context_length", "vocab_size", "attn_mask"),
+    ),
+}
