@@ -62,8 +62,13 @@ class ClipModel:
 
     @property
     def in_folder(self) -> bool:
-        """Whether its configuration lies in a folder, and may be a stranger's."""
+        """Whether its configuration lies in a folder."""
         return self.build_as.startswith(LOCAL_DIR)
+
+    @property
+    def is_strangers(self) -> bool:
+        """Whether its configuration may be a stranger's: it lies in a folder, and did not come with expclip."""
+        return self.in_folder and Path(self.build_as.removeprefix(LOCAL_DIR)).parent not in BUILTIN.values()
 
     @property
     def is_local(self) -> bool:

@@ -101,7 +101,7 @@ def _reads(model: ClipModel, texts: Sequence[str]) -> list[Reading]:
 
 def _try(model: ClipModel, tower: Any, one: Any) -> None:
     """A stranger's configuration may describe what can be built and filled, but gives no embeddings."""
-    if not model.in_folder:
+    if not model.is_strangers:
         return
     with in_one_line(ExpclipError, f"{option('clip')} {model.build_as}: it is no CLIP that encodes"):
         shape = tower(one).shape
@@ -133,7 +133,7 @@ def _built(wanted: _Wanted) -> Any:
     with _quiet_open_clip(), torch.random.fork_rng(devices=[]), checked_folder(wanted.model) as folder:
         # open_clip checks little: what a wrong configuration raises depends on where
         with in_one_line(ExpclipError, f"{named}: open_clip cannot build it"):
-            if path is not None and wanted.model.in_folder:
+            if path is not None and wanted.model.is_strangers:
                 _require_fit(folder, path)
             torch.default_generator.manual_seed(RANDOM_SEED)
             how: dict[str, Any] = {"precision": _PRECISION[wanted.dtype], "device": wanted.device}

@@ -12,7 +12,7 @@ import numpy as np
 import open_clip
 import pytest
 from expclip.encoders.blip2 import teacher as blip2
-from expclip.encoders.clip import clip_fields
+from expclip.encoders.clip import clip_fields, towers
 from expclip.encoders.hashes import Hashes
 from expclip.errors import ExpclipError, UsageError
 from huggingface_hub import constants
@@ -392,6 +392,19 @@ def test_a_configuration_of_a_gigabyte_is_not_read(clip_folder, models):
         lambda: models().clip_image(f"local-dir:{clip_folder}"), ExpclipError, "1,073,741,824 bytes are too many"
     )
     (clip_folder / CONFIG).unlink()
+
+
+def test_only_a_strangers_model_is_tried_before_it_encodes(clip_folder, models, monkeypatch):
+    tried = []
+    encode_rows = towers.ImageTower.__call__
+    monkeypatch.setattr(
+        towers.ImageTower, "__call__", lambda self, pixels: tried.append(len(pixels)) or encode_rows(self, pixels)
+    )
+    models().clip_image("miniature").load("cpu")
+    models().clip_image("ViT-B-32@random").load("cpu")
+    assert tried == []
+    models().clip_image(f"local-dir:{clip_folder}").load("cpu")
+    assert tried == [1]
 
 
 def test_a_folder_shown_to_the_libraries_is_gone_afterwards(clip_folder, models, tmp_path, monkeypatch):
