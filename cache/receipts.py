@@ -38,6 +38,8 @@ class Receipt:
     failed: tuple[FailedRow, ...] = ()
     cut: tuple[_Count, ...] = ()
     """Rows of texts that are longer than the encoder reads, so that their ends were cut off."""
+    first_frames: tuple[_Count, ...] = ()
+    """Rows of files that hold more pictures than the first one, which was read."""
     copied: _Count = 0
     """How many of the rows come from other stores, where they were encoded."""
     seconds: dict[str, float] = field(default_factory=dict)
@@ -104,7 +106,9 @@ def fits(receipt: Receipt, header: Header) -> bool:
     return (
         receipt.key == header.key
         and 0 < receipt.rows <= len(rows)
-        and all(row in done for row in (*(failed.row for failed in receipt.failed), *receipt.cut))
+        and all(
+            row in done for row in (*(failed.row for failed in receipt.failed), *receipt.cut, *receipt.first_frames)
+        )
     )
 
 

@@ -4,7 +4,6 @@ A table names the keys that are allowed, each with a Rule. Whatever a table does
 change what is built; where a reader takes only some keys, the others are never passed on.
 """
 
-import json
 import math
 import re
 import reprlib
@@ -16,9 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ExpclipError, UsageError, one_of, reason
+from ..untrusted import parse_json, read_text
 
-_LARGEST_FILE = 64 << 20
-"""Bytes of a JSON file: an index of a thousand shards has far fewer."""
 _LARGEST_VOCABULARY = 256 << 20
 """Bytes of one file of a tokenizer: those of 250,000 words have a tenth."""
 MOST_LAYERS, MOST_WIDTH, MOST_TOKENS = 256, 1 << 16, 1 << 21
@@ -130,12 +128,8 @@ def read_object(path: Path) -> dict[str, Any]:
     files of a size that no configuration has are refused.
     """
     try:
-        size = path.stat().st_size
-        if size > _LARGEST_FILE:
-            raise ExpclipError(f"{path}: {size:,} bytes are too many for a configuration: download it again")
-        text = path.read_text(encoding="utf-8")
-        content = json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
-    except (OSError, ValueError, RecursionError) as error:
+        content = parse_json(read_text(path), object_pairs_hook=_once)
+    except (OSError, ValueError) as error:
         raise ExpclipError(f"{path}: not JSON ({reason(error)}): download it again") from error
     if not isinstance(content, dict):
         raise ExpclipError(f"{path}: not a JSON object: download it again")
@@ -155,10 +149,6 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         ((key, _),) = Counter(key for key, _ in pairs).most_common(1)
         raise ValueError(f"{shown(key)} stands twice")
     return content
-
-
-def _no_constant(word: str) -> Any:
-    raise ValueError(f"{word} is no number of JSON")
 
 
 HUB_NAME = Rule(

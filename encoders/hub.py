@@ -2,7 +2,8 @@
 
 import hashlib
 import re
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from huggingface_hub import constants, get_hf_file_metadata, hf_hub_download, hf_hub_url
@@ -25,6 +26,17 @@ def cached(repository: str, name: str) -> Path | None:
     revision = commit(repository)
     path = revision and _folder(repository) / "snapshots" / revision / name
     return path if path and path.is_file() else None
+
+
+@contextmanager
+def offline() -> Iterator[None]:
+    """No request meanwhile, also none that the hub's client makes of its own accord: it has no other switch."""
+    before = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
 
 
 def _folder(repository: str) -> Path:

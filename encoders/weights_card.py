@@ -6,6 +6,8 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
+from ..untrusted import parse_json
+
 _KEY = "expclip"
 """One key, so that the same weights give the same bytes: safetensors writes several in any order."""
 _ACTIVATIONS = {"yes": True, "no": False}
@@ -42,8 +44,8 @@ def card_of(path: Path) -> WeightsCard | None:
     try:
         with safe_open(path, framework="pt") as tensors:
             said = (tensors.metadata() or {}).get(_KEY, "")
-        card = WeightsCard(**json.loads(said)) if len(said) <= _LONGEST else None
-    except (SafetensorError, OSError, ValueError, TypeError, RecursionError):
+        card = WeightsCard(**parse_json(said)) if len(said) <= _LONGEST else None
+    except (SafetensorError, OSError, ValueError, TypeError):
         return None
     return card if card and all(isinstance(one, str) for one in asdict(card).values()) else None
 

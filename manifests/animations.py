@@ -6,7 +6,7 @@ the same file without the slash is a still image, of which the first picture is 
 
 import io
 import struct
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
@@ -41,11 +41,8 @@ def count_pictures(path: Path) -> int:
     return _count(path)
 
 
-def first_frames(root: Path, sources: Iterable[str]) -> list[str]:
+def only_first_frames(found: Sequence[str]) -> list[str]:
     """A remark on the still images that are more than that."""
-    found = [
-        source for source in dict.fromkeys(sources) if not is_picture_clip(source) and is_animated(root / source)
-    ]
     one, many = (
         "picture is animated or has pages, and its first",
         "pictures are animated or have pages, and their first",

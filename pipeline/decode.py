@@ -13,7 +13,7 @@ import numpy as np
 from ..encoders.picture_errors import ImageError
 from ..manifests.animations import is_picture_clip
 from .apart import Call, Crew, Died
-from .decode_file import Decoded, decode_file
+from .decode_file import Decoded, DecodedFile, decode_file
 from .plan import Task
 
 _BATCHES_AHEAD = 3
@@ -31,6 +31,8 @@ class Batch:
     """By side length: (n, size, size, 3) uint8."""
     errors: dict[int, ImageError]
     """By row number: why an image could not be read."""
+    first_frames: frozenset[int] = frozenset()
+    """Rows of files that hold more pictures than the one that was read."""
 
 
 @dataclass(frozen=True)
@@ -44,14 +46,14 @@ class _Files:
     answers: Future[list[Any]]
 
     @property
-    def decoded(self) -> dict[int, Decoded]:
-        """What they hold, by row number. Waits for it."""
-        found: dict[int, Decoded] = {}
+    def decoded(self) -> Iterator[DecodedFile]:
+        """What they hold. Waits for it."""
         for (_, row_of, *_), answer in zip(self.calls, self.answers.result(), strict=True):
             if isinstance(answer, Died):
-                answer = dict.fromkeys(row_of.values(), ImageError(f"decoding it killed the process ({answer.how})"))
-            found |= answer
-        return found
+                error = ImageError(f"decoding it killed the process ({answer.how})")
+                yield DecodedFile(dict.fromkeys(row_of.values(), error), is_first_frame=False)
+            else:
+                yield answer
 
 
 _Coming = tuple[list[int], list[_Files]]
@@ -131,11 +133,14 @@ def _rows_by_file(task: Task) -> Iterator[tuple[str, dict[int, int]]]:
 
 def _assemble(rows: list[int], files: Iterable[_Files]) -> Batch:
     by_row: dict[int, Decoded] = {}
-    for some in files:
-        by_row |= some.decoded
+    first_frames: set[int] = set()
+    for file in (file for some in files for file in some.decoded):
+        by_row |= file.by_row
+        first_frames |= file.by_row.keys() if file.is_first_frame else set()
     decoded = [(row, by_row[row]) for row in rows]
     readable = [(row, one) for row, one in decoded if not isinstance(one, ImageError)]
     errors = {row: one for row, one in decoded if isinstance(one, ImageError)}
     sizes = readable[0][1] if readable else {}
     pixels = {size: np.stack([one[size] for _, one in readable]) for size in sizes}
-    return Batch(np.array([row for row, _ in readable], dtype=np.int64), pixels, errors)
+    numbers = np.array([row for row, _ in readable], dtype=np.int64)
+    return Batch(numbers, pixels, errors, frozenset(first_frames.intersection(rows)))

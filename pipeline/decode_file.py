@@ -1,6 +1,7 @@
 """What an image file becomes in the process that decodes it; that process loads nothing that this does not need."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -8,17 +9,28 @@ import numpy as np
 from ..encoders.images import squash
 from ..encoders.picture_errors import ImageError
 from ..encoders.pictures import Picture, read_pictures
+from ..manifests.animations import is_animated
 
 Decoded = dict[int, np.ndarray] | ImageError
 """Pixels by side length, or what is wrong with the image."""
 
 
+@dataclass(frozen=True)
+class DecodedFile:
+    """What the rows of one file hold."""
+
+    by_row: Mapping[int, Decoded]
+    is_first_frame: bool
+    """Whether the file holds several pictures, of which a still image is only the first."""
+
+
 def decode_file(
     path: Path, row_of: Mapping[int, int], sizes: Sequence[int], upright: bool, max_pixels: int, is_clip: bool
-) -> dict[int, Decoded]:
-    """What the rows of one file hold, by row number, from the rows by frame number."""
+) -> DecodedFile:
+    """What the rows of one file hold, from the rows by frame number."""
     pictures = read_pictures(path, list(row_of), upright, max_pixels, is_clip)
-    return {row_of[frame]: _squashed(one, sizes) for frame, one in pictures}
+    by_row = {row_of[frame]: _squashed(one, sizes) for frame, one in pictures}
+    return DecodedFile(by_row, not is_clip and is_animated(path))
 
 
 def _squashed(picture: Picture, sizes: Sequence[int]) -> Decoded:

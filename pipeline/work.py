@@ -62,6 +62,8 @@ class _ShardWork:
         """The rows that have no features, by row number."""
         self.cut: set[int] = set()
         """Rows of texts whose ends are not read."""
+        self.first_frames: set[int] = set()
+        """Rows of files that hold more pictures than the one that was read."""
         self.seconds = {"read": 0.0, "infer": 0.0}
         self.copied = sum(len(one.rows) for one in job.copies)
         if job.start > task.first:
@@ -70,6 +72,7 @@ class _ShardWork:
             done_before = _failed_before(receipt, job.start)
             self.failed = {row: failed for row, failed in done_before.items() if row not in job.again}
             self.cut = {row for row in receipt.cut if row < job.start}
+            self.first_frames = {row for row in receipt.first_frames if row < job.start}
             self.seconds |= receipt.seconds
             self.copied += receipt.copied
         for one in job.copies:
@@ -93,7 +96,8 @@ class _ShardWork:
 
     def write(self, **circumstances: Any) -> Receipt:
         failed = tuple(self.failed[row] for row in sorted(self.failed))
-        known = circumstances | {"copied": self.copied, "cut": tuple(sorted(self.cut))}
+        known = {name: tuple(sorted(getattr(self, name))) for name in ("cut", "first_frames")}
+        known |= circumstances | {"copied": self.copied}
         return self.store.write_shard(self.task.shard, self.values, failed, self.seconds, self._again, **known)
 
     def refuse_constant(self) -> None:
@@ -145,6 +149,7 @@ def _encode_pixels(task: Task, batches: Iterable[Batch], work: dict[str, _ShardW
             shard = work[job.node.digest]
             shard.seconds["read"] += waited
             shard.fail({row: _failed(task, row, error) for row, error in batch.errors.items()})
+            shard.first_frames |= batch.first_frames
             new = np.isin(batch.rows, shard.rows)
             if new.any():
                 assert job.node.squash is not None

@@ -1,5 +1,6 @@
 """Where a command works: its cache, its data sets and models, and how it runs what is missing."""
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
@@ -17,7 +18,7 @@ from ..cache.memory import FileMemory
 from ..commands.request import Request
 from ..encoders.families import Models
 from ..errors import UsageError, option
-from ..manifests.animations import first_frames
+from ..manifests.animations import only_first_frames
 from ..manifests.catalogue import catalogue, parse_dataset
 from ..manifests.classes import MOST_COMPARED, are_common
 from ..manifests.contents import with_contents
@@ -30,6 +31,7 @@ from ..manifests.reading import count_frames
 from ..manifests.stamp import stamp
 from ..reports.console import bars, duration, show_remark, stderr
 from ..settings import cache_folder, read_settings
+from .events import Event, ShardFinished
 from .executors import RunOptions, run_plan
 from .identity import DataSets, Known
 from .plan import Plan, Portion, Wanted, apart, make_plan
@@ -211,18 +213,19 @@ class Workspace:
         self._reads.clear()
         if copied := sum(line.copied for line in plan.lines):
             show_remark(self.console, f"{what}: {copied:,} rows are copied from other stores")
-        self._remark_first_frames(plan, wanted)
-        with progress_bar(what, plan.rows, self.console) as emit:
-            run_plan(self.cache, plan, wanted, replace(self.options, device=self.models.device), emit)
-        self._frame_counts.keep()
+        first_frames: dict[str, set[int]] = defaultdict(set)
+        with progress_bar(what, plan.rows, self.console) as show:
 
-    def _remark_first_frames(self, plan: Plan, wanted: Sequence[Wanted]) -> None:
-        """Say where only the first frame of a picture file will be encoded."""
-        stills = {one.manifest.label: one.manifest.root for one in wanted if one.manifest.kind == "images"}
-        for label, root in stills.items():
-            tasks = [task for task in plan.tasks if task.dataset == label]
-            sources = (task.sources[row - task.first] for task in tasks for row in task.pixel_rows)
-            self.remark(label, *first_frames(Path(root), sources))
+            def listen(event: Event) -> None:
+                show(event)
+                if isinstance(event, ShardFinished):
+                    first_frames[event.dataset].update(event.receipt.first_frames)
+
+            run_plan(self.cache, plan, wanted, replace(self.options, device=self.models.device), listen)
+        self._frame_counts.keep()
+        for manifest in (one.manifest for one in wanted):
+            names = [manifest.rows.names[row] for row in sorted(first_frames[manifest.label])]
+            self.remark(manifest.label, *only_first_frames(names))
 
 
 def _by_contents(request: Request) -> bool | None:

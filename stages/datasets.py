@@ -9,7 +9,7 @@ from ..commands.datasets import Audit, AuditDatasets, ListDatasets
 from ..encoders.images import ImageError
 from ..encoders.pictures import read_pictures
 from ..errors import UsageError
-from ..manifests.animations import first_frames, is_picture_clip
+from ..manifests.animations import is_animated, is_picture_clip, only_first_frames
 from ..manifests.catalogue import DataSet, DataSetRef, Split, catalogue
 from ..manifests.chosen import with_classes
 from ..manifests.classes import CLASSES, class_name
@@ -55,7 +55,7 @@ def audit(workspace: Workspace, dataset: str, workers: int | None = None) -> Aud
         *_duplicate_ids(manifest, is_train=ref.split == "train"),
         *_duplicate_contents(manifest, contents),
         *_longer_videos(workspace, manifest),
-        *(first_frames(Path(manifest.root), manifest.rows.sources) if manifest.kind == "images" else ()),
+        *only_first_frames(_animated(manifest)),
     ]
     if ref.entry and ref.published:
         remarks += [
@@ -71,6 +71,14 @@ def audit(workspace: Workspace, dataset: str, workers: int | None = None) -> Aud
         errors=list(_errors(manifest, failed)),
         remarks=remarks,
     )
+
+
+def _animated(manifest: Manifest) -> list[str]:
+    """The still images that hold more than one picture."""
+    stills = manifest.rows.sources if manifest.kind == "images" else ()
+    return [
+        one for one in dict.fromkeys(stills) if not is_picture_clip(one) and is_animated(Path(manifest.root) / one)
+    ]
 
 
 def _read_all(

@@ -177,3 +177,13 @@ def test_every_row_of_the_tables_of_data_sets_and_classes_is_tested():
     assert [cell for cell in cells if cell not in ("", "---", "a word")] == list(ROWS)
     for file, _, test in (where.partition(": ") for where in ROWS.values()):
         assert f"\ndef {test}" in (ROOT / "tests" / file).read_text(encoding="utf-8")
+
+
+def test_each_line_on_hostile_input_names_a_test_that_is_there():
+    lines = re.findall(
+        r"^\| .+ \| \[(\S+)\]\(\.\./tests/\1\)::(\w+) \|$", (ROOT / "docs/security.md").read_text(), re.M
+    )
+    rows = [line for line in (ROOT / "docs/security.md").read_text().splitlines() if line.startswith("| ")]
+    assert len(lines) == len([row for row in rows if not row.startswith("| input")])
+    for file, name in lines:
+        assert re.search(rf"^ *def {name}\(", (ROOT / "tests" / file).read_text(encoding="utf-8"), re.M), (file, name)

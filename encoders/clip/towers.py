@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
@@ -14,6 +14,7 @@ import torch
 
 from ...cache.keys import digest
 from ...errors import ExpclipError, option
+from .. import hub
 from ..configuration import in_one_line
 from ..dtypes import torch_dtype
 from ..families import How
@@ -81,7 +82,7 @@ def _tokenizer(model: ClipModel) -> Any:
     safe: dict[str, Any] = {"trust_remote_code": False, "local_files_only": model.is_local}
     if not model.config["text_cfg"].get("hf_tokenizer_name"):
         safe = {}  # open_clip's own
-    with _quiet_open_clip(), in_one_line(ExpclipError, f"{option('clip')} {model.build_as}: {_NO_TOKENIZER}"):
+    with _calling_open_clip(model), in_one_line(ExpclipError, f"{option('clip')} {model.build_as}: {_NO_TOKENIZER}"):
         if not model.in_folder:
             return open_clip.get_tokenizer(model.build_as, **safe)
         with checked_folder(model, tokenizer=True) as folder:
@@ -130,7 +131,7 @@ def _build(model: ClipModel, dtype: str, device: str) -> Any:
 def _built(wanted: _Wanted) -> Any:
     weights, named = wanted.weights, f"{option('clip')} {wanted.build_as}"
     path = weights.checkpoint.file(weights.file) if weights else None
-    with _quiet_open_clip(), torch.random.fork_rng(devices=[]), checked_folder(wanted.model) as folder:
+    with _calling_open_clip(wanted.model), torch.random.fork_rng(devices=[]), checked_folder(wanted.model) as folder:
         # open_clip checks little: what a wrong configuration raises depends on where
         with in_one_line(ExpclipError, f"{named}: open_clip cannot build it"):
             if path is not None and wanted.model.is_strangers:
@@ -152,6 +153,13 @@ def _require_fit(folder: str, path: Path) -> None:
     values, size = sum(parameter.numel() for parameter in empty.parameters()), path.stat().st_size
     if values > size:
         raise ValueError(f"it would have {values:,} parameters, and {path.name} has {size:,} bytes")
+
+
+@contextmanager
+def _calling_open_clip(model: ClipModel) -> Iterator[None]:
+    """Quietly, and of a model of this machine without the network."""
+    with _quiet_open_clip(), hub.offline() if model.is_local else nullcontext():
+        yield
 
 
 @contextmanager

@@ -93,7 +93,7 @@ def test_what_crashed_stays_failed_until_it_is_to_be_tried_again(lab, photos, de
 def test_a_process_that_died_once_costs_no_row(lab, photos, deadly, crashes):
     deadly({"007.png": "SIGKILL"}, times=1)
     assert reasons(lab.extract(photos)) == {}
-    assert crashes.deaths("007.png") == 2
+    assert crashes.deaths("007.png") == 3  # it dies, it is decoded, and it is asked whether it is animated
 
 
 def test_all_images_may_crash(lab, photos, deadly):
