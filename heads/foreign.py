@@ -1,6 +1,7 @@
 """Heads as others keep them: one matrix in a state dict of torch, or in a safetensors file."""
 
 import pickle
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -95,7 +96,8 @@ def _load(path: Path) -> Any:
         if path.suffix == ".safetensors":
             return load_file(path)
         _refuse_compressed(path)
-        with torch.sparse.check_sparse_tensor_invariants():  # or indices might lead anywhere in memory
+        # Indices of sparse tensors might lead anywhere in memory; what torch warns of is its own affair.
+        with torch.sparse.check_sparse_tensor_invariants(), warnings.catch_warnings(action="ignore"):
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise UsageError(

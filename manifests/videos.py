@@ -93,6 +93,8 @@ def open_video(path: Path, max_pixels: int = MAX_PIXELS) -> Iterator[tuple["Inpu
         if not container.streams.video:
             raise VideoError("the file holds no pictures")
         stream = container.streams.video[0]
+        if stream.codec_context is None:  # which PyAV's types do not know
+            raise VideoError("this is not a readable video (its pictures are in a format that FFmpeg does not know)")
         stream.codec_context.thread_count = 1  # several videos are decoded at a time
         stream.codec_context.options = bounds  # opening looks into the frames, and so does decoding
         yield container, stream
@@ -166,5 +168,5 @@ def count_frames(path: Path) -> int:
     """How many frames a video has; 0 where it cannot be read. Raises UsageError where PyAV is not installed."""
     try:
         return index_video(path).count
-    except (VideoError, OSError):
-        return 0
+    except (VideoError, OSError, ValueError, ArithmeticError, AttributeError, RuntimeError):
+        return 0  # what is wrong with it is said when it is decoded
