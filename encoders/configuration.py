@@ -6,7 +6,6 @@ change what is built; where a reader takes only some keys, the others are never 
 
 import math
 import re
-import reprlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import ExpclipError, UsageError, one_of, reason
+from ..errors import ExpclipError, UsageError, brief, one_of, reason
 from ..untrusted import parse_json, read_text
 
 _LARGEST_VOCABULARY = 256 << 20
@@ -25,9 +24,6 @@ MOST_PIXELS = 1024
 """Of one side of a picture that a model takes."""
 _MOST_PATCHES = 128
 """Along one side: attention takes memory by the fourth power of it."""
-
-_shown = reprlib.Repr()
-_shown.maxstring = _shown.maxother = 60
 
 
 @dataclass(frozen=True)
@@ -98,14 +94,14 @@ def checked(config: Any, table: Mapping[str, Rule], what: str, ignore_others: bo
     `ignore_others`: keys that the table does not name are left out. Otherwise they are refused.
     """
     if not isinstance(config, dict):
-        raise UsageError(f"{what} cannot be used (it is {shown(config)}; it must be a mapping)")
+        raise UsageError(f"{what} cannot be used (it is {brief(config)}; it must be a mapping)")
     for key, value in config.items():
         if key not in table:
             if ignore_others:
                 continue
-            raise UsageError(f"{what} cannot be used ({shown(key)} is no key that is known)")
+            raise UsageError(f"{what} cannot be used ({brief(key)} is no key that is known)")
         if not table[key].holds(value):
-            raise UsageError(f"{what} cannot be used ({key} is {shown(value)}; it must be {table[key].says})")
+            raise UsageError(f"{what} cannot be used ({key} is {brief(value)}; it must be {table[key].says})")
     return {key: value for key, value in config.items() if key in table}
 
 
@@ -114,11 +110,6 @@ def require_patches(pixels: int, patch: int, what: str) -> None:
     if not 1 <= pixels // patch <= _MOST_PATCHES:
         sizes = f"image_size is {pixels} and a patch {patch} pixels"
         raise UsageError(f"{what} cannot be used ({sizes}; there must be 1 to {_MOST_PATCHES} patches along a side)")
-
-
-def shown(value: Any) -> str:
-    """A value of a stranger's, on one line and not too long."""
-    return _shown.repr(value)
 
 
 def read_object(path: Path) -> dict[str, Any]:
@@ -147,7 +138,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     content = dict(pairs)
     if len(content) < len(pairs):
         ((key, _),) = Counter(key for key, _ in pairs).most_common(1)
-        raise ValueError(f"{shown(key)} stands twice")
+        raise ValueError(f"{brief(key)} stands twice")
     return content
 
 

@@ -10,9 +10,8 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 
-from ..errors import ExpclipError, UsageError, reason
+from ..errors import ExpclipError, UsageError, brief, reason
 from .archives import Archive, Storage, opened, storage
-from .configuration import shown
 from .pickled import Made, Name, Outside
 from .systems import SYSTEMS, System
 
@@ -126,7 +125,7 @@ def _require_tensors(path: Path) -> None:
         others = sorted(name for name in archive.names if name not in _ALLOWED and not _is_kind(name))
         if others:
             raise ExpclipError(
-                f"{path} holds pickled Python objects besides tensors ({shown(others[0])}), which are not loaded: "
+                f"{path} holds pickled Python objects besides tensors ({brief(others[0])}), which are not loaded: "
                 f"they may run any program. `expclip weights convert clip {path}` takes the tensors alone"
             )
         _views(archive, System(""))
@@ -148,7 +147,7 @@ def _require_floats(path: Path) -> None:
         raise ExpclipError(f"{path} does not hold the weights of this model ({reason(error)})") from error
     for name, kind in kinds.items():
         if name.endswith(".weight") and not kind.startswith(("F", "BF")):
-            raise ExpclipError(f"{path}: {shown(name)} holds {kind}: quantised weights are not supported")
+            raise ExpclipError(f"{path}: {brief(name)} holds {kind}: quantised weights are not supported")
 
 
 def _views(archive: Archive, system: System) -> tuple[dict[str, View], list[str]]:
@@ -161,9 +160,9 @@ def _views(archive: Archive, system: System) -> tuple[dict[str, View], list[str]
         try:
             view = _view(value)
         except ValueError as error:
-            raise ValueError(f"{shown(name)}: {error}") from error
+            raise ValueError(f"{brief(name)}: {error}") from error
         if view is None:
-            others.append(shown(name))
+            others.append(brief(name))
         else:
             views[_sound(name, view)] = view
     if len(views) > _MOST_NAMES:
@@ -179,9 +178,9 @@ def _views(archive: Archive, system: System) -> tuple[dict[str, View], list[str]
 
 def _sound(name: Any, view: View) -> str:
     if not isinstance(name, str) or not name.isprintable() or not 0 < len(name) <= _LONGEST_NAME or name[:2] == "__":
-        raise ValueError(f"{shown(name)} is no name of a tensor")
+        raise ValueError(f"{brief(name)} is no name of a tensor")
     if name.endswith(".weight") and not _DTYPES[view.storage.kind].is_floating_point:
-        raise ValueError(f"{shown(name)} holds {_DTYPES[view.storage.kind]}: quantised weights are not supported")
+        raise ValueError(f"{brief(name)} holds {_DTYPES[view.storage.kind]}: quantised weights are not supported")
     return name
 
 
@@ -206,7 +205,7 @@ def _state_dict(root: Any) -> dict[Any, Any]:
     found = look(root, 0)
     if found is None and isinstance(root, Made):
         raise ValueError(
-            f"it is a whole object of Python, {shown(_by(root))}, and no state dict: save its state_dict()"
+            f"it is a whole object of Python, {brief(_by(root))}, and no state dict: save its state_dict()"
         )
     if found is None:
         raise ValueError("it has no state dict with tensors")
@@ -271,7 +270,7 @@ def _values(archive: Archive, of: Storage) -> torch.Tensor:
     content = archive.bytes_of(of.key)
     if len(content) != of.values * of.width:
         raise ValueError(
-            f"the storage {shown(of.key)} has {len(content):,} bytes instead of {of.values * of.width:,}"
+            f"the storage {brief(of.key)} has {len(content):,} bytes instead of {of.values * of.width:,}"
         )
     return (
         torch.frombuffer(bytearray(content), dtype=_DTYPES[of.kind])

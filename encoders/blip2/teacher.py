@@ -22,7 +22,7 @@ from transformers import (
     T5EncoderModel,
 )
 
-from ...errors import UsageError, option
+from ...errors import UsageError, brief, option
 from ..checkpoint import INDEX, WHOLE, Checkpoint
 from ..configuration import (
     EPSILON,
@@ -38,7 +38,6 @@ from ..configuration import (
     in_one_line,
     require_patches,
     several,
-    shown,
     whole,
 )
 from ..filling import needed
@@ -158,7 +157,7 @@ def _require_t5(config: dict[str, Any], place: str) -> None:
 
 
 def _called(model_type: Any, otherwise: str) -> str:
-    return shown(model_type).strip("'") if model_type else otherwise
+    return brief(model_type).strip("'") if model_type else otherwise
 
 
 def _section(

@@ -17,7 +17,7 @@ import transformers
 from open_clip.hf_configs import arch_dict
 from transformers import CONFIG_MAPPING, PreTrainedConfig, PreTrainedTokenizerBase
 
-from ...errors import ExpclipError, UsageError, option
+from ...errors import ExpclipError, UsageError, brief, option
 from ..checkpoint import Checkpoint
 from ..configuration import (
     FLAG,
@@ -32,7 +32,6 @@ from ..configuration import (
     read_object,
     require_vocabulary,
     section,
-    shown,
     whole,
     word,
 )
@@ -114,14 +113,14 @@ def _text_tower(model: ClipModel, name: str) -> dict[str, Any]:
     checkpoint = Checkpoint(name, is_local=False)
     if model.is_local and not (HUB_NAME.holds(name) and checkpoint.here(TEXT_CONFIG)):
         raise ExpclipError(
-            f"{option('clip')} {model.build_as}: its text tower is the hub's {shown(name)}, which is not on this "
+            f"{option('clip')} {model.build_as}: its text tower is the hub's {brief(name)}, which is not on this "
             f"machine, and weights in a file never use the network: run `hf download {name} {TEXT_CONFIG}` first"
         )
     content = checkpoint.json(TEXT_CONFIG)
     kind = content.get("model_type")
     what = f"{option('clip')} {model.build_as}: {TEXT_CONFIG} of {name}"
     if not isinstance(kind, str) or kind not in arch_dict:
-        raise UsageError(f"{what} describes a {shown(kind)}, which open_clip has no text tower of")
+        raise UsageError(f"{what} describes a {brief(kind)}, which open_clip has no text tower of")
     names = {one.name for one in fields(CONFIG_MAPPING[kind])} - {one.name for one in fields(PreTrainedConfig)}
     table = {name: LAYERS if name.endswith("layers") else _PLAIN for name in names}
     return {"model_type": kind} | checked(content, table, what, ignore_others=True)
