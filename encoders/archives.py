@@ -5,7 +5,6 @@ as they are: what is compressed, and may expand to anything, is refused.
 """
 
 import io
-import stat
 import struct
 import zipfile
 import zlib
@@ -16,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from ..errors import ExpclipError
+from ..errors import ExpclipError, reason
+from ..untrusted import open_file
 from .pickled import Machine, Name
 
 _LARGEST_PICKLE = 256 << 20
@@ -95,9 +95,7 @@ def storage(known_as: Any) -> Storage:
 def opened(path: Path) -> Iterator[Archive]:
     """Open a file that torch wrote. Raises ExpclipError, in one line, for every other, and for a damaged one."""
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise ValueError("it is no file")
-        with path.open("rb") as file:
+        with open_file(path) as file:
             start = file.read(512)
             file.seek(0)
             if start.startswith(_ZIP):
@@ -108,11 +106,9 @@ def opened(path: Path) -> Iterator[Archive]:
             else:
                 raise ValueError(_what_it_is(start))
     except _DAMAGE as error:
-        raise ExpclipError(f"{path}: these weights cannot be read ({_said(error)})") from error
-
-
-def _said(error: Exception) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or " ".join(str(error).split())[:300]
+        raise ExpclipError(
+            f"{path}: these weights cannot be read ({getattr(error, 'strerror', None) or reason(error)})"
+        ) from error
 
 
 def _what_it_is(start: bytes) -> str:
