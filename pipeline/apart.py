@@ -50,6 +50,10 @@ class Died:
     how: str
     """The signal's name, for example SIGSEGV."""
 
+    def of(self, what: str) -> str:
+        """What to say of it: `decoding it killed the process (SIGSEGV)`."""
+        return f"{what} it killed the process ({self.how})"
+
 
 class Crew:
     """Threads that call a function of a module, each in a process of its own; 0 workers are a thread of this one.

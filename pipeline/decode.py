@@ -50,7 +50,7 @@ class _Files:
         """What they hold. Waits for it."""
         for (_, row_of, *_), answer in zip(self.calls, self.answers.result(), strict=True):
             if isinstance(answer, Died):
-                error = ImageError(f"decoding it killed the process ({answer.how})")
+                error = ImageError(answer.of("decoding"))
                 yield DecodedFile(dict.fromkeys(row_of.values(), error), is_first_frame=False)
             else:
                 yield answer

@@ -3,6 +3,7 @@
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..commands.datasets import Audit, AuditDatasets, ListDatasets
@@ -46,16 +47,16 @@ def audit(workspace: Workspace, dataset: str, workers: int | None = None) -> Aud
     """
     known = workspace.dataset(dataset)
     ref, manifest = known.ref, with_classes(workspace.read(known, "all"), workspace.chosen)
-    contents, failed = _read_all(workspace, manifest, workers)
+    read = _read_all(workspace, manifest, workers)
     names = (*manifest.classes, "unlabelled")
     counts = Counter(names[label] if label != NO_LABEL else "unlabelled" for label in manifest.labels.tolist())
     remarks = [
         *manifest.remarks,
         *_labels_against_folders(manifest),
         *_duplicate_ids(manifest, is_train=ref.split == "train"),
-        *_duplicate_contents(manifest, contents),
+        *_duplicate_contents(manifest, read.contents),
         *_longer_videos(workspace, manifest),
-        *only_first_frames(_animated(manifest)),
+        *only_first_frames(read.animated if manifest.kind == "images" else ()),
     ]
     if ref.entry and ref.published:
         remarks += [
@@ -68,45 +69,49 @@ def audit(workspace: Workspace, dataset: str, workers: int | None = None) -> Aud
         samples=len(manifest),
         rows=len(manifest.rows),
         counts={name: counts[name] for name in names if counts[name] or name != "unlabelled"},
-        errors=list(_errors(manifest, failed)),
+        errors=list(_errors(manifest, read.failed)),
         remarks=remarks,
     )
 
 
-def _animated(manifest: Manifest) -> list[str]:
-    """The still images that hold more than one picture."""
-    stills = manifest.rows.sources if manifest.kind == "images" else ()
-    return [
-        one for one in dict.fromkeys(stills) if not is_picture_clip(one) and is_animated(Path(manifest.root) / one)
-    ]
+@dataclass
+class _Read:
+    """What is in the files of a data set."""
+
+    contents: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    """Rows by digest of what they hold."""
+    failed: dict[int, str] = field(default_factory=dict)
+    """By row what is wrong with those that cannot be read."""
+    animated: list[str] = field(default_factory=list)
+    """Sources of which only the first of several pictures is read."""
 
 
-def _read_all(
-    workspace: Workspace, manifest: Manifest, workers: int | None
-) -> tuple[dict[str, list[int]], dict[int, str]]:
-    """Rows by digest of what they hold, and by row what is wrong with those that cannot be read."""
+def _read_all(workspace: Workspace, manifest: Manifest, workers: int | None) -> _Read:
     files: dict[str, dict[int, int]] = defaultdict(dict)
     for row, (source, frame) in enumerate(zip(manifest.rows.sources, manifest.rows.frames.tolist(), strict=True)):
         files[source][frame] = row
-    contents: dict[str, list[int]] = defaultdict(list)
-    failed: dict[int, str] = {}
+    read = _Read()
     root, limit = Path(manifest.root), workspace.options.max_pixels
     calls = ((root / source, row_of, limit, is_picture_clip(source)) for source, row_of in files.items())
     with workspace.progress() as bars, Crew(_check, processes(workers)) as crew:
-        checks = zip(files.values(), crew.map(calls), strict=True)
-        for row_of, found in bars.track(checks, len(files), description="reading"):
+        checks = zip(files.items(), crew.map(calls), strict=True)
+        for (source, row_of), found in bars.track(checks, len(files), description="reading"):
             if isinstance(found, Died):
-                found = dict.fromkeys(row_of.values(), ("", f"decoding it killed the process ({found.how})"))
-            for row, (sha, why) in found.items():
+                found = dict.fromkeys(row_of.values(), ("", found.of("decoding"))), False
+            by_row, is_first_frame = found
+            read.animated += [source] if is_first_frame else []
+            for row, (sha, why) in by_row.items():
                 if why:
-                    failed[row] = why
+                    read.failed[row] = why
                 else:
-                    contents[sha].append(row)
-    return contents, failed
+                    read.contents[sha].append(row)
+    return read
 
 
-def _check(path: Path, row_of: Mapping[int, int], limit: int, is_clip: bool) -> dict[int, tuple[str, str]]:
-    """By row (SHA-256, "") of what it holds, or ("", what is wrong)."""
+def _check(
+    path: Path, row_of: Mapping[int, int], limit: int, is_clip: bool
+) -> tuple[dict[int, tuple[str, str]], bool]:
+    """By row (SHA-256, "") of what it holds, or ("", what is wrong); and whether the file holds more pictures."""
     found = {}
     for frame, picture in read_pictures(path, list(row_of), max_pixels=limit, is_clip=is_clip):
         if isinstance(picture, ImageError):
@@ -115,7 +120,7 @@ def _check(path: Path, row_of: Mapping[int, int], limit: int, is_clip: bool) -> 
             found[row_of[frame]] = (hashlib.sha256(picture.tobytes()).hexdigest(), "")
         else:
             found[row_of[frame]] = _digest(path)
-    return found
+    return found, not is_clip and is_animated(path)
 
 
 def _digest(path: Path) -> tuple[str, str]:

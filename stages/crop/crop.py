@@ -126,7 +126,7 @@ def _crop_missing(
         found = zip(paths, crew.map(calls), strict=True)
         for path, one in progress.track(found, len(paths), description="cropping"):
             if isinstance(one, Died):
-                one = Crop(path, sizes[path], UNREADABLE, why=f"cropping it killed the process ({one.how})")
+                one = Crop(path, sizes[path], UNREADABLE, why=one.of("cropping"))
             add_line(record, one)
             crops[path] = one
     return crops
