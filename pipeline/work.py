@@ -174,10 +174,10 @@ def _encode_derived(
         batch = inputs[offsets] if isinstance(inputs, np.ndarray) else [inputs[k] for k in offsets]
         if len(rows):
             shard.encode(load(job.node), rows, batch)
-        if job.node.reads is not None:
-            readings = zip(rows.tolist(), job.node.reads(list(batch)), strict=True)
-            shard.cut |= {row for row, reading in readings if reading.is_cut}
         emit(RowsEncoded(len(some)))
+    if job.node.reads is not None:
+        readings = job.node.reads([task.sources[row - task.first] for row in shard.rows.tolist()])
+        shard.cut |= {row for row, reading in zip(shard.rows.tolist(), readings, strict=True) if reading.is_cut}
 
 
 def _failed(task: Task, row: int, error: ImageError) -> FailedRow:
