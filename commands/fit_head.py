@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ..heads.kinds import KINDS
-from ..heads.recipe import PRECISIONS, Recipe
+from ..heads.recipe import MOST_SEED, PRECISIONS, Recipe
 from ..heads.saving import HeadCard
 from . import options
 from .command import Command, note_untrained, print_records
@@ -36,7 +36,7 @@ class FitHead(Request, verb="fit-head"):
         choices=KINDS,
     )
     objective: str = options.OBJECTIVE
-    seed: tuple[int, ...] = ask("Repeat for several.", (1, 2, 3), least=0, most=options.MOST_SEED)
+    seed: tuple[int, ...] = ask("Repeat for several.", (1, 2, 3), least=0, most=MOST_SEED)
     epochs: int | None = ask(
         "`auto` is 5; for infonce with the miniature, what suits it.", None, unset="auto", least=1
     )

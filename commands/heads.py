@@ -4,6 +4,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ..heads.recipe import MOST_SEED
 from ..heads.saving import Kept
 from ..reports.console import print_line
 from ..settings import cache_folder, read_settings
@@ -63,7 +64,7 @@ class ImportHead(Request, verb="heads import"):
     dtype: str | None = options.DTYPE
     objective: str = options.OBJECTIVE
     train: str = ask("What it was trained on, if known.", "", metavar="NAME", in_file=False)
-    seed: int | None = ask("Its seed, if known.", None, unset="none", least=0, most=options.MOST_SEED)
+    seed: int | None = ask("Its seed, if known.", None, unset="none", least=0, most=MOST_SEED)
     cache: Path | None = options.CACHE
 
 

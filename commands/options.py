@@ -11,8 +11,6 @@ from ..manifests.reading import ORDERS
 from .request import ask
 
 Names = tuple[str, ...]
-MOST_SEED = 2**64 - 1
-"""Of what is trained: torch takes 64 bits."""
 
 EXECUTORS = {"local": "pipeline.run_local:run", "dask": "pipeline.run_dask:run"}
 """The ways in which a plan is run, each a function that is loaded when it is used."""

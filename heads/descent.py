@@ -9,9 +9,8 @@ import torch
 from ..errors import ExpclipError, UsageError, brief, one_of, option, reason
 from .kinds import Progress
 from .objectives import OBJECTIVES
-from .recipe import PRECISIONS, Recipe
+from .recipe import MOST_SEED, PRECISIONS, Recipe
 
-MOST_SEED = 2**64 - 1
 _FLOATS = (np.float16, np.float32, np.float64)
 _ROWS = 8192
 """Looked at at once."""
