@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from ..errors import reason
 from ..manifests.limits import MAX_PIXELS
 from ..manifests.videos import (
     LargeVideoError,
@@ -56,8 +55,6 @@ def read_video(
     except OSError as error:
         raise_if_machine_error(path, error)
         why = ImageError(f"the video cannot be read ({error.strerror or error})")
-    except (ValueError, ArithmeticError, AttributeError, RuntimeError) as error:  # PyAV, of what damaged files lack
-        why = ImageError(f"the video is damaged ({reason(error)})")
     for frame in sorted(waiting):
         beyond = ImageError(_too_few(index.count)) if index and frame >= index.count else None
         yield frame, beyond or why

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from ..errors import UsageError
+from ..errors import UsageError, reason
 from .limits import MAX_PIXELS
 from .stand_ins import HEAD, stand_in
 
@@ -30,6 +30,10 @@ _EXACT_TIMES = ("mov", "matroska")
 B-frames in AVI, it may be a neighbour's time: there, frames are counted from the beginning."""
 _FRAMES_ARE_NO_PACKETS = {"vp8", "theora"}
 """Codecs whose packets may show nothing or repeat a frame: only decoding tells how many frames there are."""
+
+
+_LACKING = (ValueError, ArithmeticError, AttributeError, RuntimeError)
+"""What PyAV raises over what a damaged file lacks."""
 
 
 class VideoError(Exception):
@@ -97,7 +101,10 @@ def open_video(path: Path, max_pixels: int = MAX_PIXELS) -> Iterator[tuple["Inpu
             raise VideoError("this is not a readable video (its pictures are in a format that FFmpeg does not know)")
         stream.codec_context.thread_count = 1  # several videos are decoded at a time
         stream.codec_context.options = bounds  # opening looks into the frames, and so does decoding
-        yield container, stream
+        try:
+            yield container, stream
+        except _LACKING as error:
+            raise VideoError(f"the video is damaged ({reason(error)})") from error
 
 
 def decoded(container: "InputContainer", stream: "VideoStream") -> Iterator["VideoFrame"]:
@@ -168,5 +175,5 @@ def count_frames(path: Path) -> int:
     """How many frames a video has; 0 where it cannot be read. Raises UsageError where PyAV is not installed."""
     try:
         return index_video(path).count
-    except (VideoError, OSError, ValueError, ArithmeticError, AttributeError, RuntimeError):
-        return 0  # what is wrong with it is said when it is decoded
+    except (VideoError, OSError):
+        return 0
