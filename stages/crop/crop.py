@@ -51,7 +51,7 @@ def crop(request: CropFaces) -> Cropped:
     boxes = read_boxes(request.boxes) if request.boxes is not None else None
     if boxes is not None and request.boxes is not None:
         remarks += _boxes_without_image(boxes, images, request)
-        remarks += implausible(boxes, request.boxes, request.source, images)
+        remarks += implausible(boxes, request, _workers(request), images)
     else:
         detector(request.detects_with)
     open_settings(request.out, _settings(request))
@@ -116,12 +116,11 @@ def _crop_missing(
     out = request.out
     calls = ((request, path, sizes[path], *_listed(boxes, path)) for path in paths)
     crops: dict[str, Crop] = {}
-    workers = (os.cpu_count() or 1) if request.workers is None else request.workers
     with (
         writing(out / RECORD),
         open_record(out) as record,
         bars(stderr()) as progress,
-        Crew(crop_image, workers) as crew,
+        Crew(crop_image, _workers(request)) as crew,
     ):
         found = zip(paths, crew.map(calls), strict=True)
         for path, one in progress.track(found, len(paths), description="cropping"):
@@ -130,6 +129,11 @@ def _crop_missing(
             add_line(record, one)
             crops[path] = one
     return crops
+
+
+def _workers(request: CropFaces) -> int:
+    """How many processes read images."""
+    return (os.cpu_count() or 1) if request.workers is None else request.workers
 
 
 def _listed(boxes: BoxList | None, path: str) -> tuple[Sequence[Face] | None, bool]:

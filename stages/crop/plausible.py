@@ -3,22 +3,33 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from ...commands.crop import CropFaces
 from ...encoders.images import ImageError, read_image
 from ...errors import UsageError
-from ...manifests.boxes import BoxList, Face
+from ...manifests.boxes import BoxList
+from ...manifests.limits import max_pixels
+from ...pipeline.apart import Crew
 
 _TRIED = 50
 """Images that are looked at."""
 
 
-def implausible(boxes: BoxList, path: Path, source: Path, images: Sequence[str]) -> list[str]:
-    """Remarks on a list whose boxes are shares, or lie beside their images.
+def implausible(boxes: BoxList, request: CropFaces, workers: int, images: Sequence[str]) -> list[str]:
+    """Remarks on a list whose boxes are shares, or lie beside their images, of which processes look at some.
 
     Raises UsageError where most lie outside as they are read, and inside if width and height were a corner, or a
     corner width and height.
     """
+    path = request.boxes
     listed = [image for image in images if image in boxes.faces]
-    faces = [pair for image in listed[:: max(1, len(listed) // _TRIED)] for pair in _sized(boxes, source, image)]
+    some = listed[:: max(1, len(listed) // _TRIED)]
+    sizes = dict.fromkeys(some, (1, 1)) if boxes.is_relative else _sizes(some, request, workers)
+    faces = [
+        (face, sizes[image])
+        for image in sizes
+        for face in boxes.faces[image]
+        if (face.x0, face.y0, face.x1, face.y1) != (0, 0, 0, 0)
+    ]
     lost = [pair for pair in faces if pair[0].share_inside(*pair[1]) < 0.5]
     if len(lost) > len(faces) / 2:
         otherwise = [boxes.read_otherwise(face).share_inside(*size) for face, size in lost]
@@ -39,10 +50,17 @@ def implausible(boxes: BoxList, path: Path, source: Path, images: Sequence[str])
     return remarks
 
 
-def _sized(boxes: BoxList, source: Path, image: str) -> list[tuple[Face, tuple[int, int]]]:
-    """The boxes of an image with its size in their unit; none where it cannot be read, which is said elsewhere."""
+def _sizes(images: Sequence[str], request: CropFaces, workers: int) -> dict[str, tuple[int, int]]:
+    """Width and height of images, without those that cannot be read, which is said elsewhere."""
+    limit = max_pixels(request.max_megapixels)
+    with Crew(upright_size, workers) as crew:
+        found = crew.map((request.source / image, limit) for image in images)
+        return {image: size for image, size in zip(images, found, strict=True) if isinstance(size, tuple)}
+
+
+def upright_size(path: Path, limit: int) -> tuple[int, int] | None:
+    """Width and height of an image as it is shown; None where it cannot be read."""
     try:
-        size = (1, 1) if boxes.is_relative else read_image(source / image, honour_orientation=True).size
+        return read_image(path, True, limit).size
     except ImageError:
-        return []
-    return [(face, size) for face in boxes.faces[image] if (face.x0, face.y0, face.x1, face.y1) != (0, 0, 0, 0)]
+        return None

@@ -131,6 +131,17 @@ def test_cropping_names_what_crashes_and_goes_on(photos, deadly, tmp_path):
     assert (again.new, again.failed) == (1, ())
 
 
+def test_boxes_are_compared_with_pictures_in_processes_that_may_die(photos, crashes, tmp_path):
+    (tmp_path / "boxes.txt").write_text("".join(f"{k:03d}.png 5 5 40 40\n" for k in range(40)))
+    command = [sys.executable, "-m", "expclip", "crop", photos, "--out", tmp_path / "out", "--workers", "2"]
+    environment = os.environ | crashes.environment({"007.png": "SIGSEGV"})
+    done = subprocess.run(
+        [*map(str, command), "--boxes", str(tmp_path / "boxes.txt")], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 3, done.stderr
+    assert "007.png: cropping it killed the process (SIGSEGV)" in done.stderr
+
+
 def test_the_command_ends_with_exit_code_3_and_says_nothing_of_its_own_processes(photos, crashes, tmp_path):
     environment = os.environ | crashes.environment({"007.png": "SIGABRT"}) | {"PYTHONFAULTHANDLER": "1"}
     command = [*EXTRACT, str(tmp_path / "cache"), str(photos)]
