@@ -77,7 +77,8 @@ class View:
         """Itself. Raises ValueError where it reaches beyond its storage."""
         if self.storage.kind not in _DTYPES:
             raise ValueError(f"it holds values of the kind {self.storage.kind}")
-        if len(self.size) != len(self.stride) or min((self.offset, *self.size, *self.stride)) < 0:
+        numbers = (self.offset, *self.size, *self.stride)
+        if len(self.size) != len(self.stride) or min(numbers) < 0 or max(numbers) >= 2**63:
             raise ValueError("its shape is none")
         last = self.offset + sum((n - 1) * step for n, step in zip(self.size, self.stride, strict=True))
         if prod(self.size) and last >= self.storage.values:
