@@ -12,7 +12,7 @@ import numpy as np
 from ..cache.files import writing
 from ..manifests.cells import cell
 from ..manifests.own_output import mark_output
-from ..scoring.bootstrap import Interval
+from ..scoring.intervals import Interval
 from ..scoring.scores import ALL, MEAN, Certainty, Predictions, Score
 from .console import say
 from .tables import certainty_tables, markdown, tables

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import shown
-from ..scoring.bootstrap import Interval
+from ..scoring.intervals import Interval
 from ..scoring.scores import ALL, MEAN, Combination, Score
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..manifests.disk import file_safe, short_name
 from ..manifests.manifest import NO_FOLD, Manifest
-from .bootstrap import Intervals, paired_difference, score_interval
+from .intervals import Intervals, paired_difference, score_interval
 from .metrics import confusion_matrix, recalls, uar, war
 
 ALL = "all"

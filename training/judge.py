@@ -18,8 +18,8 @@ from ..encoders.families import Models
 from ..heads.linear import LinearHead, initial_weight
 from ..manifests.faces.action_units import CLASSES
 from ..manifests.prompts import prompt_set
-from ..scoring.bootstrap import Intervals, paired_difference
 from ..scoring.cosines import PlainClip
+from ..scoring.intervals import Intervals, paired_difference
 from ..scoring.metrics import confusion_matrix, uar
 from .drawn_faces import draw_pictures
 

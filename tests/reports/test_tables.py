@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from expclip.reports.tables import certainty_tables, markdown, tables
-from expclip.scoring.bootstrap import Interval, Intervals
+from expclip.scoring.intervals import Interval, Intervals
 from expclip.scoring.scores import Certainty, Combination, Score, mean_over_folds, score
 
 CLASSES = ("happiness", "sadness")

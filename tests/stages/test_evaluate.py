@@ -15,7 +15,7 @@ from expclip.cache.store import FeatureStore
 from expclip.commands.cache import ExportStore, ImportStores
 from expclip.manifests.classes import CLASSES
 from expclip.manifests.prompts import PROMPT_SETS, prompt_set
-from expclip.scoring.bootstrap import score_interval
+from expclip.scoring.intervals import score_interval
 from expclip.stages.cache import export_store, import_stores
 from heads_by_hand import project as project_by_hand
 from lab import Lab
