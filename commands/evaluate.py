@@ -13,6 +13,8 @@ from .extract import check_executor
 from .options import Names
 from .request import Request, ask
 
+NO_PREDICTIONS = "none"
+PREDICTIONS = ("parquet", "csv", NO_PREDICTIONS)
 RESULTS = Path("expclip-results")
 """Where the command line writes where nothing else is said."""
 
@@ -20,11 +22,11 @@ RESULTS = Path("expclip-results")
 class Evaluate(Request, verb="evaluate"):
     """Score cached test features for every combination of data sets, heads and prompts.
 
-    Image features that are missing are extracted first. Writes `scores.csv`, `predictions.csv`, `confusion.npz`,
-    `tables.md` and a figure per confusion matrix. UAR: mean recall over classes; WAR: accuracy; both in percent, in
-    the files with 95 % intervals and with each head's gain over plain CLIP on the same samples. With `--image llm` or
-    `--text llm` the LLM takes CLIP's place (a head's own LLM and instruction; where the LLM has both places,
-    --teacher and --instruction). Example:
+    Image features that are missing are extracted first. Writes `scores.csv`, `confusion.npz`, `tables.md`, and the
+    predictions of each data set with all class similarities. UAR: mean recall over classes; WAR: accuracy; both in
+    percent, in the files with 95 % intervals and with each head's gain over plain CLIP on the same samples. With
+    `--image llm` or `--text llm` the LLM takes CLIP's place (a head's own LLM and instruction; where the LLM has both
+    places, --teacher and --instruction). `expclip.read_results(FOLDER)` reads the files. Example:
 
     `expclip evaluate raf-db dfew --clip ViT-L-14 --prompts P-3`
     """
@@ -56,6 +58,12 @@ class Evaluate(Request, verb="evaluate"):
     max_megapixels: int = options.MAX_MEGAPIXELS
     executor: str | None = options.EXECUTOR
     scheduler: str | None = options.SCHEDULER
+    predictions: str = ask(
+        "What keeps the predictions: one compact Parquet file per data set, one CSV file, or nothing.",
+        PREDICTIONS[0],
+        choices=PREDICTIONS,
+    )
+    figures: bool = ask("Draw each confusion matrix too.", False)
     out: Path | None = ask(
         "Folder of the results; `none` writes none.", None, unset="none", untyped=RESULTS, in_file=False
     )
@@ -71,7 +79,9 @@ def show(request: Evaluate, answer: Evaluation) -> None:
     for table in tables(answer.scores):
         print_table(table.title, table.columns, table.rows)
     if request.out is not None:
-        print_line(f"{request.out}: scores.csv, predictions.csv, confusion.npz, tables.md and figures/")
+        predictions = {"parquet": ["predictions/"], "csv": ["predictions.csv"]}.get(request.predictions, [])
+        files = ["scores.csv", "confusion.npz", *predictions, *(["figures/"] if request.figures else []), "tables.md"]
+        print_line(f"{request.out}: {', '.join(files[:-1])} and {files[-1]}")
 
 
 def document(request: Evaluate, answer: Evaluation) -> dict[str, Any]:

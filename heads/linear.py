@@ -1,7 +1,7 @@
 """The linear head of Exp-CLIP: one matrix, trained by momentum SGD with gradients written out by hand."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from functools import cached_property
 from typing import Any
@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..scoring.cosines import cosines, unit
-from ..scoring.samples import Samples, as_samples
+from ..scoring.cosines import cosines
+from ..scoring.samples import Samples
 from .descent import as_pairs, descend, generator_of
 from .kinds import Progress, TeacherPairs, Trainer, refuse_shapes
 from .losses import product
@@ -79,8 +79,10 @@ class LinearHead:
         return loss
 
     def transform(self, X: np.ndarray) -> np.ndarray:
-        """(n, L) embeddings of images or texts to (n, L'), not normalised."""
-        return np.asarray(X, dtype=np.float32) @ self.weight_.T
+        """(n, L) embeddings of images or texts to (n, L'), not normalised; in float64 where X is, else in float32."""
+        X = np.asarray(X)
+        dtype = np.float64 if X.dtype == np.float64 else np.float32
+        return X.astype(dtype, copy=False) @ self.weight_.astype(dtype, copy=False).T
 
     @cached_property
     def _gram(self) -> np.ndarray:
@@ -91,11 +93,21 @@ class LinearHead:
         """(n, L') of samples: the mean over frames is taken before the matrix, which is the same and less work."""
         return self.transform(samples.means)
 
+    def pooled(self, samples: Samples) -> Iterator[np.ndarray]:
+        """(n, L): the mean over frames. A product of W x with a direction is one of x with Wᵀ times the direction."""
+        yield samples.means
+
+    def directions(self, targets: np.ndarray) -> np.ndarray:
+        """(m, L) float64 of (m, L')."""
+        return targets @ self.weight_.astype(np.float64)
+
+    def lengths(self, pooled: np.ndarray) -> np.ndarray:
+        """(n,) lengths of W x for embeddings x (n, L)."""
+        return np.sqrt(np.einsum("nl,nl->n", pooled @ self._gram, pooled))
+
     def similarity(self, samples: Samples | np.ndarray, texts: np.ndarray) -> np.ndarray:
-        """Cosines (n, m) float64 of projected samples, or image embeddings (n, L), and text embeddings (m, L)."""
-        weight = self.weight_.astype(np.float64)
-        directions = unit(np.asarray(texts, dtype=np.float64) @ weight.T) @ weight
-        return cosines(as_samples(samples).means, directions, self._gram)
+        """Cosines (n, m) of projected samples, or image embeddings (n, L), and text embeddings (m, L)."""
+        return cosines(self, samples, texts)
 
 
 def initial_weight(width: int, teacher_width: int, generator: torch.Generator | None) -> torch.Tensor:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..scoring.cosines import unit
-from ..scoring.samples import Samples, as_samples
+from ..scoring.cosines import cosines
+from ..scoring.samples import Samples
 from .descent import as_pairs, descend, generator_of
 from .kinds import Progress, TeacherPairs, Trainer, refuse_shapes
 from .objectives import OBJECTIVES
@@ -102,7 +102,7 @@ class NetworkHead:
         rows = torch.from_numpy(np.asarray(X, dtype=np.float32))
         return torch.cat([self.network.project(self.weights_, some) for some in rows.split(_ROWS)]).numpy()
 
-    def _projected(self, samples: Samples) -> Iterator[np.ndarray]:
+    def pooled(self, samples: Samples) -> Iterator[np.ndarray]:
         """(n, L') of samples, some at a time."""
         if samples.pools == "behind":
             yield from samples.means_behind(self.transform)
@@ -112,12 +112,19 @@ class NetworkHead:
 
     def project(self, samples: Samples) -> np.ndarray:
         """(n, L') of samples: the frames of a clip are averaged behind the network, in the paper before it."""
-        return np.concatenate(list(self._projected(samples)))
+        return np.concatenate(list(self.pooled(samples)))
+
+    def directions(self, targets: np.ndarray) -> np.ndarray:
+        """(m, L') as they are."""
+        return targets
+
+    def lengths(self, pooled: np.ndarray) -> np.ndarray:
+        """(n,) of projected samples (n, L')."""
+        return np.linalg.norm(pooled, axis=1)
 
     def similarity(self, samples: Samples | np.ndarray, texts: np.ndarray) -> np.ndarray:
-        """Cosines (n, m) float64 of projected samples, or image embeddings (n, L), and text embeddings (m, L)."""
-        directions = unit(self.transform(texts))
-        return np.concatenate([unit(some) @ directions.T for some in self._projected(as_samples(samples))])
+        """Cosines (n, m) of projected samples, or image embeddings (n, L), and text embeddings (m, L)."""
+        return cosines(self, samples, texts)
 
 
 def trainer(network: Network) -> Trainer:

@@ -70,6 +70,21 @@ class Clips:
         flat = [row for rows in lists for row in rows]
         return cls(np.cumsum([0, *lengths], dtype=np.int64), np.asarray(flat, dtype=np.int64))
 
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """(samples,) how many rows each has."""
+        return np.diff(self.offsets)
+
+    def take(self, numbers: np.ndarray) -> "Clips":
+        """Those of some samples."""
+        lengths = self.lengths[numbers]
+        offsets = np.concatenate(([0], np.cumsum(lengths)))
+        places = np.arange(offsets[-1]) + np.repeat(self.offsets[numbers] - offsets[:-1], lengths)
+        return Clips(offsets, self.indices[places])
+
 
 @dataclass(frozen=True)
 class Origin:

@@ -1,75 +1,105 @@
-"""The files of an evaluation."""
+"""The files of an evaluation: written, and read back."""
 
 import csv
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
-from itertools import chain, count
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..cache.files import writing
+from ..errors import UsageError
 from ..manifests.cells import cell
 from ..manifests.own_output import mark_output
-from ..scoring.intervals import Interval
-from ..scoring.scores import ALL, MEAN, Certainty, Predictions, Score
+from ..scoring.intervals import METHOD, Interval
+from ..scoring.scores import ALL, MEAN, Certainty, Evaluation, Score
 from .console import say
-from .tables import certainty_tables, markdown, tables
+from .tables import certainty_tables, distinct_names, markdown, tables
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _NOTHING = Interval(np.nan, np.nan, np.nan)
-_KNOWN = (
-    *("dataset", "backbone", "head", "head_id", "seed", "image", "text", "prompts", "protocol", "frames"),
-    "untrained",
-)
-_PREDICTION_COLUMNS = (*_KNOWN, "sample", "fold", "label", "predicted", "cosine")
+_SCORES, _PREDICTIONS = "scores.csv", "predictions"
+_FEW = 4
+"""Figures that are drawn sooner than further processes begin."""
 
 
-def write_results(scores: Sequence[Score], predictions: Sequence[Predictions], out: Path) -> None:
-    """`scores.csv`, `predictions.csv`, `confusion.npz`, `tables.md`, and `figures/` with a figure per matrix.
+def write_results(found: Evaluation, out: Path, predictions: str = "parquet", figures: bool = False) -> None:
+    """`scores.csv`, `confusion.npz`, `tables.md` and the predictions, as `parquet` or `csv`; `figures` on request.
 
     Raises ExpclipError where the disk refuses.
     """
-    from .confusion import MOST_DRAWN, confusion_figure
-
     with writing(out):
-        figures = out / "figures"
-        if not mark_output(out, "results"):
-            mark_output(figures, "results")
-        figures.mkdir(parents=True, exist_ok=True)
-        rows = [as_row(score) for score in scores]
+        mark_output(out, "results")
+        out.mkdir(parents=True, exist_ok=True)
+        rows = [as_row(score) for score in found.scores]
         columns = list(dict.fromkeys(column for row in rows for column in row))
-        _write_csv(out / "scores.csv", columns, ([row.get(column, "") for column in columns] for row in rows))
-        _write_csv(
-            out / "predictions.csv",
-            _PREDICTION_COLUMNS,
-            (row for one in predictions for row in _prediction_rows(one)),
-        )
-        (out / "tables.md").write_text(markdown([*tables(scores), *certainty_tables(scores)]), encoding="utf-8")
-        overall = [score for score in scores if score.fold in (ALL, MEAN)]
-        named = dict(zip(distinct_names([score.of.slug for score in overall]), overall, strict=True))
+        _write_csv(out / _SCORES, columns, ([row.get(column, "") for column in columns] for row in rows))
+        _write_predictions(found, out, predictions)
+        every = [*tables(found.scores), *certainty_tables(found.scores)]
+        (out / "tables.md").write_text(markdown(every), encoding="utf-8")
+        overall = [score for score in found.scores if score.fold in (ALL, MEAN)]
+        named = dict(zip(distinct_names(score.of.slug for score in overall), overall, strict=True))
         matrices: dict[str, Any] = {name: score.confusion for name, score in named.items()}
         untrained = np.array([name for name, score in named.items() if score.of.untrained], dtype=str)
         np.savez_compressed(out / "confusion.npz", **matrices, untrained=untrained)
-        for name, score in named.items():
-            if len(score.classes) > MOST_DRAWN:
-                say(f"note: figures/{name}.png is not drawn: it would show {len(score.classes):,} classes")
-            else:
-                confusion_figure(score, figures / f"{name}.png")
+        if figures:
+            _draw(named, out / "figures")
 
 
-def distinct_names(names: Iterable[str]) -> list[str]:
-    """Names of files of which no two are one, whatever the case of their letters: a number tells later ones apart."""
-    taken: set[str] = set()
-    return [free_name(name, taken) for name in names]
+def _write_predictions(found: Evaluation, out: Path, kind: str) -> None:
+    if not found.predictions:
+        return
+    from .predictions import CSV_COLUMNS, csv_rows, write_parquet
+
+    if kind == "csv":
+        rows = (row for one in found.predictions for row in csv_rows(one))
+        _write_csv(out / f"{_PREDICTIONS}.csv", CSV_COLUMNS, rows)
+    else:
+        write_parquet(found.predictions, out / _PREDICTIONS)
 
 
-def free_name(name: str, taken: set[str]) -> str:
-    """A name that is not taken yet; it is then."""
-    several = (f"{name}-{number}" if number > 1 else name for number in count(1))
-    free = next(one for one in several if one.casefold() not in taken)
-    taken.add(free.casefold())
-    return free
+def _draw(named: dict[str, Score], figures: Path) -> None:
+    """A figure per matrix, in as many processes as there are cores."""
+    from joblib import Parallel, delayed
+
+    from .confusion import MOST_DRAWN, confusion_figure
+
+    figures.mkdir(parents=True, exist_ok=True)
+    small = {name: score for name, score in named.items() if len(score.classes) <= MOST_DRAWN}
+    for name, score in named.items():
+        if name not in small:
+            say(f"note: figures/{name}.png is not drawn: it would show {len(score.classes):,} classes")
+    workers = -1 if len(small) > _FEW else 1
+    Parallel(n_jobs=workers)(
+        delayed(confusion_figure)(score, figures / f"{name}.png") for name, score in small.items()
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """What an evaluation wrote, as Arrow tables; `.to_pandas()` makes data frames of them."""
+
+    scores: "pa.Table"
+    """The rows of `scores.csv`."""
+    predictions: dict[str, "pa.Table"]
+    """By data set: a row per combination and sample. Empty where none were kept as Parquet."""
+
+
+def read_results(folder: Path | str) -> Results:
+    """Read what `evaluate` wrote into a folder. Raises UsageError where that is none."""
+    import pyarrow.csv
+    import pyarrow.parquet
+
+    scores = Path(folder) / _SCORES
+    if not scores.is_file():
+        raise UsageError(f"{folder}: no results of an evaluation: {_SCORES} is not there")
+    tables = [pyarrow.parquet.read_table(path) for path in sorted((Path(folder) / _PREDICTIONS).glob("*.parquet"))]
+    by_dataset = {table["dataset"][0].as_py(): table for table in tables if len(table)}
+    return Results(pyarrow.csv.read_csv(scores), by_dataset)
 
 
 def as_row(score: Score) -> dict[str, Any]:
@@ -102,27 +132,13 @@ def _certainty_columns(certainty: Certainty | None) -> dict[str, float | str]:
         gain = getattr(certainty.gain, metric) if certainty and certainty.gain else _NOTHING
         columns |= {f"{metric}_low": found.low, f"{metric}_high": found.high, f"{metric}_gain": gain.value}
         columns |= {f"{metric}_gain_low": gain.low, f"{metric}_gain_high": gain.high}
-    return {name: _rounded(value, 4) for name, value in columns.items()}
+    rounded = {name: _rounded(value, 4) for name, value in columns.items()}
+    return rounded | {"intervals": METHOD if certainty else ""}
 
 
 def _rounded(value: float, digits: int) -> float | str:
     """A number for a table; nothing where there is none."""
     return "" if np.isnan(value) else round(float(value), digits)
-
-
-def _prediction_rows(one: Predictions) -> Iterator[tuple]:
-    manifest = one.manifest
-    classes = np.array(manifest.classes)
-    known = tuple("" if getattr(one.of, name) is None else getattr(one.of, name) for name in _KNOWN)
-    per_sample = (
-        [manifest.sample_ids[sample] for sample in one.samples],
-        [fold or "" for fold in manifest.folds[one.samples].tolist()],
-        classes[manifest.labels[one.samples]].tolist(),
-        classes[one.predicted].tolist(),
-        one.similarity.max(axis=1).round(6).tolist(),
-    )
-    for row in zip(*per_sample, strict=True):
-        yield known + row
 
 
 def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

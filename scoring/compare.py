@@ -7,13 +7,16 @@ from functools import cached_property
 import numpy as np
 
 from ..manifests.manifest import NO_LABEL, Clips, Manifest
-from .cosines import PlainClip
-from .ensembles import ClassVectors
+from .ensembles import ClassVectors, Directions
 from .samples import Classifier, Head, Pooling, Samples
-from .scores import Combination, Predictions
+from .scores import Combination, Part, Predictions, parts_of
 
 LABELS = "labels"
 """What stands for the prompt set where a head learnt from labels and needs none."""
+
+_CLOSE = 1e-5
+"""Of the lengths behind a product: how near to each other the two best classes of a sample may be in float32, whose
+rounding is a few parts in a million, before they are compared in float64."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,13 +41,18 @@ class Scorable:
         readable = np.logical_and.reduceat(mask[clips.indices], clips.offsets[:-1])
         labelled = manifest.labels != NO_LABEL
         numbers = np.flatnonzero(readable & labelled)
-        rows = [clips.indices[clips.offsets[k] : clips.offsets[k + 1]] for k in numbers]
-        return cls(manifest, Samples(features, rows, pools), numbers, np.flatnonzero(~readable & labelled))
+        samples = Samples(features, clips.take(numbers), pools)
+        return cls(manifest, samples, numbers, np.flatnonzero(~readable & labelled))
 
     @property
     def labels(self) -> np.ndarray:
         """(n,) class indices."""
         return self.manifest.labels[self.numbers]
+
+    @cached_property
+    def parts(self) -> list[Part]:
+        """What has a score of its own: folds and their mean, or all samples."""
+        return parts_of(self.manifest, self.numbers, self.failed)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +63,11 @@ class Comparison:
     """What is compared; each prediction fills in its prompts."""
     scorable: Scorable
     head: Head | Classifier
+    """Of the samples."""
+    directions: Directions
     texts: Sequence[ClassVectors]
+    with_cosines: bool
+    """Whether similarities are wanted, or predictions alone, which cost far less."""
 
     @property
     def has_llm_side(self) -> bool:
@@ -64,33 +76,86 @@ class Comparison:
 
     @cached_property
     def predictions(self) -> list[Predictions]:
-        """For each prompt set, the cosines between samples and prompts, averaged over the prompts of each class.
-
-        All prompt sets are compared at once: the lengths of the projected samples are the same for all of them.
-        """
+        """For each prompt set, the cosines between samples and prompts, averaged over the prompts of each class."""
         if isinstance(self.head, Classifier):
-            return [self._predictions(LABELS, "", self._class_scores(self.head))]
-        cosines = self._cosines(self.head, np.concatenate([one.vectors for one in self.texts]))
-        ends = np.cumsum([len(one.vectors) for one in self.texts])[:-1]
+            scores = self._class_scores(self.head)
+            return [self._predictions(LABELS, "", scores.argmax(axis=1), scores)]
+        compared = self._compared(self.head)
+        predicted = self._decided(self.head, compared)
+        similarity = compared.cosines if self.with_cosines else None
         return [
-            self._predictions(prompts.name, prompts.ensemble, prompts.by_class(part))
-            for prompts, part in zip(self.texts, np.split(cosines, ends, axis=1), strict=True)
+            self._predictions(
+                one.name, one.ensemble, predicted[:, k], None if similarity is None else similarity[:, k]
+            )
+            for k, one in enumerate(self.texts)
         ]
 
-    def _cosines(self, head: Head, texts: np.ndarray) -> np.ndarray:
-        """(n, m) of the samples and text embeddings (m, width), both in one space."""
-        samples, plain = self.scorable.samples, PlainClip()
-        if self.of.image == self.of.text == "clip":
-            return head.similarity(samples, texts)
-        if self.of.image == "clip":
-            return plain.similarity(head.project(samples), texts)
-        return plain.similarity(samples, head.transform(texts) if self.of.text == "clip" else texts)
+    @cached_property
+    def _has_prompts(self) -> np.ndarray:
+        """(prompt sets, classes) bool."""
+        return np.stack([one.has_prompts for one in self.texts])
+
+    def _compared(self, head: Head) -> "_Compared":
+        """All prompt sets at once: one product, and the lengths are the same for all of them."""
+        directions = np.stack(self.directions.of(self.texts))
+        flat = directions.reshape(-1, directions.shape[2]).astype(np.float32).T
+        parts = [
+            (some @ flat, np.linalg.norm(some, axis=1), head.lengths(some) if self.with_cosines else some[:, 0])
+            for some in head.pooled(self.scorable.samples)
+        ]
+        products, norms, lengths = (np.concatenate(one) for one in zip(*parts, strict=True))
+        products = products.reshape(-1, *directions.shape[:2])
+        products[:, ~self._has_prompts] = -np.inf
+        return _Compared(directions, products, norms, lengths)
+
+    def _decided(self, head: Head, compared: "_Compared") -> np.ndarray:
+        """(n, prompt sets) class indices. What is too close for float32 is compared again in float64."""
+        predicted = compared.products.argmax(axis=2)
+        close = np.flatnonzero(compared.is_close)
+        if len(close):
+            exact = np.concatenate(list(head.pooled(self.scorable.samples.take(close, np.float64))))
+            again = np.tensordot(exact, compared.directions, (1, 2))
+            again[:, ~self._has_prompts] = -np.inf
+            predicted[close] = again.argmax(axis=2)
+        return predicted
 
     def _class_scores(self, head: Classifier) -> np.ndarray:
         """(n, classes) in the order of the data set's classes, which are among those that the head learnt."""
         order = [head.classes.index(name) for name in self.scorable.manifest.classes]
         return head.class_scores(self.scorable.samples)[:, order]
 
-    def _predictions(self, prompts: str, ensemble: str, similarity: np.ndarray) -> Predictions:
+    def _predictions(
+        self, prompts: str, ensemble: str, predicted: np.ndarray, similarity: np.ndarray | None
+    ) -> Predictions:
         of = replace(self.of, prompts=prompts, ensemble=ensemble)
-        return Predictions(of, self.scorable.manifest, self.scorable.numbers, similarity)
+        return Predictions(of, self.scorable.manifest, self.scorable.numbers, predicted, similarity)
+
+
+@dataclass(frozen=True, eq=False)
+class _Compared:
+    """The products of samples with the directions of classes."""
+
+    directions: np.ndarray
+    """(prompt sets, classes, D) float64."""
+    products: np.ndarray
+    """(n, prompt sets, classes) float32; -inf for a class without prompts."""
+    norms: np.ndarray
+    """(n,) the lengths of the vectors behind the products."""
+    lengths: np.ndarray
+    """(n,) what turns products into cosines."""
+
+    @property
+    def is_close(self) -> np.ndarray:
+        """(n,) whether the two best classes of a prompt set are too near to each other to be told apart."""
+        if self.products.shape[2] < 2:
+            return np.zeros(len(self.products), dtype=bool)
+        best = np.partition(self.products, -2, axis=2)[:, :, -2:]
+        longest = np.linalg.norm(self.directions, axis=2).max(axis=1)
+        with np.errstate(invalid="ignore"):  # one class alone has prompts
+            return (best[:, :, 1] - best[:, :, 0] < _CLOSE * self.norms[:, None] * longest).any(axis=1)
+
+    @property
+    def cosines(self) -> np.ndarray:
+        """(n, prompt sets, classes) float32."""
+        with np.errstate(invalid="ignore"):  # an embedding of length zero has none
+            return self.products / self.lengths[:, None, None].astype(np.float32)

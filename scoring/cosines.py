@@ -1,8 +1,10 @@
 """Lengths and cosines, and CLIP without a head."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
-from .samples import Samples, as_samples
+from .samples import Head, Samples, as_samples
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
@@ -11,15 +13,17 @@ def unit(vectors: np.ndarray) -> np.ndarray:
     return exact / np.linalg.norm(exact, axis=1, keepdims=True)
 
 
-def cosines(images: np.ndarray, directions: np.ndarray, gram: np.ndarray | None = None) -> np.ndarray:
-    """Products of images (n, L) with directions (m, L) over the images' lengths, in the metric of a Gram matrix.
+def cosines(head: Head, samples: Samples | np.ndarray, texts: np.ndarray) -> np.ndarray:
+    """(n, m) of projected samples, or image embeddings (n, L), and projected text embeddings (m, L)."""
+    directions = text_directions(head, texts).T
+    return np.concatenate(
+        [some @ directions / head.lengths(some)[:, None] for some in head.pooled(as_samples(samples))]
+    )
 
-    The lengths scale whole rows and decide nothing, so float32 is enough for them.
-    """
-    single = np.asarray(images, dtype=np.float32)
-    moved = single if gram is None else single @ gram
-    lengths = np.sqrt(np.einsum("nl,nl->n", moved, single, dtype=np.float64))
-    return (np.asarray(images, dtype=np.float64) @ directions.T) / lengths[:, None]
+
+def text_directions(head: Head, texts: np.ndarray) -> np.ndarray:
+    """(m, D) float64 of text embeddings (m, L) that the head projects."""
+    return head.directions(unit(head.transform(np.asarray(texts, dtype=np.float64))))
 
 
 class PlainClip:
@@ -30,9 +34,21 @@ class PlainClip:
         return X
 
     def project(self, samples: Samples) -> np.ndarray:
-        """(n, L) float64 embeddings of samples: of a clip, the mean of its frames."""
+        """(n, L) embeddings of samples: of a clip, the mean of its frames."""
         return samples.means
 
+    def pooled(self, samples: Samples) -> Iterator[np.ndarray]:
+        """The embeddings themselves."""
+        yield samples.means
+
+    def directions(self, targets: np.ndarray) -> np.ndarray:
+        """(m, L) as they are."""
+        return targets
+
+    def lengths(self, pooled: np.ndarray) -> np.ndarray:
+        """(n,) of embeddings (n, L)."""
+        return np.linalg.norm(pooled, axis=1)
+
     def similarity(self, samples: Samples | np.ndarray, texts: np.ndarray) -> np.ndarray:
-        """Cosines (n, m) float64 of samples, or of image embeddings (n, L), and text embeddings (m, L)."""
-        return cosines(as_samples(samples).means, unit(texts))
+        """Cosines (n, m) of samples, or image embeddings (n, L), and text embeddings (m, L)."""
+        return cosines(self, samples, texts)

@@ -1,6 +1,6 @@
 """The prompts of a class as vectors that samples are compared with."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,8 +25,10 @@ class ClassVectors:
     name: str
     """Of the prompt set."""
     ensemble: str
+    texts: tuple[tuple[str, ...], ...]
+    """The prompts behind each vector."""
     vectors: np.ndarray
-    """(m, L) float64, for the head."""
+    """(m, L) for the head."""
     classes: np.ndarray
     """(m,) the class index of each."""
     n_classes: int
@@ -38,15 +40,43 @@ class ClassVectors:
     ) -> "ClassVectors":
         """Of some classes, from the embeddings (L,) of their prompts."""
         with_prompts = [index for index, name in enumerate(classes) if name in prompts.prompts]
-        texts = [prompts.prompts[classes[index]] for index in with_prompts]
+        texts = [tuple(prompts.prompts[classes[index]]) for index in with_prompts]
         vectors = [np.stack([embeddings[text] for text in some]) for some in texts]
         if ensemble == "embeddings":
             vectors = [unit(one).mean(axis=0, keepdims=True) for one in vectors]
+            behind = texts
+        else:
+            behind = [(text,) for some in texts for text in some]
         labels = np.repeat(with_prompts, [len(one) for one in vectors])
-        return cls(prompts.name, ensemble, np.concatenate(vectors), labels, len(classes))
+        return cls(prompts.name, ensemble, tuple(behind), np.concatenate(vectors), labels, len(classes))
 
-    def by_class(self, cosines: np.ndarray) -> np.ndarray:
-        """(n, classes): cosines (n, m) averaged over the vectors of each class; -inf for one without any."""
-        of_class = (self.classes[:, None] == np.arange(self.n_classes)).astype(np.float64)
-        counts = of_class.sum(axis=0)
-        return np.where(counts, cosines @ (of_class / np.maximum(counts, 1)), -np.inf)
+    @property
+    def has_prompts(self) -> np.ndarray:
+        """(classes,) bool."""
+        return np.bincount(self.classes, minlength=self.n_classes) > 0
+
+    def by_class(self, directions: np.ndarray) -> np.ndarray:
+        """(classes, D): directions (m, D) averaged over the vectors of each class; zero for one without any.
+
+        A product with the mean of directions is the mean of the products.
+        """
+        belongs = (np.arange(self.n_classes)[:, None] == self.classes).astype(np.float64)
+        return belongs @ directions / np.maximum(belongs.sum(axis=1, keepdims=True), 1)
+
+
+class Directions:
+    """Where the texts of class vectors lie; each is projected once, however many data sets are scored with it."""
+
+    def __init__(self, project: Callable[[np.ndarray], np.ndarray]):
+        self._project = project
+        """(m, L) → (m, D) float64."""
+        self._known: dict[tuple[str, ...], np.ndarray] = {}
+
+    def of(self, some: Sequence[ClassVectors]) -> list[np.ndarray]:
+        """(classes, D) float64 of each."""
+        every = {texts: vector for one in some for texts, vector in zip(one.texts, one.vectors, strict=True)}
+        missing = [texts for texts in every if texts not in self._known]
+        if missing:
+            found = self._project(np.stack([every[texts] for texts in missing]))
+            self._known.update(zip(missing, found, strict=True))
+        return [one.by_class(np.stack([self._known[texts] for texts in one.texts])) for one in some]

@@ -19,7 +19,7 @@ from statistics import NormalDist
 import numpy as np
 
 METHOD = "wilson / agresti-min"
-"""What the results call how a score's interval and a gain's are found."""
+"""What `scores.csv` calls how the intervals of a score and of a gain are found."""
 _Z = NormalDist().inv_cdf(0.975)
 _ADDED = 0.5
 
@@ -42,7 +42,7 @@ class Intervals:
 
 
 @dataclass(frozen=True)
-class _Strata:
+class Strata:
     """The classes of each fold that have samples."""
 
     places: np.ndarray
@@ -53,8 +53,11 @@ class _Strata:
     """(strata,) what a recall counts for in UAR and in WAR, both the plain mean over folds."""
 
     @classmethod
-    def of(cls, truth: np.ndarray, folds: np.ndarray | None) -> "_Strata":
-        """Of samples with true classes (n,) as indices; raises ValueError where there is none."""
+    def of(cls, truth: np.ndarray, folds: np.ndarray | None = None) -> "Strata":
+        """Of samples with true classes (n,) as indices, and with folds (n,): scores are then plain means over folds.
+
+        Raises ValueError where there is no sample.
+        """
         if not len(truth):
             raise ValueError("there is no sample to compare predictions on")
         folds = np.zeros_like(truth) if folds is None else folds
@@ -68,29 +71,21 @@ class _Strata:
         return np.bincount(self.places[which], minlength=len(self.sizes))
 
 
-def score_interval(truth: np.ndarray, predicted: np.ndarray, folds: np.ndarray | None = None) -> Intervals:
-    """How certain the scores of a prediction (n,) are; arguments, folds and errors as in `paired_difference`."""
-    strata = _Strata.of(truth, folds)
-    right = strata.count(predicted == truth)
-    return _intervals(strata, right / strata.sizes, lambda weights: score_bounds(right, strata.sizes, weights))
+def score_interval(strata: Strata, right: np.ndarray) -> Intervals:
+    """How certain the scores of a prediction are, of which samples (n,) are right."""
+    counts = strata.count(right)
+    return _intervals(strata, counts / strata.sizes, lambda weights: score_bounds(counts, strata.sizes, weights))
 
 
-def paired_difference(
-    truth: np.ndarray, first: np.ndarray, second: np.ndarray, folds: np.ndarray | None = None
-) -> Intervals:
-    """The second of two predictions (n,) less the first, on the same samples with true classes (n,), all as indices.
-
-    With `folds` (n,) the value is the plain mean over folds. Raises ValueError where there is no sample.
-    """
-    strata = _Strata.of(truth, folds)
-    was, now = first == truth, second == truth
+def paired_difference(strata: Strata, was: np.ndarray, now: np.ndarray) -> Intervals:
+    """The second of two predictions less the first, of which samples (n,) were right, and are."""
     won, lost = strata.count(now & ~was), strata.count(was & ~now)
     gains = (won - lost) / strata.sizes
     return _intervals(strata, gains, lambda weights: gain_bounds(won, lost, strata.sizes, weights))
 
 
 def _intervals(
-    strata: _Strata, values: np.ndarray, bounds: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+    strata: Strata, values: np.ndarray, bounds: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 ) -> Intervals:
     found = [(weights @ values, *bounds(weights)) for weights in strata.weights]
     return Intervals(*(Interval(*(float(100 * number) for number in one)) for one in found))

@@ -1,15 +1,18 @@
 """Samples as arrays: images, or clips of frames."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 
+from ..manifests.manifest import Clips
+from .pooling import clip_means
+
 Pooling = Literal["before", "behind"]
 
-_CLIPS = 32
+_CLIPS = 128
 """Clips transformed at once: what bounds the memory."""
 
 
@@ -19,44 +22,41 @@ class Samples:
 
     frames: np.ndarray
     """(rows, L) embeddings as stored."""
-    rows: Sequence[np.ndarray] | None = None
+    clips: Clips | None = None
     """The rows of each sample in order, repeats included; None where every row is a sample."""
     pools: Pooling = "behind"
     """Where the frames of a clip become one: before a head, or behind it."""
+    dtype: type = np.float32
+    """What means are computed in."""
 
     def __len__(self) -> int:
-        return len(self.frames if self.rows is None else self.rows)
+        return len(self.frames if self.clips is None else self.clips)
 
-    def take(self, numbers: np.ndarray) -> "Samples":
+    def take(self, numbers: np.ndarray, dtype: type = np.float32) -> "Samples":
         """Some of the samples, by their numbers."""
-        if self.rows is None:
-            return Samples(self.frames[numbers], None, self.pools)
-        return Samples(self.frames, [self.rows[k] for k in numbers], self.pools)
+        if self.clips is None:
+            return Samples(self.frames[numbers], None, self.pools, dtype)
+        return Samples(self.frames, self.clips.take(numbers), self.pools, dtype)
 
     @cached_property
     def means(self) -> np.ndarray:
-        """(n, L) float64: the image's embedding, or the mean over the frames of a clip."""
-        if self.rows is None:
-            return np.asarray(self.frames, dtype=np.float64)
-        means = np.empty((len(self.rows), self.frames.shape[1]))
-        for k, rows in enumerate(self.rows):
-            means[k] = self.frames[rows].mean(axis=0, dtype=np.float64)
-        return means
+        """(n, L): the image's embedding, or the mean over the frames of a clip."""
+        if self.clips is None:
+            return np.asarray(self.frames, dtype=self.dtype)
+        return clip_means(self.frames, self.clips, self.dtype)
 
     def means_behind(self, transform: Callable[[np.ndarray], np.ndarray]) -> Iterator[np.ndarray]:
-        """The mean of the transformed frames of each sample, some (k, L') float64 at a time.
+        """The mean of the transformed frames of each sample, some (k, L') at a time.
 
         Equal frames of neighbouring clips are transformed once. Source: Exp-CLIP's released code.
         """
-        clips = np.arange(len(self))[:, None] if self.rows is None else self.rows
+        clips = self.clips or Clips(np.arange(len(self) + 1), np.arange(len(self)))
         if not len(clips):
-            yield np.empty((0, transform(self.frames[:0]).shape[1]))
+            yield np.empty((0, transform(self.frames[:0]).shape[1]), dtype=self.dtype)
         for start in range(0, len(clips), _CLIPS):
-            some = clips[start : start + _CLIPS]
-            rows, place = np.unique(np.concatenate(some), return_inverse=True)
-            transformed = transform(self.frames[rows])
-            parts = np.split(place, np.cumsum([len(one) for one in some])[:-1])
-            yield np.stack([transformed[part].mean(axis=0, dtype=np.float64) for part in parts])
+            some = clips.take(np.arange(start, min(start + _CLIPS, len(clips))))
+            rows, places = np.unique(some.indices, return_inverse=True)
+            yield clip_means(transform(self.frames[rows]), Clips(some.offsets, places), self.dtype)
 
 
 def as_samples(images: "Samples | np.ndarray") -> Samples:
@@ -65,7 +65,11 @@ def as_samples(images: "Samples | np.ndarray") -> Samples:
 
 
 class Head(Protocol):
-    """What scoring needs of a head that projects CLIP's embeddings. It receives samples, and pools clips itself."""
+    """What scoring needs of a head that projects CLIP's embeddings. It receives samples, and pools clips itself.
+
+    A cosine between samples and texts is a product of `pooled` samples with the `directions` of texts, over `lengths`
+    of the samples; the lengths decide nothing.
+    """
 
     def transform(self, X: np.ndarray) -> np.ndarray:
         """(n, L) embeddings of images or texts to (n, L'), not normalised."""
@@ -75,8 +79,16 @@ class Head(Protocol):
         """(n, L') of samples, not normalised."""
         ...
 
-    def similarity(self, samples: Samples, texts: np.ndarray) -> np.ndarray:
-        """Cosines (n, m) float64 of projected samples and projected text embeddings (m, L)."""
+    def pooled(self, samples: Samples) -> Iterator[np.ndarray]:
+        """The samples as vectors of some length D, (k, D) at a time."""
+        ...
+
+    def directions(self, targets: np.ndarray) -> np.ndarray:
+        """(m, D) float64, from texts (m, L') float64 of length one in the space that the head leads to."""
+        ...
+
+    def lengths(self, pooled: np.ndarray) -> np.ndarray:
+        """(k,) the lengths of projected samples, from `pooled` ones (k, D)."""
         ...
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..manifests.disk import file_safe, short_name
 from ..manifests.manifest import NO_FOLD, Manifest
-from .intervals import Intervals, paired_difference, score_interval
+from .intervals import Intervals, Strata, paired_difference, score_interval
 from .metrics import confusion_matrix, recalls, uar, war
 
 ALL = "all"
@@ -154,59 +154,77 @@ class Predictions:
     manifest: Manifest
     samples: np.ndarray
     """(n,) sample numbers in the manifest."""
-    similarity: np.ndarray
-    """(n, classes) cosines, averaged over the prompts of each class."""
-
-    @property
-    def predicted(self) -> np.ndarray:
-        """(n,) class indices."""
-        return self.similarity.argmax(axis=1)
+    predicted: np.ndarray
+    """(n,) class indices."""
+    similarity: np.ndarray | None
+    """(n, classes) cosines, averaged over the prompts of each class; None where they were not asked for."""
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """All scores of a sweep, and the predictions behind them."""
+    """All scores of a sweep, and the predictions behind them where they were asked for."""
 
     scores: list[Score]
     predictions: list[Predictions]
 
 
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Samples with a score of their own: those of a fold, or all."""
+
+    fold: str
+    places: np.ndarray
+    """(k,) among the samples that could be scored."""
+    truth: np.ndarray
+    """(k,) class indices."""
+    n_failed: int
+    """Samples of the part that could not be scored."""
+    strata: Strata | None
+    """None where there is no sample."""
+
+
+def parts_of(manifest: Manifest, samples: np.ndarray, failed: np.ndarray) -> list[Part]:
+    """All samples (n,) of a data set, by their numbers; where it has folds each fold, and last what is their mean."""
+    folds = manifest.folds[samples]
+    numbers = sorted(set(manifest.folds.tolist()))
+    parts = [
+        _part(
+            str(number) if number != NO_FOLD else ALL,
+            np.flatnonzero(folds == number),
+            manifest.labels[samples],
+            int((manifest.folds[failed] == number).sum()),
+        )
+        for number in numbers
+    ]
+    if numbers == [NO_FOLD]:
+        return parts
+    return [*parts, _part(MEAN, np.arange(len(samples)), manifest.labels[samples], len(failed), folds)]
+
+
+def _part(name: str, places: np.ndarray, labels: np.ndarray, n_failed: int, folds: np.ndarray | None = None) -> Part:
+    truth = labels[places]
+    return Part(name, places, truth, n_failed, Strata.of(truth, folds) if len(places) else None)
+
+
 def scores_of(
-    predictions: Predictions, failed: np.ndarray, with_intervals: bool = False, plain: np.ndarray | None = None
+    predictions: Predictions, parts: Sequence[Part], with_intervals: bool = False, plain: np.ndarray | None = None
 ) -> list[Score]:
-    """One score; for a data set with folds one per fold, and their plain mean.
+    """The score of each part of a data set.
 
-    `failed` are the numbers of samples that were left out; `plain` the classes (n,) that CLIP predicts without a
-    head, where intervals of a gain over it are wanted.
+    `plain` are the classes (n,) that CLIP predicts without a head, where intervals of a gain over it are wanted.
     """
-    manifest = predictions.manifest
-    folds = sorted(set(manifest.folds.tolist()))
-    per_fold = [_score_fold(predictions, failed, with_intervals, plain, fold) for fold in folds]
-    if folds == [NO_FOLD]:
-        return per_fold
-    everything = np.ones(len(predictions.samples), dtype=bool)
-    certainty = _certainty(predictions, plain, everything) if with_intervals else None
-    return [*per_fold, replace(mean_over_folds(per_fold), certainty=certainty)]
-
-
-def _score_fold(
-    predictions: Predictions, failed: np.ndarray, with_intervals: bool, plain: np.ndarray | None, fold: int
-) -> Score:
-    manifest = predictions.manifest
-    here = manifest.folds[predictions.samples] == fold
-    truth = manifest.labels[predictions.samples[here]]
-    confusion = confusion_matrix(truth, predictions.predicted[here], len(manifest.classes))
-    n_failed = int((manifest.folds[failed] == fold).sum())
-    name = str(fold) if fold != NO_FOLD else ALL
-    found = score(predictions.of, name, manifest.classes, confusion, n_failed)
-    return replace(found, certainty=_certainty(predictions, plain, here)) if with_intervals else found
-
-
-def _certainty(predictions: Predictions, plain: np.ndarray | None, here: np.ndarray) -> Certainty | None:
-    """How certain the scores of some samples (n,) are, or the mean of their folds' scores."""
-    if not here.any():
-        return None
-    manifest, chosen = predictions.manifest, predictions.samples[here]
-    truth, folds, predicted = manifest.labels[chosen], manifest.folds[chosen], predictions.predicted[here]
-    gain = None if plain is None else paired_difference(truth, plain[here], predicted, folds)
-    return Certainty(score_interval(truth, predicted, folds), gain)
+    classes, found = predictions.manifest.classes, list[Score]()
+    for part in parts:
+        predicted = predictions.predicted[part.places]
+        if part.fold == MEAN:
+            one = mean_over_folds(found)
+        else:
+            confusion = confusion_matrix(part.truth, predicted, len(classes))
+            one = score(predictions.of, part.fold, classes, confusion, part.n_failed)
+        if with_intervals and part.strata is not None:
+            right = predicted == part.truth
+            over = None if plain is None else plain[part.places] == part.truth
+            gain = None if over is None else paired_difference(part.strata, over, right)
+            one = replace(one, certainty=Certainty(score_interval(part.strata, right), gain))
+        found.append(one)
+    return found

@@ -19,7 +19,7 @@ from ..heads.linear import LinearHead, initial_weight
 from ..manifests.faces.action_units import CLASSES
 from ..manifests.prompts import prompt_set
 from ..scoring.cosines import PlainClip
-from ..scoring.intervals import Intervals, paired_difference
+from ..scoring.intervals import Intervals, Strata, paired_difference
 from ..scoring.metrics import confusion_matrix, uar
 from .drawn_faces import draw_pictures
 
@@ -90,7 +90,8 @@ class Trial:
 
     def gain(self, predicted: np.ndarray, over: np.ndarray | None = None) -> Intervals:
         """What predictions gain over others on the same faces, plain CLIP's by default, with 95 % intervals."""
-        return paired_difference(self.truth, self._plain if over is None else over, predicted)
+        over = self._plain if over is None else over
+        return paired_difference(Strata.of(self.truth), over == self.truth, predicted == self.truth)
 
     def _fit(self, teacher: np.ndarray, seed: int) -> LinearHead:
         return LinearHead(**self._how, seed=seed).fit(self._fit_images, teacher)

@@ -6,9 +6,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ...cache.header import Header
 from ...cache.store import FeatureStore
-from ...commands.evaluate import Evaluate
+from ...commands.evaluate import NO_PREDICTIONS, Evaluate
 from ...heads.saving import HeadCard
 from ...manifests.manifest import Manifest
 from ...manifests.prompts import PromptSet
@@ -20,8 +22,9 @@ from ...pipeline.reader import Reader
 from ...pipeline.texts import TextEncoder, Texts, clip_encoder, t5_encoder
 from ...pipeline.workspace import Workspace
 from ...scoring.compare import Comparison, Scorable
-from ...scoring.cosines import PlainClip
-from ...scoring.ensembles import ClassVectors
+from ...scoring.cosines import PlainClip, text_directions, unit
+from ...scoring.ensembles import ClassVectors, Directions
+from ...scoring.samples import Classifier, Head
 from ...scoring.scores import Combination
 from .asked import CLIP, LLM, NO_HEAD, Asked, Known, as_scored, needed, prompt_sets_of
 from .fitting import refuse_other_output
@@ -85,6 +88,8 @@ class _Found:
     _stores: Mapping[Need, tuple[Manifest, FeatureStore]] = field(default_factory=dict)
     _samples: dict[Path, tuple[Scorable, Header]] = field(default_factory=dict)
     """By store: several needs may mean one."""
+    _directions: dict[tuple[str, ...], Directions] = field(default_factory=dict)
+    """Of texts, by head, sides and encoder: the same for all data sets."""
 
     def __post_init__(self) -> None:
         self._texts = Texts(self.workspace, self.request.cached_only)
@@ -141,28 +146,44 @@ class _Found:
         scorable, header = self.samples(need)
         encoder = clip_encoder(need.model, header)
         texts = self._vectors(scorable.manifest, encoder) if self._has_clip_texts else []
-        plain = Comparison(self._of(None, scorable, header), scorable, PlainClip(), texts)
+        plain = self._comparison(None, PlainClip(), (scorable, header), texts)
         found: list[Comparison] = []
         for known in heads:
             card, head = known.card, known.head
             if (CLIP, CLIP) in self.sides:
-                of = self._of(card, scorable, header)
-                found.append(Comparison(of, scorable, head, texts) if card else plain)
+                found.append(self._comparison(card, head, (scorable, header), texts) if card else plain)
             if (CLIP, LLM) in self.sides and known.teaching:
                 by_t5 = self._t5_vectors(scorable.manifest, known.teaching.teacher, known.teaching.features)
-                found.append(Comparison(self._of(card, scorable, header, text=LLM), scorable, head, by_t5))
+                found.append(self._comparison(card, head, (scorable, header), by_t5, text=LLM))
             if known.e_g:
-                e_g, e_g_header = self.samples(known.e_g)
-                found.append(Comparison(self._of(card, e_g, e_g_header, image=LLM), e_g, head, texts))
+                found.append(self._comparison(card, head, self.samples(known.e_g), texts, image=LLM))
         return Compared(found, plain if (CLIP, CLIP) in self.sides else None, self._free_reader(encoder))
 
     def llm_alone(self, need: Need) -> Compared:
         """A data set by its e_G, and prompts by the teacher's T5."""
         scorable, header = self.samples(need)
         texts = self._t5_vectors(scorable.manifest, need.model, header)
-        of = self._of(None, scorable, header, LLM, LLM)
         encoder = t5_encoder(self.workspace, need.model, header, ())
-        return Compared([Comparison(of, scorable, PlainClip(), texts)], None, self._free_reader(encoder))
+        alone = self._comparison(None, PlainClip(), (scorable, header), texts, LLM, LLM)
+        return Compared([alone], None, self._free_reader(encoder))
+
+    def _comparison(
+        self,
+        card: HeadCard | None,
+        head: Head | Classifier,
+        samples: tuple[Scorable, Header],
+        texts: Sequence[ClassVectors],
+        image: str = CLIP,
+        text: str = CLIP,
+    ) -> Comparison:
+        """Samples and texts, each on one side of a head."""
+        scorable, header = samples
+        of = self._of(card, scorable, header, image, text)
+        known_as = of.head_id, image, text, header.encoder_digest
+        directions = self._directions.setdefault(known_as, Directions(_way(head, image, text)))
+        of_samples = PlainClip() if image == LLM else head
+        with_cosines = self.request.predictions != NO_PREDICTIONS
+        return Comparison(of, scorable, of_samples, directions, texts, with_cosines)
 
     def _reader(self, encoder: TextEncoder) -> Reader:
         return Reader(self.workspace, self._texts, encoder)
@@ -222,3 +243,14 @@ class _Found:
             untrained=header.untrained or (card is not None and card.untrained),
             labels_of=scorable.manifest.origin.read,
         )
+
+
+def _way(head: Head | Classifier, image: str, text: str) -> Callable[[np.ndarray], np.ndarray]:
+    """How embeddings of texts (m, L) become the directions (m, D) that samples are compared with."""
+    if isinstance(head, Classifier):
+        return unit  # it is asked about no texts
+    if text == LLM:
+        return lambda targets: head.directions(unit(targets))
+    if image == LLM:
+        return lambda texts: unit(head.transform(texts.astype(np.float64)))
+    return partial(text_directions, head)

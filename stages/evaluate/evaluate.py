@@ -18,7 +18,7 @@ def evaluate(request: Evaluate, said: set[str] | None = None) -> Evaluation:
     for one in compared(request, said=said):
         score(one, request.intervals, found)
     if request.out is not None:
-        write_results(found.scores, found.predictions, request.out)
+        write_results(found, request.out, request.predictions, request.figures)
     return found
 
 
@@ -31,5 +31,6 @@ def score(compared: Compared, intervals: bool, found: Evaluation) -> None:
         gains = {} if comparison is compared.plain or comparison.has_llm_side else plain
         for predictions in comparison.predictions:
             over = gains.get(predictions.of.prompts)
-            found.predictions.append(predictions)
-            found.scores.extend(scores_of(predictions, comparison.scorable.failed, intervals, over))
+            found.scores.extend(scores_of(predictions, comparison.scorable.parts, intervals, over))
+            if predictions.similarity is not None:
+                found.predictions.append(predictions)

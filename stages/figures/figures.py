@@ -1,13 +1,13 @@
 """Pictures of what cached features say, for papers and for looking."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import fields
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
 from ...cache.files import writing
-from ...commands.evaluate import Evaluate
+from ...commands.evaluate import NO_PREDICTIONS, PREDICTIONS, Evaluate
 from ...commands.figures import KINDS, Figures
 from ...commands.request import given
 from ...commands.unused import note_unused
@@ -16,7 +16,7 @@ from ...manifests.own_output import mark_output
 from ...pipeline.checks import refuse_folder
 from ...reports.confusion import MOST_DRAWN, literal_text
 from ...reports.console import say
-from ...reports.results import free_name
+from ...reports.tables import free_name
 from ...scoring.scores import Evaluation
 from ..evaluate.compared import compared
 from ..evaluate.evaluate import score
@@ -41,7 +41,7 @@ def figures(request: Figures) -> list[Path]:
         note_unused(request, "seed", "none of these figures is drawn at random")
     taken: set[str] = set()
     paths: list[Path] = []
-    for subject in _subjects(request):
+    for subject in _subjects(request, kinds):
         for kind in kinds:
             for name, figure in _drawn(kind, subject):
                 if isinstance(figure, str):
@@ -59,10 +59,15 @@ def _drawn(kind: str, subject: Subject) -> Named:
         yield from load(KINDS[kind])(subject)
 
 
-def _subjects(request: Figures) -> Iterator[Subject]:
+def _subjects(request: Figures, kinds: Collection[str]) -> Iterator[Subject]:
     shared = {one.name for one in fields(Evaluate)} & {one.name for one in fields(Figures)} - {"out"}  # pyright: ignore[reportArgumentType]
     asked = {name: getattr(request, name) for name in shared}
-    evaluation = given(Evaluate(**asked, cached_only=True, intervals=False), request.typed, request.typed.__getitem__)
+    predictions = PREDICTIONS[0] if "samples" in kinds else NO_PREDICTIONS
+    evaluation = given(
+        Evaluate(**asked, cached_only=True, intervals=False, predictions=predictions),
+        request.typed,
+        request.typed.__getitem__,
+    )
     for one in compared(evaluation, refuse_undescribed(request.descriptions)):
         found = Evaluation([], [])
         score(one, intervals=False, found=found)

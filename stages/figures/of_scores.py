@@ -44,7 +44,8 @@ def _sample_sheet(predictions: Sequence[Predictions], rows: dict[str, list[Score
     firsts = [by_head[scores[0].of.head_id] for scores in list(rows.values())[:MOST_ROWS]]
     shown = {one.of.seed_label: one for one in firsts}
     chosen = _choose(manifest.labels[first.samples], seed)
-    likely = {label: probabilities(one.similarity, LOGIT_SCALE) for label, one in shown.items()}
+    cosines = {label: one.similarity for label, one in shown.items() if one.similarity is not None}
+    likely = {label: probabilities(values, LOGIT_SCALE) for label, values in cosines.items()}
     clips = manifest.samples(first.of.frames or "image")
     samples = []
     for k in chosen.tolist():

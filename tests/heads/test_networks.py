@@ -7,6 +7,7 @@ from expclip import ExpclipError, LinearHead, UsageError
 from expclip.heads.kinds import KINDS, TeacherPairs
 from expclip.heads.objectives import OBJECTIVES
 from expclip.heads.recipe import Recipe
+from expclip.manifests.manifest import Clips
 from expclip.scoring.samples import Samples
 from heads_by_hand import module, project
 from hypothesis import given, settings
@@ -152,20 +153,22 @@ def test_the_gradients_written_by_hand_are_autograds(seed, rows, width, name):
 def test_the_frames_of_a_clip_are_projected_and_then_averaged(kind):
     X, E = made_up_features()
     head = fitted(kind, X, E, epochs=1)
-    clips = [np.array([k, k, 699 - k, (7 * k) % 700][: 1 + k % 4]) for k in range(70)]
+    clips = [[k, k, 699 - k, (7 * k) % 700][: 1 + k % 4] for k in range(70)]
     texts = X[:3]
     frames, words = (project(kind, head.tensors(), some) for some in (X, texts))
     means = np.stack([frames[clip].mean(axis=0) for clip in clips])
     expected = (means / np.linalg.norm(means, axis=1, keepdims=True)) @ (
         words / np.linalg.norm(words, axis=1, keepdims=True)
     ).T
-    np.testing.assert_allclose(head.similarity(Samples(X, clips), texts), expected, atol=1e-6)
+    np.testing.assert_allclose(head.similarity(Samples(X, Clips.from_lists(clips)), texts), expected, atol=1e-6)
     pooled = head.similarity(np.stack([X[clip].mean(axis=0, dtype=np.float64) for clip in clips]), texts)
-    np.testing.assert_allclose(head.similarity(Samples(X, clips, pools="before"), texts), pooled, atol=1e-6)
+    np.testing.assert_allclose(
+        head.similarity(Samples(X, Clips.from_lists(clips), pools="before"), texts), pooled, atol=1e-6
+    )
     assert np.allclose(pooled, expected, atol=1e-6) == (kind == "linear") == KINDS[kind].is_linear
 
 
 def test_a_data_set_without_clips_that_can_be_scored_has_no_cosines():
     X, _ = made_up_features()
     head = LinearHead.from_weight(np.eye(24))
-    assert head.similarity(Samples(X, []), X[:3]).shape == (0, 3)
+    assert head.similarity(Samples(X, Clips.from_lists([])), X[:3]).shape == (0, 3)

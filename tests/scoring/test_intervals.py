@@ -4,10 +4,22 @@ import itertools
 
 import numpy as np
 import pytest
-from expclip.scoring.intervals import gain_bounds, paired_difference, score_bounds, score_interval
+from expclip.scoring.intervals import Intervals, Strata, gain_bounds, score_bounds
+from expclip.scoring.intervals import paired_difference as difference_of
+from expclip.scoring.intervals import score_interval as interval_of
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, recall_score
+
+
+def score_interval(truth: np.ndarray, predicted: np.ndarray) -> Intervals:
+    return interval_of(Strata.of(truth), predicted == truth)
+
+
+def paired_difference(
+    truth: np.ndarray, first: np.ndarray, second: np.ndarray, folds: np.ndarray | None = None
+) -> Intervals:
+    return difference_of(Strata.of(truth, folds), first == truth, second == truth)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from expclip.cache.store import FeatureStore
 from expclip.commands.cache import ExportStore, ImportStores
 from expclip.manifests.classes import CLASSES
 from expclip.manifests.prompts import PROMPT_SETS, prompt_set
-from expclip.scoring.intervals import score_interval
+from expclip.scoring.intervals import Strata, score_interval
 from expclip.stages.cache import export_store, import_stores
 from heads_by_hand import project as project_by_hand
 from lab import Lab
@@ -282,10 +282,14 @@ def test_intervals_of_folds_and_of_their_mean(lab, fitted, five_folds):
         (predictions,) = (one for one in found.predictions if one.of.head_id == head)
         manifest = predictions.manifest
         truth, numbers = manifest.labels[predictions.samples], manifest.folds[predictions.samples]
-        assert folds["mean"].certainty.score == score_interval(truth, predictions.predicted, numbers)
+        assert folds["mean"].certainty.score == score_interval(
+            Strata.of(truth, numbers), predictions.predicted == truth
+        )
         assert folds["mean"].certainty.score.uar.value == pytest.approx(folds["mean"].uar)
         third = numbers == 3
-        assert folds["3"].certainty.score == score_interval(truth[third], predictions.predicted[third])
+        assert folds["3"].certainty.score == score_interval(
+            Strata.of(truth[third]), predictions.predicted[third] == truth[third]
+        )
         assert (folds["mean"].certainty.gain is None) == (head == "")
 
 

@@ -1,0 +1,123 @@
+"""What is predicted for each sample, in files: compact ones for programs, and CSV."""
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ..cache.files import new_file
+from ..manifests.cells import cell
+from ..manifests.disk import file_safe, short_name
+from ..manifests.manifest import NO_FOLD
+from ..scoring.scores import Predictions
+from .tables import distinct_names
+
+KNOWN = (
+    *("dataset", "backbone", "head", "head_id", "seed", "image", "text", "prompts", "protocol", "frames"),
+    "untrained",
+)
+"""What a row says of the combination behind it."""
+CSV_COLUMNS = (*KNOWN, "sample", "fold", "label", "predicted", "cosine")
+_NAMES = tuple(name for name in KNOWN if name not in ("seed", "untrained"))
+_ROWS = 2**19
+"""In a row group, about: names stand once in each."""
+
+
+def write_parquet(predictions: Sequence[Predictions], folder: Path) -> None:
+    """One file per data set: a row per combination and sample, with the class and every class similarity in float16.
+
+    The class is kept besides, as similarities that are rounded may tie.
+    """
+    by_dataset = {of: list(some) for of, some in groupby(predictions, key=lambda one: one.of.dataset)}
+    names = distinct_names(short_name(file_safe(name)) for name in by_dataset)
+    for name, some in zip(names, by_dataset.values(), strict=True):
+        schema = _schema(some[0].manifest.classes)
+        with new_file(folder / f"{name}.parquet") as temporary, _writer(temporary, schema) as writer:
+            for group in _groups(some):
+                writer.write_table(_table(group, schema))
+
+
+def _schema(classes: Sequence[str]) -> pa.Schema:
+    name = pa.dictionary(pa.int32(), pa.string())
+    known = dict.fromkeys(_NAMES, name) | {"seed": pa.uint64(), "untrained": pa.bool_()}
+    sample = {"sample": name, "fold": pa.int16(), "label": name, "predicted": name}
+    cosines = {column: pa.float16() for column in cosine_columns(classes)}
+    return pa.schema(list(({one: known[one] for one in KNOWN} | sample | cosines).items()))
+
+
+def cosine_columns(classes: Sequence[str]) -> list[str]:
+    """Those of the class similarities."""
+    return [f"cosine_{cell(name)}" for name in classes]
+
+
+def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    cosines = [one.name for one in schema if one.type == pa.float16()]
+    return pq.ParquetWriter(
+        path,
+        schema,
+        compression="zstd",
+        use_dictionary=[one.name for one in schema if one.name not in cosines],  # pyright: ignore[reportArgumentType]
+        column_encoding=dict.fromkeys(cosines, "BYTE_STREAM_SPLIT"),
+        dictionary_pagesize_limit=2**30,
+        write_statistics=list(_NAMES),  # pyright: ignore[reportArgumentType]
+    )
+
+
+def _groups(predictions: Sequence[Predictions]) -> Iterator[list[Predictions]]:
+    """Some at a time, of one manifest."""
+    for _, some in groupby(predictions, key=lambda one: id(one.manifest)):
+        alike = list(some)
+        size = max(1, _ROWS // max(1, len(alike[0].samples)))
+        yield from (alike[start : start + size] for start in range(0, len(alike), size))
+
+
+def _table(some: Sequence[Predictions], schema: pa.Schema) -> pa.Table:
+    manifest, lengths = some[0].manifest, [len(one.samples) for one in some]
+    samples = np.concatenate([one.samples for one in some])
+    labels, predicted = manifest.labels[samples], np.concatenate([one.predicted for one in some])
+    similarity = np.concatenate([one.similarity for one in some if one.similarity is not None]).astype(np.float16)
+    seeds = pa.array([one.of.seed for one in some], pa.uint64())
+    of_each = pa.array(np.repeat(np.arange(len(some)), lengths))
+    folds = manifest.folds[samples]
+    columns = {name: _named([getattr(one.of, name) for one in some], lengths) for name in _NAMES}
+    columns |= {
+        "seed": seeds.take(of_each),
+        "untrained": pa.array([one.of.untrained for one in some]).take(of_each),
+        "sample": _coded(samples, manifest.sample_ids),
+        "fold": pa.array(folds, pa.int16(), mask=folds == NO_FOLD),
+        "label": _coded(labels, manifest.classes),
+        "predicted": _coded(predicted, manifest.classes),
+    }
+    cosines = zip(cosine_columns(manifest.classes), similarity.T, strict=True)
+    columns |= {name: pa.array(np.ascontiguousarray(values)) for name, values in cosines}
+    return pa.table([columns[name] for name in schema.names], schema=schema)
+
+
+def _named(values: Sequence[str], lengths: Sequence[int]) -> pa.DictionaryArray:
+    """A value of each combination, for all of its samples."""
+    known = list(dict.fromkeys(values))
+    return _coded(np.repeat([known.index(value) for value in values], lengths), known)
+
+
+def _coded(codes: np.ndarray, names: Sequence[str]) -> pa.DictionaryArray:
+    return pa.DictionaryArray.from_arrays(codes.astype(np.int32), pa.array(map(cell, names), pa.string()))
+
+
+def csv_rows(one: Predictions) -> Iterator[tuple]:
+    """A row per sample, with the similarity of the predicted class."""
+    assert one.similarity is not None
+    manifest = one.manifest
+    classes = np.array(manifest.classes)
+    known = tuple("" if getattr(one.of, name) is None else getattr(one.of, name) for name in KNOWN)
+    per_sample = (
+        [manifest.sample_ids[sample] for sample in one.samples],
+        [fold or "" for fold in manifest.folds[one.samples].tolist()],
+        classes[manifest.labels[one.samples]].tolist(),
+        classes[one.predicted].tolist(),
+        one.similarity.max(axis=1).astype(np.float64).round(6).tolist(),
+    )
+    for row in zip(*per_sample, strict=True):
+        yield known + row

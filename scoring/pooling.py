@@ -1,0 +1,37 @@
+"""Means over the frames of clips."""
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from ..manifests.manifest import Clips
+
+_ROWS = 1024
+"""Frames gathered at once: they stay in the processor's cache."""
+
+
+def clip_means(frames: np.ndarray, clips: Clips, dtype: np.dtype | type) -> np.ndarray:
+    """(n, L) means of `frames` (rows, L) over the rows of each clip, in a dtype; NaN for a clip without any.
+
+    Clips of one length are averaged together, as products with 1/length.
+    """
+    means = np.full((len(clips), frames.shape[1]), np.nan, dtype=dtype)
+
+    def average(some: np.ndarray) -> None:
+        length = int(clips.lengths[some[0]])
+        rows = clips.offsets[some][:, None] + np.arange(length)
+        gathered = frames[clips.indices[rows]].astype(dtype)
+        means[some] = np.matmul(np.full((1, length), 1 / length, dtype=dtype), gathered)[:, 0]
+
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        list(threads.map(average, _of_one_length(clips.lengths)))
+    return means
+
+
+def _of_one_length(lengths: np.ndarray) -> Iterator[np.ndarray]:
+    """Numbers of clips of one length, about as many as have `_ROWS` rows together."""
+    for length in np.unique(lengths[lengths > 0]).tolist():
+        numbers, size = np.flatnonzero(lengths == length), max(1, _ROWS // length)
+        yield from (numbers[start : start + size] for start in range(0, len(numbers), size))
