@@ -14,13 +14,18 @@ from .lazy import load
 if TYPE_CHECKING:
     from .heads.linear import LinearHead
     from .pipeline.features import open_features
+    from .reports.results import read_results
 
 __version__ = "0.1.0"
 
 _COMMANDS = ("crop", "evaluate", "extract", "figures", "fit_head", "reproduce")
-_TARGETS = {"LinearHead": "heads.linear:LinearHead", "open_features": "pipeline.features:open_features"}
+_TARGETS = {
+    "LinearHead": "heads.linear:LinearHead",
+    "open_features": "pipeline.features:open_features",
+    "read_results": "reports.results:read_results",
+}
 
-__all__ = ["ExpclipError", "LinearHead", "UsageError", "open_features", *_COMMANDS]  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = ["ExpclipError", "LinearHead", "UsageError", "open_features", "read_results", *_COMMANDS]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:

@@ -263,10 +263,8 @@ def _with_count(one, count):
 
 
 def test_the_demo_is_its_commands_given_one_by_one(run, small_sets, monkeypatch):
-    from expclip.reports import confusion
     from expclip.stages import demo
 
-    monkeypatch.setattr(confusion, "confusion_figure", lambda *_: None)
     steps = demo.demo_steps
     monkeypatch.setattr(demo, "demo_steps", lambda out: [(why, _in_small_batches(one)) for why, one in steps(out)])
     result = run("demo", "--out", "all at once")
@@ -274,7 +272,7 @@ def test_the_demo_is_its_commands_given_one_by_one(run, small_sets, monkeypatch)
     for _, step in demo.demo_steps(Path("one by one")):
         assert step.command().replace("one by one", "all at once") in result.stderr
         assert run(*shlex.split(step.command())[1:]).exit_code == 0
-    for name in ("scores.csv", "predictions.csv", "tables.md"):
+    for name in ("scores.csv", "predictions/faces-test.parquet", "tables.md"):
         assert Path("all at once/results", name).read_bytes() == Path("one by one/results", name).read_bytes()
 
 

@@ -55,7 +55,7 @@ def test_a_whole_run_over_hostile_names_shows_none_of_them_raw(run, hostile, tmp
     prompts.write_text("a face of {class}")
     assert run("extract", hostile, *MINI).exit_code == 3
     assert run("extract", hostile, *MINI, "--plan").exit_code == 0
-    scored = run("evaluate", hostile, *MINI, "--prompts", prompts)
+    scored = run("evaluate", hostile, *MINI, "--prompts", prompts, "--predictions", "csv", "--figures")
     assert scored.exit_code == 3, scored.output
     assert "[bold]" in scored.stdout  # markup is text
     assert run("datasets", "audit", hostile).exit_code == 3

@@ -101,9 +101,12 @@ def printed(place: Place) -> Pages:
     page("extract faces/photos MINI --teacher miniature --features llm --limit 9 --part 1/2 --plan")
     fit = "fit-head --train faces/photos --clip miniature --teacher miniature --head linear --head ridge --seed 1"
     page(f"{fit} --batch-size 16 --device cpu", form=shape)
-    page("evaluate faces/labelled faces/films.txt faces/second.txt MINI --prompts P-1", code=3, form=shape)
+    page("evaluate faces/labelled faces/films.txt faces/second.txt MINI --prompts P-1 --figures", code=3, form=shape)
     pages["columns of scores.csv"] = _csv(place.folder / "expclip-results/scores.csv")[0]
-    pages["columns of predictions.csv"] = _csv(place.folder / "expclip-results/predictions.csv")[0]
+    from expclip import read_results
+
+    rows = read_results(place.folder / "expclip-results").predictions
+    pages["columns of predictions"] = {name: table.column_names for name, table in rows.items()}
     pages["files of an evaluation"] = _names(place.folder / "expclip-results")
     llm = "--image llm --text llm --teacher miniature --prompts P-1"
     page(f"evaluate faces/labelled MINI {llm}", form=shape)
@@ -169,7 +172,7 @@ def _pictures_gone(place: Place) -> Pages:
     pages: Pages = {}
 
     def evaluate(title: str, *arguments: str, code: int = 0) -> None:
-        given = (*arguments, *MINI, "--cached-only", "--out", "out")
+        given = (*arguments, *MINI, "--cached-only", "--predictions", "csv", "--out", "out")
         pages[title] = place.document("evaluate", *given, code=code)["scores"]
         pages[f"{title}: predictions"] = _predictions(Path("out/predictions.csv"))
 

@@ -156,7 +156,7 @@ def test_scores_of_every_kind_of_head_equal_a_float64_computation(every_kind, la
     lab = every_kind
     for data, rows in ((labelled, image_rows), (clips, clip_rows)):
         out = tmp_path / data.stem
-        lab.evaluate(data, **SCORING, prompts=["P-1", "P-5"], ensemble=ensemble, out=out)
+        lab.evaluate(data, **SCORING, prompts=["P-1", "P-5"], ensemble=ensemble, predictions="csv", out=out)
         assert check_against_float64(lab, out, *rows(lab)) == (1 + len(KINDS)) * 2
 
 
@@ -190,10 +190,10 @@ def test_a_set_with_folds_is_scored_by_fold_and_by_their_plain_mean(lab, five_fo
 
 
 def test_a_second_evaluation_runs_no_model(lab, fitted, labelled, work, tmp_path):
-    lab.evaluate(labelled, **SCORING, out=tmp_path / "first")
+    lab.evaluate(labelled, **SCORING, predictions="csv", out=tmp_path / "first")
     assert work["ImageTower inputs"] == 42
     work.clear()
-    lab.evaluate(labelled, **SCORING, out=tmp_path / "second")
+    lab.evaluate(labelled, **SCORING, predictions="csv", out=tmp_path / "second")
     assert not work
     for name in ("scores.csv", "predictions.csv", "tables.md"):
         assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
@@ -522,8 +522,15 @@ def test_prompts_that_lack_a_class_are_refused(lab, labelled, tmp_path):
         lab.evaluate(labelled, **SCORING, prompts=prompts)
 
 
-def test_a_figure_is_drawn_for_each_matrix(lab, fitted, labelled, tmp_path):
-    found = lab.evaluate(labelled, **SCORING, prompts=["P-1", "P-3"], out=tmp_path / "out")
+def test_a_figure_is_drawn_for_each_matrix_where_they_are_asked_for(lab, fitted, labelled, tmp_path):
+    lab.evaluate(labelled, **SCORING, out=tmp_path / "none")
+    assert sorted(path.name for path in (tmp_path / "none").iterdir() if not path.name.startswith(".")) == [
+        "confusion.npz",
+        "predictions",
+        "scores.csv",
+        "tables.md",
+    ]
+    found = lab.evaluate(labelled, **SCORING, prompts=["P-1", "P-3"], figures=True, out=tmp_path / "out")
     figures = sorted((tmp_path / "out" / "figures").glob("*.png"))
     assert len(figures) == len(found.scores) == 2 * 3
     with np.load(tmp_path / "out" / "confusion.npz") as matrices:
@@ -534,7 +541,7 @@ def test_a_figure_is_drawn_for_each_matrix(lab, fitted, labelled, tmp_path):
 
 
 def test_untrained_models_are_announced_in_every_output(lab, labelled, tmp_path):
-    lab.evaluate(labelled, clip="ViT-S-32-alt@random", prompts="P-1", out=tmp_path / "out")
+    lab.evaluate(labelled, clip="ViT-S-32-alt@random", prompts="P-1", predictions="csv", out=tmp_path / "out")
     for name in ("scores.csv", "predictions.csv"):
         assert all(row["untrained"] == "True" for row in rows_of(tmp_path / "out", name))
     with np.load(tmp_path / "out" / "confusion.npz") as matrices:

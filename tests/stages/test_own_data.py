@@ -38,7 +38,7 @@ def test_many_classes_with_signs_in_their_names_are_drawn(lab, own, tmp_path):
         for k in (0, 1):
             shutil.copy(faces[(index + k) % 12], folder / f"{k}.png")
     scoring = {"clip": "miniature", "prompts": "P-1"}
-    lab.evaluate(tmp_path / "many", **scoring, out=tmp_path / "out")
+    lab.evaluate(tmp_path / "many", **scoring, figures=True, out=tmp_path / "out")
     drawn = lab.figures(tmp_path / "many", **scoring, out=tmp_path / "figures")
     assert {path.name.partition("-")[0] for path in drawn} == {"confusion", "samples", "variance", "tsne"}
     with (tmp_path / "out" / "scores.csv").open(newline="") as file:
@@ -66,7 +66,7 @@ def test_own_classes_are_extracted_fitted_and_scored_with_own_prompts(lab, own):
     lab.extract(folder, **MINIATURE)
     (fitted,) = lab.fit_head(train=folder, **MINIATURE, seed=1, epochs=2, batch_size=4)
     asked = [own / "mine.json", own / "mine too.txt", "P-3"]
-    found = lab.evaluate(folder, clip="miniature", prompts=asked, out=own / "out")
+    found = lab.evaluate(folder, clip="miniature", prompts=asked, figures=True, out=own / "out")
     known = texts_of(lab)
     prompts = {
         "mine": [WORDS["Happy"], WORDS["boredom"], WORDS["Mild_Pain"]],

@@ -85,7 +85,7 @@ def test_no_command_table_file_or_figure_merges_data_sets(tmp_path_factory, pict
         else:
             check(lab.evaluate(some, **SCORING).predictions, some, truth, expected)
     out = root / "results"
-    found = lab.evaluate(list(truth), **SCORING, out=out)
+    found = lab.evaluate(list(truth), **SCORING, predictions="csv", figures=True, out=out)
     check(found.predictions, list(truth), truth, expected)
     check_files(out, found, truth)
     drawn = lab.figures(

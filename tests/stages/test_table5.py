@@ -117,7 +117,7 @@ def test_frames_of_clips_are_averaged_behind_a_head_before_they_meet_the_llms_pr
 
 
 def test_results_name_what_encoded_images_and_prompts(lab, fitted, labelled, tmp_path):
-    lab.evaluate(labelled, **BY_MINIATURE, out=tmp_path / "out")
+    lab.evaluate(labelled, **BY_MINIATURE, figures=True, out=tmp_path / "out")
     columns, *rows = [line.split(",") for line in (tmp_path / "out/scores.csv").read_text().splitlines()]
     sides = {tuple(row[columns.index(name)] for name in ("head", "image", "text")) for row in rows}
     assert len(sides) == len(rows) == 8
