@@ -43,11 +43,12 @@ def measure(folder: Path, rows: int, width: int, repeats: int) -> None:
     npy = folder / "features.npy"
     saving, _ = timed(lambda: np.save(npy, features))
     writing, store = timed(lambda: make_store(folder / "store.zarr", features))
-    path = store.path
+    path, buffer = store.path, np.zeros_like(features)
     assert np.array_equal(FeatureStore.open(path).read(), features)
     ways = {
         "np.load": lambda: np.load(npy),
         "store.read": lambda: FeatureStore.open(path).read(),
+        "into a buffer": lambda: FeatureStore.open(path).read(into=buffer),
         "zarr alone": lambda: zarr.open_array(path / "features", mode="r")[:],
     }
     took = in_turn(ways, repeats + 1, lambda times: statistics.median(times[1:]))

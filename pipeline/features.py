@@ -1,6 +1,7 @@
 """Cached features as arrays, for notebooks and for the stages."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -29,14 +30,26 @@ class Features:
     """(rows, *row_shape) as stored; NaN where `mask` is False."""
     mask: np.ndarray
     """(rows,) bool: whether the row could be encoded."""
-    ids: tuple[str, ...]
-    """What each row is called: its source, and the frame number where the source holds many pictures."""
-    labels: np.ndarray
-    """(rows,) int16: class index of the row's sample, -1 where it has none."""
-    classes: tuple[str, ...]
     manifest: Manifest
     """The samples: folds, and for clips the rows of each."""
     header: Header
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.manifest.classes
+
+    @cached_property
+    def ids(self) -> tuple[str, ...]:
+        """What each row is called: its source, and the frame number where the source holds many pictures."""
+        return self.manifest.rows.names
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """(rows,) int16: class index of the row's sample, -1 where it has none."""
+        labels = np.full(len(self.array), NO_LABEL, dtype=np.int16)
+        for clips in self.manifest.clips.values():
+            labels[clips.indices] = np.repeat(self.manifest.labels, clips.lengths)
+        return labels
 
 
 def open_features(
@@ -77,7 +90,4 @@ def read_features(store: FeatureStore, manifest: Manifest) -> Features:
     array = store.read()
     mask = np.ones(len(array), dtype=bool)
     mask[[row.row for row in store.failed_rows()]] = False
-    labels = np.full(len(array), NO_LABEL, dtype=np.int16)
-    for clips in manifest.clips.values():
-        labels[clips.indices] = np.repeat(manifest.labels, np.diff(clips.offsets))
-    return Features(array, mask, manifest.rows.names, labels, manifest.classes, manifest, store.header)
+    return Features(array, mask, manifest, store.header)

@@ -138,7 +138,7 @@ def _certainty_columns(certainty: Certainty | None) -> dict[str, float | str]:
 
 def _rounded(value: float, digits: int) -> float | str:
     """A number for a table; nothing where there is none."""
-    return "" if np.isnan(value) else round(float(value), digits)
+    return "" if np.isnan(value) else round(float(value), digits) + 0.0  # no minus before zero
 
 
 def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

@@ -53,7 +53,30 @@ def test_any_run_of_rows_reads_as_it_was_written(tmp_path_factory, header, data)
     reopened = FeatureStore.open(store.path)
     np.testing.assert_array_equal(reopened.read(range(start, stop)), model[start:stop])
     np.testing.assert_array_equal(reopened.read(), model)
+    buffer = np.full((stop - start, *shape), 7, dtype)
+    assert reopened.read(range(start, stop), into=buffer) is buffer
+    np.testing.assert_array_equal(buffer, model[start:stop])
     assert reopened.rows_done() == np.isfinite(model.reshape(rows, -1)).all(axis=1).sum()
+
+
+@pytest.mark.parametrize("other", [np.empty((19, 3), "f2"), np.empty((20, 3), "f4"), np.empty((3, 20), "f2").T])
+def test_a_buffer_that_does_not_fit_is_refused(store, other):
+    with pytest.raises(ValueError, match=r"the shape \(20, 3\) in float16 do not fit"):
+        store.read(into=other)
+
+
+def test_each_file_of_a_store_is_opened_once(store, fill, features, monkeypatch):
+    """Its shards; receipts are looked at where rows are missing."""
+    from expclip import untrusted
+
+    fill(store)
+    store = FeatureStore.open(store.path)
+    opened = []
+    real = untrusted.open_file
+    for place in ("expclip.untrusted.open_file", "expclip.cache.shard_file.open_file"):
+        monkeypatch.setattr(place, lambda path: (opened.append(Path(path).name), real(path))[1])
+    np.testing.assert_array_equal(store.read(), features)
+    assert sorted(opened) == sorted(["zarr.json", *["0"] * 3])
 
 
 def test_failed_rows_keep_their_place_and_are_nan(store, fill, features):

@@ -49,7 +49,9 @@ def test_frames_are_transformed_once_a_block_and_then_averaged(clips):
 def test_more_clips_than_are_gathered_at_once_keep_their_order():
     frames = np.arange(5000, dtype=np.float32)[:, None]
     clips = [list(range(k, k + 1 + k % 3 * 16)) for k in range(4000)]
-    np.testing.assert_allclose(Samples(frames, Clips.from_lists(clips)).means[:, 0], [np.mean(c) for c in clips], rtol=1e-6)
+    np.testing.assert_allclose(
+        Samples(frames, Clips.from_lists(clips)).means[:, 0], [np.mean(c) for c in clips], rtol=1e-6
+    )
 
 
 @pytest.mark.parametrize("clips", [[], [[0]]])

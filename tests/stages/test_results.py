@@ -10,6 +10,14 @@ from expclip import UsageError, read_results
 SCORING = {"clip": "miniature", "prompts": ["P-1", "P-3"]}
 
 
+@pytest.fixture
+def fitted(lab, photos):
+    """A linear head."""
+    taught = {"clip": "miniature", "teacher": "miniature", "instruction": "related-1", "device": "cpu"}
+    lab.extract(photos, **taught)
+    lab.fit_head(photos, **taught, seed=1, epochs=2, batch_size=16)
+
+
 def test_predictions_come_back_with_all_class_similarities(lab, fitted, labelled, tmp_path):
     found = lab.evaluate(labelled, **SCORING, out=tmp_path / "out")
     results = read_results(tmp_path / "out")
