@@ -142,6 +142,22 @@ def test_boxes_are_compared_with_pictures_in_processes_that_may_die(photos, cras
     assert "007.png: cropping it killed the process (SIGSEGV)" in done.stderr
 
 
+def test_a_sheet_of_samples_leaves_out_what_crashes_and_is_drawn(tmp_path, crashes):
+    (tmp_path / "faces").mkdir()
+    for name in ("anger", "fear"):
+        save_pictures(tmp_path / "faces" / name, 2)
+    usual = {"cache": tmp_path / "cache", "clip": "miniature", "prompts": "P-1"}
+    Lab(usual["cache"]).evaluate(tmp_path / "faces", clip="miniature", prompts="P-1", out=tmp_path / "scores")
+    words = [word for name, value in usual.items() for word in (f"--{name}", str(value))]
+    command = [sys.executable, "-m", "expclip", "figures", str(tmp_path / "faces"), "--kind", "samples", *words]
+    environment = os.environ | crashes.environment({"00001.png": "SIGSEGV"})
+    done = subprocess.run(
+        [*command, "--out", str(tmp_path / "out")], env=environment, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout.count("samples-")) == (0, 2), done.stderr
+    assert crashes.deaths("00001.png") == 4  # two files of that name, each of them tried again
+
+
 def test_the_command_ends_with_exit_code_3_and_says_nothing_of_its_own_processes(photos, crashes, tmp_path):
     environment = os.environ | crashes.environment({"007.png": "SIGABRT"}) | {"PYTHONFAULTHANDLER": "1"}
     command = [*EXTRACT, str(tmp_path / "cache"), str(photos)]
