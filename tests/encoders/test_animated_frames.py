@@ -55,6 +55,45 @@ def test_frames_are_those_that_were_written_in_any_order(animation):
         )
 
 
+def test_they_are_counted_without_a_decoder(animation, tmp_path, monkeypatch):
+    first, *more = frames()
+    first.save(tmp_path / "b.mpo", save_all=True, append_images=more)
+    monkeypatch.setattr(Image, "open", lambda *_, **__: pytest.fail("opened by Pillow"))
+    assert (count_pictures(animation), count_pictures(tmp_path / "b.mpo")) == (5, 5)
+
+
+HEADS = {
+    "a.webp": b"RIFF\xff\xff\xff\xffWEBP",
+    "a.png": b"\x89PNG\r\n\x1a\n",
+    "a.gif": b"GIF89a",
+    "a.tif": b"II+\0\x08\0\0\0\x10\0\0\0\0\0\0\0",
+    "a.mpo": b"\xff\xd8\xff",
+    "a.avif": b"\0\0\0\x10ftypavis\0\0\0\0",
+    "b.png": b"nothing",
+}
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_a_sparse_file_of_a_terabyte_is_not_walked_through(tmp_path, name):
+    with (tmp_path / name).open("wb") as file:
+        file.write(HEADS[name])
+        file.truncate(2**40)
+    assert not is_animated(tmp_path / name)
+    assert count_pictures(tmp_path / name) < 2
+
+
+def test_an_avif_that_lies_about_its_frames_has_no_more_than_it_has_bytes(tmp_path):
+    def box(kind, content):
+        return struct.pack(">I4s", 8 + len(content), kind) + content
+
+    sizes = box(b"stsz", struct.pack(">III", 0, 1, 2**32 - 1))
+    for kind in (b"stbl", b"minf", b"mdia", b"trak", b"moov"):
+        sizes = box(kind, sizes)
+    content = box(b"ftyp", b"avis\0\0\0\0") + sizes
+    (tmp_path / "a.avif").write_bytes(content)
+    assert count_pictures(tmp_path / "a.avif") <= len(content)
+
+
 def test_as_a_still_image_a_file_is_its_first_picture_whatever_its_number(animation):
     (zero, first), (_, other) = (next(iter(read_pictures(animation, [number]))) for number in (0, 7))
     assert np.array_equal(np.asarray(first), np.asarray(other))
