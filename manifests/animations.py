@@ -9,6 +9,7 @@ the same file without the slash is a still image, of which the first picture is 
 import io
 import struct
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
@@ -53,15 +54,16 @@ def only_first_frames(found: Sequence[str]) -> list[str]:
 
 
 def _count(path: Path, most: int | None = None) -> int:
-    try:
+    count = 0
+    with suppress(Exception):  # what precedes the damage counts; what is wrong is said when it is decoded
         if not path.is_file():  # opening a named pipe would wait forever
             return 0
         with path.open("rb") as file:
             head = file.read(16)
             walk = next((walk for mark, walk in _WALKS.items() if head.startswith(mark)), _still)
-            return sum(1 for _ in islice((_avif if head[4:8] == b"ftyp" else walk)(file), most))
-    except Exception:  # whatever is wrong with it is said when it is decoded
-        return 0
+            for _ in islice((_avif if head[4:8] == b"ftyp" else walk)(file), most):
+                count += 1
+    return count
 
 
 def _still(file: BinaryIO) -> Iterator[None]:

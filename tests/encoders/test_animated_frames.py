@@ -94,6 +94,12 @@ def test_an_avif_that_lies_about_its_frames_has_no_more_than_it_has_bytes(tmp_pa
     assert count_pictures(tmp_path / "a.avif") <= len(content)
 
 
+def test_of_a_file_that_ends_early_the_frames_before_its_end_count(animation):
+    content = animation.read_bytes()
+    animation.write_bytes(content[: len(content) * 3 // 4])
+    assert count_pictures(animation) > 2
+
+
 def test_as_a_still_image_a_file_is_its_first_picture_whatever_its_number(animation):
     (zero, first), (_, other) = (next(iter(read_pictures(animation, [number]))) for number in (0, 7))
     assert np.array_equal(np.asarray(first), np.asarray(other))
