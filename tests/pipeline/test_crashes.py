@@ -114,6 +114,39 @@ def test_a_video_or_a_frame_that_crashes_leaves_the_other_clips_whole(lab, deadl
     assert len(failed) == 16 + 1
 
 
+@pytest.mark.parametrize("verb", ["extract", "audit"])
+def test_a_video_that_crashes_while_its_frames_are_counted_fails_alone(crashes, tmp_path, verb):
+    for name in ("a.mp4", "b.mp4"):
+        videos.make(tmp_path / "clips/anger" / name, 20)
+    command = EXTRACT[:-1] if verb == "extract" else [*EXTRACT[:3], "datasets", "audit"]
+    command += [str(tmp_path / "clips"), "--workers", "1", "--cache", str(tmp_path / "cache")]
+    environment = os.environ | crashes.environment({"a.mp4": "SIGSEGV"})
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert "anger/a.mp4" in ran.stdout and why("SIGSEGV") in " ".join(ran.stdout.split()), ran
+    assert ran.returncode == 3
+    assert "b.mp4" not in ran.stdout
+
+
+def test_an_audit_counts_the_frames_of_listed_videos_where_it_may_die(crashes, tmp_path):
+    for name in ("a.mp4", "b.mp4"):
+        videos.make(tmp_path / "clips" / name, 20)
+    trees.text(tmp_path / "clips/list.txt", ["a.mp4 17 0", "b.mp4 18 1"])
+    command = [
+        *EXTRACT[:3],
+        "datasets",
+        "audit",
+        str(tmp_path / "clips/list.txt"),
+        "--cache",
+        str(tmp_path / "cache"),
+    ]
+    environment = os.environ | crashes.environment({"a.mp4": "SIGSEGV"})
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert ran.returncode == 3
+    said = " ".join(ran.stdout.split())
+    assert why("SIGSEGV") in said
+    assert "b.mp4: 20 in the video, 18 in the list" in said
+
+
 def test_an_audit_names_what_crashes_and_goes_on(lab, photos, deadly):
     deadly({"007.png": "SIGSEGV"})
     assert audit(lab.workspace, str(photos), workers=2).errors == [f"007.png: {why('SIGSEGV')}"]
