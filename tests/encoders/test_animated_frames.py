@@ -149,6 +149,45 @@ def test_frames_are_shown_over_what_earlier_ones_left(tmp_path):
     assert last[0].tolist() == [[0, 0, 255]] * 3 + [[255, 0, 0]] * 5
 
 
+def chunk(kind: bytes, content: bytes, checksum: int | None = None) -> bytes:
+    checksum = zlib.crc32(kind + content) if checksum is None else checksum
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
+
+
+METADATA = {
+    "bad checksum": chunk(b"tEXt", b"a\0b", 0),
+    "too much text": chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(70_000_000))),
+    "too short": chunk(b"pHYs", b"1"),
+}
+
+
+@pytest.mark.parametrize("name", METADATA)
+@pytest.mark.parametrize("before", [b"acTL", b"IDAT", b"fdAT", b"IEND"])
+def test_the_metadata_of_an_animated_png_do_not_matter(tmp_path, name, before):
+    path = tmp_path / "a.png"
+    first, *more = (frame.convert("P") for frame in frames())
+    first.save(path, save_all=True, append_images=more, transparency=0)
+    expected = dict(read_pictures(path, range(5), is_clip=True))
+    content = path.read_bytes()
+    at = content.index(before) - 4
+    path.write_bytes(content[:at] + METADATA[name] + content[at:])
+    found = dict(read_pictures(path, range(5), is_clip=True))
+    assert [np.array_equal(np.asarray(found[number]), np.asarray(expected[number])) for number in range(5)] == [
+        True
+    ] * 5
+
+
+def test_what_makes_the_pixels_of_an_animated_png_does(tmp_path):
+    path = tmp_path / "a.png"
+    first, *more = frames()
+    first.save(path, save_all=True, append_images=more)
+    content = path.read_bytes()
+    at = content.index(b"fdAT")
+    path.write_bytes(content[: at + 40] + b"damage" + content[at + 46 :])
+    found = dict(read_pictures(path, range(5), is_clip=True))
+    assert [isinstance(found[number], ImageError) for number in range(2)] == [False, True]
+
+
 def test_declared_numbers_of_frames_are_not_believed(tmp_path):
     path = tmp_path / "a.png"
     frames()[0].save(path, save_all=True, append_images=frames()[1:])
