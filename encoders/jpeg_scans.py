@@ -59,7 +59,7 @@ def refuse_missing_scans(image: ImageFile.ImageFile, file: BinaryIO) -> None:
 
     Of a sequential one in a single scan, the usual kind, only the header is read.
     """
-    file.seek(0)
+    file.seek(_start(image))
     content = file.read(_HEADER)
     if _is_usual(image, content):
         return
@@ -77,6 +77,11 @@ def refuse_missing_scans(image: ImageFile.ImageFile, file: BinaryIO) -> None:
         _refuse_missing_restarts(content, scans)
     else:
         _refuse_missing_coefficients(content, scans)
+
+
+def _start(image: Image.Image) -> int:
+    """Where a picture begins in its file: those of an MPO lie one behind another."""
+    return getattr(image, "offset", 0) if image.format == "MPO" else 0
 
 
 def _is_usual(image: ImageFile.ImageFile, content: bytes) -> bool:
@@ -158,7 +163,7 @@ def refuse_grey_end(image: Image.Image, file: BinaryIO) -> None:
     """
     if image.info.get("progressive") or not _ends_grey(image):
         return
-    file.seek(0)
+    file.seek(_start(image))
     content = file.read()
     at = next((at for marker, at, _ in _segments(content) if marker == _EOI), len(content))
     with Image.open(io.BytesIO(content[:at] + _OTHER_DATA + content[at:]), formats=["JPEG"]) as again:

@@ -58,26 +58,35 @@ def without_metadata(file: BinaryIO, most: int, more: Collection[bytes] = ()) ->
     return kept if has_more else None
 
 
-def has_all_rows(file: BinaryIO) -> bool:
-    """Whether the data of a PNG's first picture are enough for all of its rows."""
-    needed, pixels = 0, zlib.decompressobj()
+def whole_pictures(file: BinaryIO, most: int = 1) -> int:
+    """How many of the first pictures of a PNG have data enough for all of their rows, before one that has not."""
+    header, count, needed, pixels = b"", 0, 0, zlib.decompressobj()
     for kind, at, length in _chunks(file):
         file.seek(at)
         if kind == b"IHDR":
-            needed = _bytes_of_rows(file.read(length))
-        elif kind == b"IDAT":
-            needed -= _inflated(file, length, pixels)
-        if needed <= 0:
-            return True
-    return False
+            header = file.read(length)
+            needed = _bytes_of_rows(header)
+        elif kind == b"fcTL" and needed <= 0:
+            count, pixels = count + 1, zlib.decompressobj()
+            size = file.read(length)[4:12]
+            needed = min(_bytes_of_rows(size + header[8:]), _bytes_of_rows(header))
+        elif kind in (b"IDAT", b"fdAT") and needed > 0:
+            number = file.read(4) if kind == b"fdAT" else b""
+            try:
+                needed -= _inflated(file, length - len(number), pixels, needed)
+            except zlib.error:
+                break
+        if count + (needed <= 0) >= most:
+            break
+    return count + (needed <= 0 and bool(header))
 
 
-def _inflated(file: BinaryIO, length: int, pixels: "zlib._Decompress") -> int:
-    """How many bytes of pixels a chunk gives."""
+def _inflated(file: BinaryIO, length: int, pixels: "zlib._Decompress", most: int) -> int:
+    """How many bytes of pixels a chunk gives; no more than are needed are looked for."""
     count = 0
     for start in range(0, length, _PIECE):
         packed = file.read(min(_PIECE, length - start))
-        while packed and not pixels.eof:
+        while packed and not pixels.eof and count < most:
             count += len(pixels.decompress(packed, _PIECE))
             packed = pixels.unconsumed_tail
     return count

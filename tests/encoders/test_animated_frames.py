@@ -6,6 +6,7 @@ import zlib
 import numpy as np
 import pytest
 from expclip.encoders.images import ImageError
+from expclip.encoders.picture_errors import IncompleteError
 from expclip.encoders.pictures import read_pictures
 from expclip.manifests.animations import count_pictures, is_animated
 from PIL import Image, features
@@ -186,6 +187,50 @@ def test_what_makes_the_pixels_of_an_animated_png_does(tmp_path):
     path.write_bytes(content[: at + 40] + b"damage" + content[at + 46 :])
     found = dict(read_pictures(path, range(5), is_clip=True))
     assert [isinstance(found[number], ImageError) for number in range(2)] == [False, True]
+
+
+def fails(path, number: int) -> list[bool]:
+    found = dict(read_pictures(path, range(number), is_clip=True))
+    return [isinstance(found[frame], IncompleteError) for frame in range(number)]
+
+
+@pytest.mark.parametrize("short", range(3))
+def test_a_frame_of_a_png_without_all_of_its_rows_and_those_over_it_fail(tmp_path, short):
+    content = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 4, 8, 8, 0, 0, 0, 0))
+    content += chunk(b"acTL", struct.pack(">II", 3, 0))
+    for frame in range(3):
+        control = struct.pack(">IIIIIHHBB", max(0, 2 * frame - 1), 4, 8, 0, 0, 1, 10, 0, 0)
+        rows = zlib.compress(b"\0abcd" * (5 if frame == short else 8))
+        rows = struct.pack(">I", 2 * frame) + rows if frame else rows
+        content += chunk(b"fcTL", control) + chunk(b"fdAT" if frame else b"IDAT", rows)
+    (tmp_path / "a.png").write_bytes(content + chunk(b"IEND", b""))
+    assert fails(tmp_path / "a.png", 3) == [frame >= short for frame in range(3)]
+
+
+@pytest.mark.parametrize("tag", [273, 279])
+def test_a_page_of_a_tiff_without_its_strips_fails(tmp_path, tag):
+    path = tmp_path / "a.tif"
+    first, *more = frames()[:3]
+    first.save(path, save_all=True, append_images=more)
+    content = bytearray(path.read_bytes())
+    directory = int.from_bytes(content[4:8], "little")
+    directory = int.from_bytes(content[directory + 2 + 12 * content[directory] :][:4], "little")
+    entry = next(at for at in range(directory + 2, len(content), 12) if content[at] + 256 * content[at + 1] == tag)
+    content[entry + 8 : entry + 12] = bytes(4)
+    path.write_bytes(content)
+    assert fails(path, 3)[1]
+
+
+@pytest.mark.parametrize("cut", range(2))
+def test_a_picture_of_an_mpo_that_ends_early_and_those_behind_it_fail(tmp_path, cut):
+    path = tmp_path / "a.mpo"
+    noise = [Image.effect_noise((64, 64), 80 + number).convert("RGB") for number in range(2)]
+    noise[0].save(path, save_all=True, append_images=noise[1:])
+    content = path.read_bytes()
+    second = content.index(b"\xff\xd8", 2)
+    end = content.rindex(b"\xff\xd9", 0, second) if cut == 0 else len(content) - 2
+    path.write_bytes(content[: end - 400] + b"\xff\xd9" + bytes(400) + content[end + 2 :])
+    assert fails(path, 2) == [cut == 0, True]
 
 
 def test_declared_numbers_of_frames_are_not_believed(tmp_path):
