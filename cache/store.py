@@ -181,9 +181,9 @@ class FeatureStore:
                 refuse_pipes(self.path / "features")
             open_file(self.path / "features" / "zarr.json").close()
             array = zarr.open_array(self.path / "features", mode=mode, zarr_format=3)
-        except OSError:
-            raise
         except Exception as error:  # zarr has no single error for broken metadata
+            if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
+                raise
             raise ExpclipError(
                 f"{self.path}: the description of its features is damaged: remove it and run `expclip extract` again"
             ) from error
