@@ -28,6 +28,8 @@ _MOST_SCANS = 200
 """Ten are usual. Each costs the time of the whole picture, however few bytes it has."""
 _GREY = (126, 130)
 """What libjpeg paints is 128, but for rounding."""
+_ZEROS = 64
+"""So many at its end are no part of a picture: a download that was cut, or a disk that was full, leaves them."""
 _OTHER_DATA = b"\x35\xca\x53\xa5" * 16
 _COEFFICIENTS = 64
 
@@ -57,8 +59,9 @@ class _Scans:
 def refuse_missing_scans(image: ImageFile.ImageFile, file: BinaryIO) -> None:
     """Raise IncompleteError for a JPEG with scans or restart intervals that are missing.
 
-    Of a sequential one in a single scan, the usual kind, only the header is read.
+    Of a sequential one in a single scan, the usual kind, only header and end are read.
     """
+    _refuse_zeros(image, file)
     file.seek(_start(image))
     content = file.read(_HEADER)
     if _is_usual(image, content):
@@ -77,6 +80,16 @@ def refuse_missing_scans(image: ImageFile.ImageFile, file: BinaryIO) -> None:
         _refuse_missing_restarts(content, scans)
     else:
         _refuse_missing_coefficients(content, scans)
+
+
+def _refuse_zeros(image: Image.Image, file: BinaryIO) -> None:
+    """Raise IncompleteError for a JPEG without an end in a file that ends in zeros, which decode to something."""
+    file.seek(max(0, file.seek(0, io.SEEK_END) - _ZEROS))
+    if any(file.read()):
+        return
+    file.seek(_start(image))
+    if all(marker != _EOI for marker, _, _ in _segments(file.read())):
+        raise IncompleteError("the picture ends early: the file holds zeros in place of its rest: copy it again")
 
 
 def _start(image: Image.Image) -> int:
