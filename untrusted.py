@@ -30,6 +30,14 @@ def open_file(path: Path) -> BufferedReader:
     return os.fdopen(handle, "rb")
 
 
+def refuse_pipes(folder: Path) -> None:
+    """Raise ValueError where anything below a folder is neither file nor folder: its reader may not look first."""
+    for place, _, files in os.walk(folder):
+        for name in files:
+            if not Path(place, name).is_file():
+                raise ValueError(f"{name} is not an ordinary file")
+
+
 def read_text(path: Path, most: int = MOST_BYTES) -> str:
     """The text of a file in UTF-8."""
     with open_file(path) as file:

@@ -15,7 +15,7 @@ import zarr
 from zarr.codecs import Crc32cCodec
 
 from ..errors import ExpclipError, reason
-from ..untrusted import parse_json, read_text
+from ..untrusted import open_file, parse_json, read_text, refuse_pipes
 from . import shard_file
 from .files import flush, fsync, new_folder, read_json, writing
 from .header import Header, parse_header
@@ -190,10 +190,13 @@ class FeatureStore:
 
     def _array(self, mode: Literal["r", "r+"]) -> zarr.Array:
         try:
+            if mode == "r":
+                refuse_pipes(self.path / "features")
+            open_file(self.path / "features" / "zarr.json").close()
             array = zarr.open_array(self.path / "features", mode=mode, zarr_format=3)
-        except OSError:
-            raise
         except Exception as error:  # zarr has no single error for broken metadata
+            if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
+                raise
             raise ExpclipError(
                 f"{self.path}: the description of its features is damaged: remove it and run `expclip extract` again"
             ) from error

@@ -107,7 +107,8 @@ def opened(path: Path) -> Iterator[Archive]:
                 raise ValueError(_what_it_is(start))
     except _DAMAGE as error:
         raise ExpclipError(
-            f"{path}: these weights cannot be read ({getattr(error, 'strerror', None) or reason(error)})"
+            f"{path}: these weights cannot be read ({getattr(error, 'strerror', None) or reason(error)}): get the "
+            f"file again, or save the state dict of its model"
         ) from error
 
 

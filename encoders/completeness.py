@@ -8,7 +8,7 @@ from PIL import Image, ImageFile
 
 from .jpeg_scans import refuse_grey_end, refuse_missing_scans
 from .picture_errors import ImageError, IncompleteError
-from .png_chunks import has_all_rows
+from .png_chunks import whole_pictures
 
 _UNWRITTEN: dict[str, Any] = {
     "1": 255,
@@ -46,8 +46,21 @@ def decode(image: ImageFile.ImageFile, file: BinaryIO) -> None:
     image.load()
     if image.format in ("JPEG", "MPO"):
         refuse_grey_end(image, file)
-    elif is_png and _has_unwritten_rows(image) and not has_all_rows(file):
+    elif is_png and _has_unwritten_rows(image) and not whole_pictures(file):
         raise IncompleteError("the picture ends before its last rows: the file holds no more")
+
+
+def decode_frame(image: ImageFile.ImageFile, file: BinaryIO, number: int) -> Image.Image:
+    """The pixels of another than the first picture of a file, or the first of them, to which it was sought.
+
+    Raises IncompleteError where some of them are not in the file; those of a PNG are counted by `whole_pictures`.
+    """
+    if number and image.format in ("TIFF", "MPO"):
+        _BEFORE[image.format](image, file)
+    frame = image.copy()
+    if image.format == "MPO":
+        refuse_grey_end(image, file)
+    return frame
 
 
 def _has_unwritten_rows(image: Image.Image) -> bool:
@@ -73,7 +86,7 @@ def _refuse_partial_frame(image: ImageFile.ImageFile, file: BinaryIO) -> None:
 
 def _refuse_missing_strips(image: ImageFile.ImageFile, file: BinaryIO) -> None:
     tags: Any = image.tag_v2  # pyright: ignore[reportAttributeAccessIssue]
-    if lost := (_declared(file) & _PIXEL_TAGS) - set(tags):
+    if lost := (_declared(file, image.tell()) & _PIXEL_TAGS) - set(tags):
         raise IncompleteError(f"what says how its pixels are stored is missing in the file (tag {min(lost)})")
     width, length = tags[_WIDTH], tags[_LENGTH]
     across, down = width, min(tags.get(_ROWS, length), length)
@@ -89,8 +102,8 @@ def _refuse_missing_strips(image: ImageFile.ImageFile, file: BinaryIO) -> None:
         raise IncompleteError("parts of the picture are missing in the file: it has too few strips or tiles")
 
 
-def _declared(file: BinaryIO) -> set[int]:
-    """The tags that the first directory of a TIFF has, whether or not their values can be read."""
+def _declared(file: BinaryIO, page: int) -> set[int]:
+    """The tags that the directory of a TIFF's page has, whether or not their values can be read."""
     file.seek(0)
     order = "little" if file.read(2) == b"II" else "big"
 
@@ -98,14 +111,16 @@ def _declared(file: BinaryIO) -> set[int]:
         return int.from_bytes(file.read(length), order)  # pyright: ignore[reportArgumentType]
 
     is_big = number(2) == 43
-    if is_big:
-        file.seek(8)
-    file.seek(number(8 if is_big else 4))
-    count, rest = number(8 if is_big else 2), 18 if is_big else 10
+    wide, narrow, entry = (8, 8, 20) if is_big else (4, 2, 12)
+    file.seek(8 if is_big else 4)
+    for _ in range(page):
+        file.seek(number(wide))
+        file.seek(number(narrow) * entry, 1)
+    file.seek(number(wide))
     tags = set()
-    for _ in range(min(count, 2**16)):
+    for _ in range(min(number(narrow), 2**16)):
         tags.add(number(2))
-        file.seek(rest, 1)
+        file.seek(entry - 2, 1)
     return tags
 
 

@@ -9,7 +9,7 @@ from PIL import Image, ImageOps
 
 from ..manifests.limits import MAX_PIXELS
 from .completeness import decode
-from .opening import most_bytes, opened, reading
+from .opening import FINAL, most_bytes, opened, reading
 from .picture_errors import ImageError
 from .png_chunks import without_metadata
 
@@ -54,7 +54,7 @@ def read_image(path: Path, honour_orientation: bool = False, max_pixels: int = M
     with reading(path, max_pixels) as file:
         try:
             return _first_frame(file, honour_orientation, max_pixels)
-        except (ImageError, MemoryError, Image.DecompressionBombError, Image.DecompressionBombWarning):
+        except FINAL:
             raise
         except Exception:
             bare = without_metadata(file, most_bytes(max_pixels))

@@ -28,6 +28,8 @@ _MOST_SCANS = 200
 """Ten are usual. Each costs the time of the whole picture, however few bytes it has."""
 _GREY = (126, 130)
 """What libjpeg paints is 128, but for rounding."""
+_ZEROS = 64
+"""So many at its end are no part of a picture: a download that was cut, or a disk that was full, leaves them."""
 _OTHER_DATA = b"\x35\xca\x53\xa5" * 16
 _COEFFICIENTS = 64
 
@@ -57,9 +59,10 @@ class _Scans:
 def refuse_missing_scans(image: ImageFile.ImageFile, file: BinaryIO) -> None:
     """Raise IncompleteError for a JPEG with scans or restart intervals that are missing.
 
-    Of a sequential one in a single scan, the usual kind, only the header is read.
+    Of a sequential one in a single scan, the usual kind, only header and end are read.
     """
-    file.seek(0)
+    _refuse_zeros(image, file)
+    file.seek(_start(image))
     content = file.read(_HEADER)
     if _is_usual(image, content):
         return
@@ -77,6 +80,21 @@ def refuse_missing_scans(image: ImageFile.ImageFile, file: BinaryIO) -> None:
         _refuse_missing_restarts(content, scans)
     else:
         _refuse_missing_coefficients(content, scans)
+
+
+def _refuse_zeros(image: Image.Image, file: BinaryIO) -> None:
+    """Raise IncompleteError for a JPEG without an end in a file that ends in zeros, which decode to something."""
+    file.seek(max(0, file.seek(0, io.SEEK_END) - _ZEROS))
+    if any(file.read()):
+        return
+    file.seek(_start(image))
+    if all(marker != _EOI for marker, _, _ in _segments(file.read())):
+        raise IncompleteError("the picture ends early: the file holds zeros in place of its rest: copy it again")
+
+
+def _start(image: Image.Image) -> int:
+    """Where a picture begins in its file: those of an MPO lie one behind another."""
+    return getattr(image, "offset", 0) if image.format == "MPO" else 0
 
 
 def _is_usual(image: ImageFile.ImageFile, content: bytes) -> bool:
@@ -158,7 +176,7 @@ def refuse_grey_end(image: Image.Image, file: BinaryIO) -> None:
     """
     if image.info.get("progressive") or not _ends_grey(image):
         return
-    file.seek(0)
+    file.seek(_start(image))
     content = file.read()
     at = next((at for marker, at, _ in _segments(content) if marker == _EOI), len(content))
     with Image.open(io.BytesIO(content[:at] + _OTHER_DATA + content[at:]), formats=["JPEG"]) as again:

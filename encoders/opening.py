@@ -24,6 +24,8 @@ _FOREIGN = {
     "JPEG XL": (b"JXL \r\n\x87\n",),
 }
 """What follows the first four bytes of pictures that Pillow may not be able to read."""
+FINAL = (ImageError, MemoryError, Image.DecompressionBombError, Image.DecompressionBombWarning)
+"""What a picture without its metadata would raise too."""
 _BYTES_A_PIXEL, _BYTES_BESIDE = 16, 2**25
 """No file is longer than this allows for pixels and what is noted of them: some decoders read it as a whole."""
 

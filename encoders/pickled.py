@@ -14,8 +14,8 @@ _EMPTY = {"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_SET": list, "EMPTY_TUPL
 _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 _IGNORED = {"PROTO", "FRAME"}
 _ORDERED_DICT = "collections.OrderedDict"
-_MOST_CODES = 20_000_000
-"""Steps of a pickle: a checkpoint of ten thousand tensors has a million."""
+_MOST_CODES = 2_000_000
+"""Steps of a pickle, each of which may keep a hundred bytes: a checkpoint of ten thousand tensors has a million."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,9 @@ class OddKey:
     """A key that is no text and no number: it is told from others by being itself, whatever it holds."""
 
     key: Any
+
+    def __repr__(self) -> str:
+        return f"a key that is a {type(self.key).__name__}"
 
 
 @dataclass

@@ -6,7 +6,7 @@ Source: Portable Network Graphics (PNG) Specification, third edition, sections 5
 import io
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import BinaryIO
 
 _MAGIC = b"\x89PNG\r\n\x1a\n"
@@ -14,6 +14,8 @@ _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 """By colour type."""
 _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 """Of an interlaced picture: first column and row, and the steps to the next ones."""
+ANIMATION = (b"acTL", b"fcTL", b"fdAT", b"tRNS")
+"""Of what a decoder may leave out, that which makes the frames of an animated picture."""
 _LONGEST_EXIF = 2**20
 _PIECE = 2**16
 
@@ -34,15 +36,16 @@ def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
         at += 12 + length
 
 
-def without_metadata(file: BinaryIO, most: int) -> BinaryIO | None:
+def without_metadata(file: BinaryIO, most: int, more: Collection[bytes] = ()) -> BinaryIO | None:
     """A PNG that has only what makes its pixels, and EXIF data, which says what is up, where it is sound.
 
+    Chunks of the kinds `more` make pixels too.
     None where the file is no PNG, has no more than that, or more than `most` bytes of it.
     """
     kept, has_more = io.BytesIO(), False
     kept.write(_MAGIC)
     for kind, at, length in _chunks(file):
-        is_needed = kind[:1].isupper()
+        is_needed = kind[:1].isupper() or kind in more
         if is_needed or (kind == b"eXIf" and length <= _LONGEST_EXIF):
             if kept.tell() + length > most:
                 return None
@@ -55,26 +58,35 @@ def without_metadata(file: BinaryIO, most: int) -> BinaryIO | None:
     return kept if has_more else None
 
 
-def has_all_rows(file: BinaryIO) -> bool:
-    """Whether the data of a PNG's first picture are enough for all of its rows."""
-    needed, pixels = 0, zlib.decompressobj()
+def whole_pictures(file: BinaryIO, most: int = 1) -> int:
+    """How many of the first pictures of a PNG have data enough for all of their rows, before one that has not."""
+    header, count, needed, pixels = b"", 0, 0, zlib.decompressobj()
     for kind, at, length in _chunks(file):
         file.seek(at)
         if kind == b"IHDR":
-            needed = _bytes_of_rows(file.read(length))
-        elif kind == b"IDAT":
-            needed -= _inflated(file, length, pixels)
-        if needed <= 0:
-            return True
-    return False
+            header = file.read(length)
+            needed = _bytes_of_rows(header)
+        elif kind == b"fcTL" and needed <= 0:
+            count, pixels = count + 1, zlib.decompressobj()
+            size = file.read(length)[4:12]
+            needed = min(_bytes_of_rows(size + header[8:]), _bytes_of_rows(header))
+        elif kind in (b"IDAT", b"fdAT") and needed > 0:
+            number = file.read(4) if kind == b"fdAT" else b""
+            try:
+                needed -= _inflated(file, length - len(number), pixels, needed)
+            except zlib.error:
+                break
+        if count + (needed <= 0) >= most:
+            break
+    return count + (needed <= 0 and bool(header))
 
 
-def _inflated(file: BinaryIO, length: int, pixels: "zlib._Decompress") -> int:
-    """How many bytes of pixels a chunk gives."""
+def _inflated(file: BinaryIO, length: int, pixels: "zlib._Decompress", most: int) -> int:
+    """How many bytes of pixels a chunk gives; no more than are needed are looked for."""
     count = 0
     for start in range(0, length, _PIECE):
         packed = file.read(min(_PIECE, length - start))
-        while packed and not pixels.eof:
+        while packed and not pixels.eof and count < most:
             count += len(pixels.decompress(packed, _PIECE))
             packed = pixels.unconsumed_tail
     return count

@@ -205,9 +205,7 @@ def _state_dict(root: Any) -> dict[Any, Any]:
 
     found = look(root, 0)
     if found is None and isinstance(root, Made):
-        raise ValueError(
-            f"it is a whole object of Python, {brief(_by(root))}, and no state dict: save its state_dict()"
-        )
+        raise ValueError(f"it is a whole object of Python, {brief(_by(root))}, and no state dict")
     if found is None:
         raise ValueError("it has no state dict with tensors")
     return found

@@ -1,8 +1,8 @@
 """Where a command works: its cache, its data sets and models, and how it runs what is missing."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -27,10 +27,11 @@ from ..manifests.frames import DEFAULT_POLICIES
 from ..manifests.layouts import read_dataset
 from ..manifests.limits import MAX_MEGAPIXELS, max_pixels
 from ..manifests.manifest import Manifest, Origin
-from ..manifests.reading import count_frames
+from ..manifests.reading import Count, count_frames
 from ..manifests.stamp import stamp
 from ..reports.console import bars, duration, show_remark, stderr
 from ..settings import cache_folder, read_settings
+from .apart import Crew, Died
 from .events import Event, ShardFinished
 from .executors import RunOptions, run_plan
 from .identity import DataSets, Known
@@ -119,12 +120,24 @@ class Workspace:
     def _frame_counts(self) -> FileMemory[int]:
         return FileMemory(int, self.cache.root / FRAMES_MEMORY)
 
-    def count_frames(self, path: Path) -> int:
-        """How many frames a video or an animated picture has, as is remembered or counted now."""
-        try:
-            return self._frame_counts.of(path, count_frames)
-        except OSError:
-            return 0
+    @contextmanager
+    def counting(self) -> Iterator[Count]:
+        """How many frames a video or an animated picture has, as is remembered or counted now; 0 where it cannot be.
+
+        They are counted in a process of its own, which a file may end: its rows fail when it is decoded.
+        """
+        with Crew(count_frames, min(1, self.options.processes)) as crew:
+
+            def count_apart(path: Path) -> int:
+                (found,) = crew.submit([(path,)]).result()
+                return 0 if isinstance(found, Died) else found
+
+            def count(path: Path) -> int:
+                with suppress(OSError):
+                    return self._frame_counts.of(path, count_apart)
+                return 0
+
+            yield count
 
     def dataset(self, text: str) -> Known:
         """The data set that the user named. Raises UsageError where there is none, or where several may be meant."""
@@ -152,7 +165,8 @@ class Workspace:
         ref = known.ref
         draws = ref.entry is not None and ref.entry.builtin
         mark = "" if draws or known.files is None or known.is_gone else stamp(ref, known.files)
-        with self.progress() as bars, writing(self.cache.builtin) if draws else nullcontext():
+        place = writing(self.cache.builtin) if draws else nullcontext()
+        with self.progress() as bars, place, self.counting() as count:
             bar = bars.add_task(f"{'drawing' if draws else 'reading'} {known.label}", total=None, visible=False)
 
             def show(done: int, total: int) -> None:
@@ -160,7 +174,7 @@ class Workspace:
 
             how = self.how_to_read(known)
             root = None if ref.path and known.files == ref.path.absolute() else known.files
-            said: dict[str, Any] = {"numbers": how.numbers, "order": how.order, "count": self.count_frames}
+            said: dict[str, Any] = {"numbers": how.numbers, "order": how.order, "count": count}
             manifest = read_dataset(ref, root, self.cache.builtin, covered, show, **said)
             origin = replace(how, label=known.label, stamp=mark, numbers=manifest.origin.numbers)
             manifest = replace(manifest, origin=origin)

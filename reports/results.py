@@ -51,6 +51,9 @@ def write_results(found: Evaluation, out: Path, predictions: str = "parquet", fi
 
 
 def _write_predictions(found: Evaluation, out: Path, kind: str) -> None:
+    """In place of those of an earlier evaluation."""
+    for earlier in (out / f"{_PREDICTIONS}.csv", *(out / _PREDICTIONS).glob("*.parquet")):
+        earlier.unlink(missing_ok=True)
     if not found.predictions:
         return
     from .predictions import CSV_COLUMNS, csv_rows, write_parquet

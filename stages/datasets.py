@@ -226,10 +226,12 @@ def _longer_videos(workspace: Workspace, manifest: Manifest) -> Iterator[str]:
     for source, frame in zip(manifest.rows.sources, manifest.rows.frames.tolist(), strict=True):
         if is_video_name(source) or is_picture_clip(source):
             listed[source] = max(listed[source], frame + 1)
+    with workspace.counting() as count:
+        counts = {source: frame_count(Path(manifest.root), source, count) for source in listed}
     longer = [
-        f"{source}: {count:,} in the video, {frames:,} in the list"
+        f"{source}: {counts[source]:,} in the video, {frames:,} in the list"
         for source, frames in listed.items()
-        if (count := frame_count(Path(manifest.root), source, workspace.count_frames)) > frames
+        if counts[source] > frames
     ]
     what = "more frames than the list says"
     yield from remark(longer, f"video has {what}", f"videos have {what}")

@@ -12,13 +12,14 @@ from tokenizers import Tokenizer
 
 from ...cache.keys import digest
 from ...errors import ExpclipError
-from ..configuration import in_one_line, require_vocabulary
+from ..configuration import in_one_line
 from ..dtypes import torch_dtype
 from ..families import How
 from ..filling import fill
 from ..images import MeanStd
 from ..node import Node
 from ..pixels import as_tensor, to_planes
+from ..tokenizer_steps import refuse_endless_steps
 from .teacher import CONFIG, TOKENIZER, ImageParts, Teacher, TextParts
 
 _MEAN, _STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
@@ -143,7 +144,7 @@ def _token_mean(parts: TextParts, tokens: torch.Tensor) -> np.ndarray:
 def _token_ids(teacher: Teacher, texts: Sequence[str]) -> list[list[int]]:
     """Each text's tokens, end-of-sequence included. Raises ExpclipError where the tokenizer does not fit."""
     path = teacher.checkpoint.file(TOKENIZER)
-    require_vocabulary(path)
+    refuse_endless_steps(path)
     with in_one_line(ExpclipError, f"{path}: not a tokenizer, download it again"):
         tokenizer = Tokenizer.from_file(str(path))
         tokenizer.no_truncation()

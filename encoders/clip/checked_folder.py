@@ -36,6 +36,7 @@ from ..configuration import (
     word,
 )
 from ..names import LOCAL_DIR
+from ..tokenizer_steps import refuse_endless_steps
 from .clip_fields import FOLDER_CONFIG
 from .found import TOKENIZER_FILES, ClipModel
 
@@ -133,6 +134,8 @@ def _place_tokenizer(source: Path, folder: Path) -> None:
         if not path.is_file():
             continue
         require_vocabulary(path)
+        if name == "tokenizer.json":
+            refuse_endless_steps(path)
         if name == _TOKENIZER_CONFIG:
             _write(folder / name, _tokenizer_config(path))
         elif name == "special_tokens_map.json":

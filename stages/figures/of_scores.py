@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from ...encoders.images import ImageError
-from ...encoders.pictures import read_pictures
 from ...heads.recipe import LOGIT_SCALE
 from ...manifests.animations import is_picture_clip
+from ...manifests.manifest import Manifest
+from ...pipeline.apart import Crew, Died
+from ...pipeline.decode_file import shown
 from ...reports.confusion import comparison_figure, legible
 from ...reports.sample_sheet import Sample, probabilities, samples_figure
 from ...reports.tables import rows_by_head
@@ -42,26 +43,31 @@ def _sample_sheet(predictions: Sequence[Predictions], rows: dict[str, list[Score
     manifest = first.manifest
     by_head = {one.of.head_id: one for one in predictions}
     firsts = [by_head[scores[0].of.head_id] for scores in list(rows.values())[:MOST_ROWS]]
-    shown = {one.of.seed_label: one for one in firsts}
     chosen = _choose(manifest.labels[first.samples], seed)
-    cosines = {label: one.similarity for label, one in shown.items() if one.similarity is not None}
+    cosines = {one.of.seed_label: one.similarity for one in firsts if one.similarity is not None}
     likely = {label: probabilities(values, LOGIT_SCALE) for label, values in cosines.items()}
-    clips = manifest.samples(first.of.frames or "image")
-    samples = []
-    for k in chosen.tolist():
-        sample = int(first.samples[k])
-        frames = clips.indices[clips.offsets[sample] : clips.offsets[sample + 1]]
-        row = int(frames[len(frames) // 2])
-        source, frame = manifest.rows.sources[row], int(manifest.rows.frames[row])
-        path = Path(manifest.root) / source
-        ((_, picture),) = read_pictures(path, [frame], is_clip=is_picture_clip(source))
-        if isinstance(picture, ImageError):
-            continue
-        truth = int(manifest.labels[sample])
-        samples.append(Sample(np.asarray(picture), truth, {label: values[k] for label, values in likely.items()}))
+    pictures = _pictures(manifest, first.of.frames or "image", first.samples[chosen])
+    samples = [
+        Sample(picture, truth, {label: values[k] for label, values in likely.items()})
+        for k, truth, picture in zip(chosen, manifest.labels[first.samples[chosen]].tolist(), pictures, strict=True)
+        if picture is not None
+    ]
     of = first.of
     title = f"{legible(of.dataset)} · {legible(of.backbone)} · {legible(of.prompts)}"
     return samples_figure(samples, manifest.classes, title) if samples else None
+
+
+def _pictures(manifest: Manifest, frames: str, samples: np.ndarray) -> list[np.ndarray | None]:
+    """(height, width, 3) uint8 pixels of samples, of a clip its middle frame; None for those that cannot be read."""
+    clips = manifest.samples(frames)
+    calls = []
+    for sample in samples.tolist():
+        rows = clips.indices[clips.offsets[sample] : clips.offsets[sample + 1]]
+        row = int(rows[len(rows) // 2])
+        source = manifest.rows.sources[row]
+        calls.append((Path(manifest.root) / source, int(manifest.rows.frames[row]), is_picture_clip(source)))
+    with Crew(shown, 1) as crew:
+        return [None if isinstance(one, Died) else one for one in crew.map(calls)]
 
 
 def _choose(labels: np.ndarray, seed: int) -> np.ndarray:

@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -186,3 +187,28 @@ def test_a_pipe_in_a_cache_is_not_waited_for(tmp_path, cache, header, features):
     (store.path / "zarr.json").unlink()
     os.mkfifo(store.path / "zarr.json")
     assert not list(cache.stores())
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a named pipe")
+def test_nor_is_one_in_place_of_any_file_of_a_store_or_manifest(cache, header, features, manifest, monkeypatch):
+    store = cache.create_store(header())
+    store.write_shard(0, features[:8])
+    note = json.loads((store.path / "features/zarr.json").read_text())
+    note["codecs"][0]["configuration"]["index_location"] = "start"  # which is left to zarr
+    (store.path / "features/zarr.json").write_text(json.dumps(note))
+    cache.save_manifest(manifest)
+    for name in ("open_array", "open_group"):
+        monkeypatch.setattr(zarr, name, lambda *_, **__: pytest.fail("zarr would wait"))
+    files = [path for path in cache.root.rglob("*") if path.is_file() and ".zarr" in str(path)]
+    assert len(files) > 8
+    for path in files:
+        content = path.read_bytes()
+        path.unlink()
+        os.mkfifo(path)
+        with suppress(ExpclipError):
+            if store.path in path.parents:
+                assert [one.read() for one in cache.stores()] == []
+            else:
+                cache.current_manifest("three")
+        path.unlink()
+        path.write_bytes(content)

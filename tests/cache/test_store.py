@@ -241,3 +241,10 @@ def test_many_may_create_the_same_store_at_once(tmp_path, header):
         thread.join()
     assert [one.header.key for one in made] == [header().key] * 6
     assert [one.name for one in path.parent.iterdir()] == [path.name]
+
+
+def test_a_description_that_is_gone_is_damage_and_no_fault_of_the_disk(store, features):
+    (store.path / "features" / "zarr.json").unlink()
+    for touch in (store.read, lambda: store.write_shard(0, features[:8])):
+        with pytest.raises(ExpclipError, match="description of its features is damaged: remove it"):
+            touch()

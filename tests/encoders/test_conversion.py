@@ -8,6 +8,7 @@ import os
 import pickle
 import resource
 import struct
+import tracemalloc
 import zipfile
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable
@@ -21,6 +22,7 @@ import torch
 from expclip.cli import app
 from expclip.encoders.conversion import convert
 from expclip.encoders.pickled import Machine, Made, Name
+from expclip.encoders.state_dict import read_tensors
 from expclip.encoders.systems import SYSTEMS
 from expclip.encoders.weights_card import card_of
 from expclip.errors import ExpclipError, UsageError
@@ -327,6 +329,26 @@ def test_a_pickle_that_is_not_sound_is_one_line(tmp_path, which, canary):
                 archive.writestr("archive/constants.pkl", b"")
         refused(system, path, "cannot be read")
         path.unlink()
+
+
+def test_a_pickle_of_millions_of_steps_is_given_up_early(tmp_path):
+    """Each of them keeps an object: twenty million took two gigabytes."""
+    content = b"\x80\x02" + b"]" * 3_000_000 + b"."
+    tracemalloc.start()
+    with pytest.raises(ExpclipError, match="too many steps"):
+        read_tensors(handmade(tmp_path / "w.pt", content), SYSTEMS["clip"])
+    assert tracemalloc.get_traced_memory()[1] < 400e6
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("key", [(1, 2), (10**5000, "a"), frozenset({1}), ((((),),),)])
+def test_a_key_that_is_no_text_is_named_by_what_it_is(tmp_path, key):
+    path = tmp_path / "w.pt"
+    torch.save({key: torch.zeros(2), "b": torch.zeros(2)}, path)
+    with pytest.raises(ExpclipError) as caught:
+        read_tensors(path, SYSTEMS["clip"])
+    assert " at 0x" not in str(caught.value)
+    assert "a key that is a " in str(caught.value)
 
 
 def test_a_name_is_never_looked_up():

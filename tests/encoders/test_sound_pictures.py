@@ -48,6 +48,16 @@ def read(tmp_path):
     return pixels
 
 
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.9])
+def test_a_jpeg_that_ends_in_zeros_as_a_download_that_was_cut_leaves_it_fails(read, share, progressive):
+    content = encoded("JPEG", np.asarray(Image.effect_noise((300, 300), 90)), progressive=progressive)
+    cut = int(share * len(content))
+    with pytest.raises(ImageError, match="zeros"):
+        read(content[:cut] + bytes(len(content) - cut))
+    np.testing.assert_array_equal(read(content + bytes(5000)), read(content))
+
+
 LONG = bytes(3_000_000)
 TEXTS = {
     "a colour profile of 3 MB": chunk(b"iCCP", b"p\0\0" + zlib.compress(LONG)),

@@ -139,6 +139,47 @@ BROKEN = {
 }
 
 
+DOUBLE = {"type": "Replace", "pattern": {"String": "a"}, "content": "aa"}
+ENDLESS = {
+    "letters that double": {"type": "Sequence", "normalizers": [DOUBLE] * 34},
+    "one very long letter": DOUBLE | {"content": "a" * 5000},
+    "something between all letters": DOUBLE | {"pattern": {"Regex": ""}, "content": "a" * 5000},
+    "sequences in sequences": {
+        "type": "Sequence",
+        "normalizers": [{"type": "Sequence", "normalizers": [DOUBLE] * 5}] * 4,
+    },
+    "a thousand steps": {"type": "Sequence", "normalizers": [{"type": "Lowercase"}] * 1000},
+    "a very long pattern": {"type": "Replace", "pattern": {"Regex": "a|" * 9000 + "b"}, "content": "b"},
+}
+
+
+@pytest.mark.parametrize("which", ENDLESS)
+def test_steps_of_a_tokenizer_that_make_gigabytes_of_a_text_are_refused(clip_folder, models, edit_json, which):
+    edit_json(clip_folder / "tokenizer.json", "normalizer", ENDLESS[which])
+    one_line(lambda: encode(models, clip_folder), UsageError, "tokenizer.json: ")
+
+
+@pytest.mark.parametrize(
+    "normalizer",
+    [
+        {"type": "Sequence", "normalizers": [{"type": "NFC"}, DOUBLE, {"type": "Lowercase"}]},
+        {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "\u2581"}, DOUBLE | {"content": "b"}]},
+        {"type": "NFKC"},
+        None,
+    ],
+)
+def test_ordinary_steps_of_a_tokenizer_are_taken(clip_folder, models, edit_json, normalizer):
+    edit_json(clip_folder / "tokenizer.json", "normalizer", normalizer)
+    assert np.isfinite(encode(models, clip_folder)).all()
+
+
+def test_the_steps_of_a_teachers_tokenizer_are_looked_at_too(teacher, models, edit_json):
+    edit_json(teacher / "tokenizer.json", "normalizer", ENDLESS["letters that double"])
+    one_line(
+        lambda: models().llm(str(teacher), "a question about a face").load("cpu"), UsageError, "tokenizer.json: "
+    )
+
+
 @pytest.mark.parametrize(("name", "content"), [(name, one) for name, every in BROKEN.items() for one in every])
 def test_a_broken_file_of_a_tokenizer_is_one_line_or_without_effect(clip_folder, models, name, content):
     expected = encode(models, clip_folder)

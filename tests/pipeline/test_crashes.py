@@ -114,6 +114,39 @@ def test_a_video_or_a_frame_that_crashes_leaves_the_other_clips_whole(lab, deadl
     assert len(failed) == 16 + 1
 
 
+@pytest.mark.parametrize("verb", ["extract", "audit"])
+def test_a_video_that_crashes_while_its_frames_are_counted_fails_alone(crashes, tmp_path, verb):
+    for name in ("a.mp4", "b.mp4"):
+        videos.make(tmp_path / "clips/anger" / name, 20)
+    command = EXTRACT[:-1] if verb == "extract" else [*EXTRACT[:3], "datasets", "audit"]
+    command += [str(tmp_path / "clips"), "--workers", "1", "--cache", str(tmp_path / "cache")]
+    environment = os.environ | crashes.environment({"a.mp4": "SIGSEGV"})
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert "anger/a.mp4" in ran.stdout and why("SIGSEGV") in " ".join(ran.stdout.split()), ran
+    assert ran.returncode == 3
+    assert "b.mp4" not in ran.stdout
+
+
+def test_an_audit_counts_the_frames_of_listed_videos_where_it_may_die(crashes, tmp_path):
+    for name in ("a.mp4", "b.mp4"):
+        videos.make(tmp_path / "clips" / name, 20)
+    trees.text(tmp_path / "clips/list.txt", ["a.mp4 17 0", "b.mp4 18 1"])
+    command = [
+        *EXTRACT[:3],
+        "datasets",
+        "audit",
+        str(tmp_path / "clips/list.txt"),
+        "--cache",
+        str(tmp_path / "cache"),
+    ]
+    environment = os.environ | crashes.environment({"a.mp4": "SIGSEGV"})
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert ran.returncode == 3
+    said = " ".join(ran.stdout.split())
+    assert why("SIGSEGV") in said
+    assert "b.mp4: 20 in the video, 18 in the list" in said
+
+
 def test_an_audit_names_what_crashes_and_goes_on(lab, photos, deadly):
     deadly({"007.png": "SIGSEGV"})
     assert audit(lab.workspace, str(photos), workers=2).errors == [f"007.png: {why('SIGSEGV')}"]
@@ -140,6 +173,22 @@ def test_boxes_are_compared_with_pictures_in_processes_that_may_die(photos, cras
     )
     assert done.returncode == 3, done.stderr
     assert "007.png: cropping it killed the process (SIGSEGV)" in done.stderr
+
+
+def test_a_sheet_of_samples_leaves_out_what_crashes_and_is_drawn(tmp_path, crashes):
+    (tmp_path / "faces").mkdir()
+    for name in ("anger", "fear"):
+        save_pictures(tmp_path / "faces" / name, 2)
+    usual = {"cache": tmp_path / "cache", "clip": "miniature", "prompts": "P-1"}
+    Lab(usual["cache"]).evaluate(tmp_path / "faces", clip="miniature", prompts="P-1", out=tmp_path / "scores")
+    words = [word for name, value in usual.items() for word in (f"--{name}", str(value))]
+    command = [sys.executable, "-m", "expclip", "figures", str(tmp_path / "faces"), "--kind", "samples", *words]
+    environment = os.environ | crashes.environment({"00001.png": "SIGSEGV"})
+    done = subprocess.run(
+        [*command, "--out", str(tmp_path / "out")], env=environment, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout.count("samples-")) == (0, 2), done.stderr
+    assert crashes.deaths("00001.png") == 4  # two files of that name, each of them tried again
 
 
 def test_the_command_ends_with_exit_code_3_and_says_nothing_of_its_own_processes(photos, crashes, tmp_path):

@@ -63,6 +63,13 @@ def test_csv_and_parquet_say_the_same(lab, fitted, labelled, tmp_path):
     assert not (tmp_path / "csv/predictions").exists()
 
 
+def test_predictions_of_an_earlier_evaluation_do_not_stay_beside_others_scores(lab, labelled, tmp_path):
+    for kind, expected in (("parquet", ["predictions"]), ("csv", ["predictions.csv"]), ("none", [])):
+        lab.evaluate(labelled, **SCORING, predictions=kind, out=tmp_path)
+        there = [path for path in tmp_path.glob("predictions*") if path.is_file() or any(path.iterdir())]
+        assert [path.name for path in there] == expected
+
+
 def test_predictions_that_nobody_wants_are_not_written(lab, labelled, tmp_path):
     found = lab.evaluate(labelled, **SCORING, predictions="none", out=tmp_path / "out")
     assert not found.predictions
