@@ -37,7 +37,18 @@ def make_cache(root: Path, heads: int) -> Path:
     for seed in range(heads):
         spec = {"head": "linear", "seed": seed, "of": "random numbers"}
         card = HeadCard(
-            head_id(spec), "linear", "infonce", CLIP, images.digest, "none", "none", "released", "none", seed, True, spec
+            head_id(spec),
+            "linear",
+            "infonce",
+            CLIP,
+            images.digest,
+            "none",
+            "none",
+            "released",
+            "none",
+            seed,
+            True,
+            spec,
         )
         weight = rng.uniform(-(L**-0.5), L**-0.5, (TEACHER_WIDTH, L)).astype(np.float32)
         save_head(cache.heads, card, {"weight": weight})

@@ -1,8 +1,7 @@
 """How long does an evaluation take in which everything is cached?
 
 Makes a cache of the paper's size with random features (eight test sets, 476,000 rows, 42,800 samples), runs
-`expclip evaluate` on it as a user does, and prints seconds from the start of the process, samples scored a second, and
-the size of the results: plain CLIP and one head under five prompt sets, and a grid of many heads.
+`expclip evaluate` on it as a user does, and prints seconds from the start of the process and the size of the results: plain CLIP and one head under five prompt sets, and a grid of many heads.
 """
 
 import os
@@ -31,7 +30,9 @@ def main() -> None:
         print(f"{'imports':34} {bare:6.2f} s")
         one = ["--head", "none", "--head", "seed=0"]
         measure("two rows × 5 prompt sets", cache, folder / "two", one, 2, options.repeats)
-        measure("  the same, scores alone", cache, folder / "two", [*one, "--predictions", "none"], 2, options.repeats)
+        measure(
+            "  the same, scores alone", cache, folder / "two", [*one, "--predictions", "none"], 2, options.repeats
+        )
         measure(f"{options.heads + 1} rows × 5 prompt sets", cache, folder / "grid", [], options.heads + 1, 1)
     finally:
         shutil.rmtree(folder)
@@ -47,7 +48,9 @@ def measure(title: str, cache: Path, out: Path, more: list[str], rows: int, repe
 
 
 def _python(*words: str) -> None:
-    subprocess.run([sys.executable, *words], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=os.environ)
+    subprocess.run(
+        [sys.executable, *words], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=os.environ
+    )
 
 
 if __name__ == "__main__":

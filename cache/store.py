@@ -21,7 +21,6 @@ from .files import flush, fsync, new_folder, read_json, writing
 from .header import Header, parse_header
 from .receipts import FailedRow, Receipt, Receipts
 
-
 _READERS = 2
 """Threads that read shards: while one waits for the disk or copies, the other checks."""
 
