@@ -1,7 +1,8 @@
 """How long does an evaluation take in which everything is cached?
 
 Makes a cache of the paper's size with random features (eight test sets, 476,000 rows, 42,800 samples), runs
-`expclip evaluate` on it as a user does, and prints seconds from the start of the process and the size of the results: plain CLIP and one head under five prompt sets, and a grid of many heads.
+`expclip evaluate` on it as a user does, and prints seconds from the start of the process and the size of the results:
+plain CLIP and one head under five prompt sets, and a grid of many heads.
 """
 
 import os

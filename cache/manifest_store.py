@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import zarr
 from pydantic import BaseModel
 
 from ..manifests.manifest import NO_LABEL, Clips, Kind, Manifest, Rows
@@ -99,6 +98,8 @@ def _are_bounds(offsets: np.ndarray, parts: int, total: int) -> bool:
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write a manifest as a zarr group."""
+    import zarr  # which takes longer to import than most manifests to read
+
     known, arrays = to_arrays(manifest)
     group = zarr.create_group(folder, attributes=known)
     for name, array in arrays.items():
@@ -115,6 +116,8 @@ def rows_digest_of(folder: Path) -> str:
 def read_manifest(folder: Path, root: str) -> Manifest:
     """Read a manifest that `write_manifest` wrote."""
     refuse_pipes(folder)
+    import zarr
+
     group = zarr.open_group(folder, mode="r", zarr_format=3)  # what the second holds may be pickled
 
     def array(name: str) -> np.ndarray:

@@ -8,11 +8,9 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import zarr
-from zarr.codecs import Crc32cCodec
 
 from ..errors import ExpclipError, reason
 from ..untrusted import open_file, parse_json, read_text, refuse_pipes
@@ -23,6 +21,10 @@ from .receipts import FailedRow, Receipt, Receipts
 
 _READERS = 2
 """Threads that read shards: while one waits for the disk or copies, the other checks."""
+
+
+if TYPE_CHECKING:
+    import zarr
 
 
 class FeatureStore:
@@ -47,6 +49,9 @@ class FeatureStore:
     def create(cls, path: Path, header: Header) -> "FeatureStore":
         """Make an empty store, or open the one that is there. Values not yet written read as NaN."""
         if not path.exists():
+            import zarr
+            from zarr.codecs import Crc32cCodec
+
             with new_folder(path) as temporary:
                 group = zarr.create_group(temporary, attributes=asdict(header))
                 group.create_array(
@@ -130,7 +135,8 @@ class FeatureStore:
         """Features of a run of rows, by default all, as stored; NaN where they failed or are not yet written.
 
         `into` (rows, *row_shape) is filled and returned where it is given: memory that was used before is filled
-        faster. Raises ExpclipError naming the shard whose bytes changed since they were written, or whose file is gone.
+        faster. Raises ExpclipError naming the shard whose bytes changed since they were written, or whose file is
+        gone.
         """
         rows = rows if rows is not None else range(self.header.rows)
         shape = (len(rows), *self.header.row_shape)
@@ -187,10 +193,12 @@ class FeatureStore:
     def _file(self, shard: int) -> Path:
         return self.path.joinpath("features", "c", str(shard), *("0" for _ in self.header.row_shape))
 
-    def _array(self, mode: Literal["r", "r+"]) -> zarr.Array:
+    def _array(self, mode: Literal["r", "r+"]) -> "zarr.Array":
         try:
             if mode == "r":
                 refuse_pipes(self.path / "features")
+            import zarr
+
             open_file(self.path / "features" / "zarr.json").close()
             array = zarr.open_array(self.path / "features", mode=mode, zarr_format=3)
         except Exception as error:  # zarr has no single error for broken metadata

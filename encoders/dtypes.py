@@ -13,16 +13,26 @@ DType = Literal["float32", "float16", "bfloat16"]
 DTYPES: tuple[DType, ...] = ("float32", "float16", "bfloat16")
 
 
+_DEVICE = re.compile("(cpu|cuda|mps)(?::(0|[1-9][0-9]{0,5}))?")
+
+
+def refuse_device(name: str | None) -> None:
+    """Raise UsageError for what is the name of no device."""
+    if name not in (None, "auto") and not _DEVICE.fullmatch(name):
+        raise UsageError(f"{option('device')} {name!r}: choose cpu, cuda, cuda:N or mps")
+
+
 def resolve_device(name: str | None) -> str:
     """The device asked for, or the best there is: cuda, then mps, then cpu. Raises UsageError if it is not there."""
+    refuse_device(name)
+    if name == "cpu":
+        return name
     import torch
 
     count = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available()), "cpu": 1}
-    if name in (None, "auto"):
+    found = _DEVICE.fullmatch(name or "auto")
+    if found is None or name is None:
         return next(kind for kind in count if count[kind])
-    found = re.fullmatch("(cpu|cuda|mps)(?::(0|[1-9][0-9]{0,5}))?", name)
-    if found is None:
-        raise UsageError(f"{option('device')} {name!r}: choose cpu, cuda, cuda:N or mps")
     kind, index = found[1], int(found[2] or 0)
     if not count[kind]:
         raise UsageError(f"{option('device')} {name}: torch {torch.__version__} can use none on this machine")

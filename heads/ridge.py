@@ -11,10 +11,8 @@ from functools import reduce
 from operator import add
 
 import numpy as np
-import torch
 
 from ..errors import ExpclipError, UsageError, option
-from .descent import as_pairs, refuse_not_finite
 from .kinds import Progress, TeacherPairs, Trainer
 from .linear import LinearHead, refuse_others
 from .recipe import Recipe
@@ -65,6 +63,10 @@ def fit_ridge(X: np.ndarray, E: np.ndarray, recipe: Recipe, progress: Progress |
     value: the squared error without the penalty. Raises UsageError for what is no pairs of finite
     numbers, ExpclipError where no weights follow from them.
     """
+    import torch
+
+    from .descent import as_pairs, refuse_not_finite
+
     X, E = as_pairs(X, E)
     for name, array in (("X", X), ("E", E)):
         refuse_not_finite(name, torch.from_numpy(array))

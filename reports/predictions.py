@@ -23,7 +23,7 @@ KNOWN = (
 CSV_COLUMNS = (*KNOWN, "sample", "fold", "label", "predicted", "cosine")
 _NAMES = tuple(name for name in KNOWN if name not in ("seed", "untrained"))
 _ROWS = 2**19
-"""In a row group, about, and at most in a page: in small pages the bytes that compress lie among those that do not."""
+"""In a row group, about. Pages are as large: in small ones bytes that compress lie among those that do not."""
 
 
 def write_parquet(predictions: Sequence[Predictions], folder: Path) -> None:

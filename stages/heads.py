@@ -12,7 +12,6 @@ from ..commands.unused import note_unused
 from ..encoders.names import BUILTIN
 from ..encoders.weights import PUBLISHED
 from ..errors import UsageError, one_of, option
-from ..heads.foreign import SUFFIXES, read_weight, write_weight
 from ..heads.kinds import KINDS
 from ..heads.linear import square
 from ..heads.saving import HeadCard, all_heads, find_head, head_id, load_head, read_card, save_head, write_head
@@ -22,6 +21,7 @@ from ..pipeline.needs import Need, canonical_model, chosen_store, why_missing
 from ..pipeline.rereading import known_manifest
 from ..pipeline.workspace import Workspace
 
+_SUFFIXES = (".pth", ".safetensors")
 _FACTS = ("clip", "teacher", "instruction", "protocol", "dtype", "objective", "train", "seed")
 """What a request says of a head whose file does not."""
 
@@ -54,6 +54,8 @@ def import_head(request: ImportHead) -> Kept:
             f"{option('objective')}, {option('train')} and {option('seed')} are only recorded"
         )
     else:
+        from ..heads.foreign import read_weight  # which needs torch
+
         weight = read_weight(file)
         card, tensors = _foreign_card(request, weight), {"weight": weight}
     return save_head(Workspace.of(request).cache.heads, card, tensors), card
@@ -66,8 +68,8 @@ def export_head(request: ExportHead) -> Kept:
     another file name, and for `square` where a head is not a matrix.
     """
     file = request.file
-    if file.suffix not in SUFFIXES:
-        raise UsageError(f"{file}: choose a name that ends in {one_of(SUFFIXES)}")
+    if file.suffix not in _SUFFIXES:
+        raise UsageError(f"{file}: choose a name that ends in {one_of(_SUFFIXES)}")
     refuse_file(file)
     path, card = find_head(request.head, list(all_heads(Workspace.of(request).cache.heads)))
     if request.square and card.head in KINDS and not KINDS[card.head].is_linear:
@@ -82,6 +84,8 @@ def export_head(request: ExportHead) -> Kept:
     with writing(file):
         file.parent.mkdir(parents=True, exist_ok=True)
         if file.suffix == ".pth":
+            from ..heads.foreign import write_weight
+
             write_weight(file, tensors)
         else:
             write_head(file, card, tensors)

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import ClassVar, cast
 
 import numpy as np
-from joblib import Parallel, delayed
 from PIL import Image
 
 from .action_units import CLASSES
@@ -135,6 +134,8 @@ def ensure_set(name: str, folder: Path, progress: Progress | None = None) -> Pat
 def _render(face_set: FaceSet, folder: Path, progress: Progress | None) -> None:
     step = face_set.members_per_batch
     batches = [range(start, min(start + step, face_set.count)) for start in range(0, face_set.count, step)]
+    from joblib import Parallel, delayed
+
     jobs = [delayed(_render_batch)(face_set, batch, folder) for batch in batches]
     try:
         finished = Parallel(n_jobs=-1, return_as="generator_unordered")(jobs)
