@@ -1,11 +1,11 @@
-# `make demo` and `make test` do everything on a fresh machine: virtual environment, installation, run.
+# `make demo`, `make test` and `make benchmarks` do everything on a fresh machine: virtual environment, installation, run.
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
 
-.PHONY: demo test lint docs miniature clean
+.PHONY: demo test lint benchmarks docs miniature clean
 
 demo: $(READY)
 	$(BIN)/expclip demo
@@ -17,6 +17,9 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
+
+benchmarks: $(READY)
+	$(BIN)/python benchmarks/table.py
 
 miniature: $(READY)
 	$(BIN)/python -m expclip.training --out encoders/miniature

@@ -3,10 +3,12 @@
 Runs them in turn, several times, and prints ratios.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from expclip import LinearHead
-from measure import in_turn, parser, show
+from measure import Row, in_turn, parser, show
 
 WIDTH, TEACHER_WIDTH, BATCH = 768, 4096, 512
 
@@ -44,21 +46,34 @@ def products(rows: int, epochs: int, dtype: torch.dtype) -> None:
 
 def main() -> None:
     options = parser(__doc__, rows=49152, epochs=1, repeats=3).parse_args()
-    rng = np.random.default_rng(0)
-    X = rng.standard_normal((options.rows, WIDTH), dtype=np.float32).astype(np.float16)
-    E = rng.standard_normal((options.rows, TEACHER_WIDTH), dtype=np.float32).astype(np.float16)
-    runs = {
-        "plain loop": lambda: plain_loop(X, E, options.epochs),
-        "float32": lambda: LinearHead(epochs=options.epochs).fit(X, E),
-        "bfloat16": lambda: LinearHead(epochs=options.epochs, precision="bfloat16").fit(X, E),
-        "products, float32": lambda: products(options.rows, options.epochs, torch.float32),
-        "products, bfloat16": lambda: products(options.rows, options.epochs, torch.bfloat16),
-    }
-    took = in_turn(runs, options.repeats)
-    flop = 4 * BATCH * TEACHER_WIDTH * (WIDTH + BATCH) * options.epochs * (options.rows // BATCH)
-    show(took, flop / 1e9, "GFLOP/s")
+    took = measure(options.rows, options.epochs, options.repeats, ("float32", "bfloat16"))
+    show(took, flop(options.rows, options.epochs) / 1e9, "GFLOP/s")
     for precision in ("float32", "bfloat16"):
         print(f"{precision}: {took[f'products, {precision}'] / took[precision]:.0%} of the rate of bare products")
+
+
+def rows(count: int = 12288, repeats: int = 3) -> Iterator[Row]:
+    took = measure(count, 1, repeats, ("float32",))
+    rate = f"{flop(count, 1) / took['float32'] / 1e9:.0f} GFLOP/s"
+    ratio = took["products, float32"] / took["float32"]
+    yield Row("fit-head, linear, 768 → 4,096", rate, "its bare products", ratio, 0.9, is_least=True)
+
+
+def flop(count: int, epochs: int) -> float:
+    return 4 * BATCH * TEACHER_WIDTH * (WIDTH + BATCH) * epochs * (count // BATCH)
+
+
+def measure(count: int, epochs: int, repeats: int, precisions: tuple[str, ...]) -> dict[str, float]:
+    """Seconds of a plain loop, of the fit in each precision, and of its bare products."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((count, WIDTH), dtype=np.float32).astype(np.float16)
+    E = rng.standard_normal((count, TEACHER_WIDTH), dtype=np.float32).astype(np.float16)
+    runs = {"plain loop": lambda: plain_loop(X, E, epochs)}
+    for precision in precisions:
+        dtype = getattr(torch, precision)
+        runs[precision] = lambda precision=precision: LinearHead(epochs=epochs, precision=precision).fit(X, E)
+        runs[f"products, {precision}"] = lambda dtype=dtype: products(count, epochs, dtype)
+    return in_turn(runs, repeats)
 
 
 if __name__ == "__main__":

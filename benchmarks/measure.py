@@ -4,9 +4,30 @@
 """
 
 import argparse
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: a figure, what it is held against, and the bound of their ratio."""
+
+    what: str
+    figure: str
+    limit: str
+    """What the figure is a ratio of, or the bound itself where it has a unit."""
+    ratio: float
+    bound: float
+    is_least: bool = False
+    """Whether the bound is what there must be at least; else it is what there may be at most."""
+
+    @property
+    def holds(self) -> bool:
+        return self.ratio >= self.bound if self.is_least else self.ratio <= self.bound
 
 
 def parser(description: str | None, **defaults: Any) -> argparse.ArgumentParser:
@@ -33,6 +54,11 @@ def in_turn(
         for name, run in runs.items():
             times[name].append(timed(run)[0])
     return {name: summary(some) for name, some in times.items()}
+
+
+def in_python(*words: str) -> None:
+    """Run a Python of its own, and let nothing of what it prints be seen. Raises where it fails."""
+    subprocess.run([sys.executable, *words], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
 def show(took: Mapping[str, float], work: float, unit: str) -> None:

@@ -5,13 +5,14 @@ Writes one store and one .npy file per width, reads both in turn from the page c
 
 import statistics
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import zarr
 from expclip.cache.header import Header
 from expclip.cache.store import FeatureStore
-from measure import in_turn, parser, show, timed
+from measure import Row, in_turn, parser, show, timed
 
 
 def make_store(path: Path, features: np.ndarray) -> FeatureStore:
@@ -38,7 +39,17 @@ def main() -> None:
             measure(Path(folder), options.rows, width, options.repeats)
 
 
-def measure(folder: Path, rows: int, width: int, repeats: int) -> None:
+def rows(count: int = 49152, repeats: int = 9) -> Iterator[Row]:
+    for width in (768, 4096):
+        with tempfile.TemporaryDirectory() as folder:
+            took = measure(Path(folder), count, width, repeats)
+        for way, least in (("store.read", 0.5), ("into a buffer", 0.6)):
+            ratio = took["np.load"] / took[way]
+            rate = count * width * 2 / took[way] / 1e9
+            yield Row(f"{way}, {width:,} numbers a row", f"{rate:.1f} GB/s", "np.load", ratio, least, is_least=True)
+
+
+def measure(folder: Path, rows: int, width: int, repeats: int) -> dict[str, float]:
     features = np.random.default_rng(0).standard_normal((rows, width), dtype=np.float32).astype(np.float16)
     npy = folder / "features.npy"
     saving, _ = timed(lambda: np.save(npy, features))
@@ -55,6 +66,7 @@ def measure(folder: Path, rows: int, width: int, repeats: int) -> None:
     print(f"{rows:,} × {width:,} float16, {features.nbytes / 1e6:,.0f} MB, median of {repeats}:")
     show(took, features.nbytes / 1e6, "MB/s")
     print(f"writing the shards with checksums, flushed: {writing:.2f} s; np.save, not flushed: {saving:.2f} s")
+    return took
 
 
 if __name__ == "__main__":
