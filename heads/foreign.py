@@ -14,7 +14,6 @@ from safetensors.torch import load_file
 from ..errors import UsageError, brief, reason
 from ..untrusted import open_file
 
-SUFFIXES = (".pth", ".safetensors")
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
 """Keys under which training scripts put a state dict into a larger one."""
 _DEEPEST = 8

@@ -1,20 +1,15 @@
-"""The linear head of Exp-CLIP: one matrix, trained by momentum SGD with gradients written out by hand."""
+"""The linear head of Exp-CLIP: one matrix. Loading and applying it needs numpy alone; `linear_fit` trains it."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-import torch
 
 from ..scoring.cosines import cosines, unit
 from ..scoring.samples import Samples, as_samples
-from .descent import as_pairs, descend, generator_of
 from .kinds import Progress, TeacherPairs, Trainer, refuse_shapes
-from .losses import product
-from .objectives import OBJECTIVES
 from .recipe import Recipe
 
 
@@ -53,30 +48,13 @@ class LinearHead:
         `progress(done, total)` is called after every step. Raises UsageError for what is no pairs of finite numbers
         and where there are fewer rows than a batch, ExpclipError where the loss stops being a number.
         """
-        X, E = as_pairs(X, E)
-        generator = generator_of(self.recipe.seed)
-        weight = initial_weight(X.shape[1], E.shape[1], generator).to(self.recipe.device)
-        velocity = torch.zeros_like(weight)
+        from .linear_fit import fitted
 
-        def step(images: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
-            return self._step(images, teacher, weight, velocity)
-
-        self.losses_: list[float] = descend(X, E, self.recipe, generator, step, progress)
-        self.weight_: np.ndarray = weight.cpu().numpy()
+        weight, losses = fitted(self.recipe, X, E, progress)
+        self.weight_: np.ndarray = weight
+        self.losses_: list[float] = losses
         self.__dict__.pop("_gram", None)
         return self
-
-    def _step(
-        self, images: torch.Tensor, teacher: torch.Tensor, weight: torch.Tensor, velocity: torch.Tensor
-    ) -> torch.Tensor:
-        """One step of SGD with momentum and weight decay, in place; products in the dtype of `images`."""
-        recipe = self.recipe
-        projected = product(images, weight.to(images.dtype).T)
-        loss, slope = OBJECTIVES[recipe.objective].loss(projected, teacher, recipe.logit_scale)
-        gradient = product(slope.T, images)
-        velocity.mul_(recipe.momentum).add_(gradient).add_(weight, alpha=recipe.weight_decay)
-        weight.add_(velocity, alpha=-recipe.lr)
-        return loss
 
     def transform(self, X: np.ndarray) -> np.ndarray:
         """(n, L) embeddings of images or texts to (n, L'), not normalised."""
@@ -96,12 +74,6 @@ class LinearHead:
         weight = self.weight_.astype(np.float64)
         directions = unit(np.asarray(texts, dtype=np.float64) @ weight.T) @ weight
         return cosines(as_samples(samples).means, directions, self._gram)
-
-
-def initial_weight(width: int, teacher_width: int, generator: torch.Generator | None) -> torch.Tensor:
-    """(L', L) uniform in ±1/√L, as nn.Linear starts."""
-    bound = 1 / math.sqrt(width)
-    return torch.empty(teacher_width, width).uniform_(-bound, bound, generator=generator)
 
 
 def square(weight: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch.nn.functional import linear, relu
 
-from .linear import initial_weight
+from .linear_fit import initial_weight
 from .network import Network, initial_layer, trainer
 
 

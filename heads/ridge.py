@@ -11,12 +11,11 @@ from functools import reduce
 from operator import add
 
 import numpy as np
-import torch
 
 from ..errors import ExpclipError, UsageError, option
-from .descent import as_pairs, refuse_not_finite
 from .kinds import Progress, TeacherPairs, Trainer
 from .linear import LinearHead, refuse_others
+from .pairs import as_pairs, refuse_not_finite
 from .recipe import Recipe
 
 _ROWS = 4096
@@ -67,7 +66,7 @@ def fit_ridge(X: np.ndarray, E: np.ndarray, recipe: Recipe, progress: Progress |
     """
     X, E = as_pairs(X, E)
     for name, array in (("X", X), ("E", E)):
-        refuse_not_finite(name, torch.from_numpy(array))
+        refuse_not_finite(name, array)
     if not 0 <= recipe.ridge_lambda < np.inf:
         raise UsageError(f"{option('ridge_lambda')} {recipe.ridge_lambda}: give a share of 0 or more")
     starts = range(0, len(X), _ROWS)

@@ -18,6 +18,8 @@ from ..errors import UsageError, option, quoted, reason
 from ..untrusted import open_file, parse_json
 from .kinds import KINDS
 
+SUFFIXES = (".pth", ".safetensors")
+"""Of files that heads are exported to."""
 _WEIGHTS = "head.safetensors"
 _CARD = "head.json"
 _CARD_WITHIN = "expclip"

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch.nn.functional import gelu, layer_norm, linear, scaled_dot_product_attention
 
-from .linear import initial_weight
+from .linear_fit import initial_weight
 from .network import Network, initial_layer, trainer
 
 TOKEN = 64

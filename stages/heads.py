@@ -12,10 +12,19 @@ from ..commands.unused import note_unused
 from ..encoders.names import BUILTIN
 from ..encoders.weights import PUBLISHED
 from ..errors import UsageError, one_of, option
-from ..heads.foreign import SUFFIXES, read_weight, write_weight
 from ..heads.kinds import KINDS
 from ..heads.linear import square
-from ..heads.saving import HeadCard, all_heads, find_head, head_id, load_head, read_card, save_head, write_head
+from ..heads.saving import (
+    SUFFIXES,
+    HeadCard,
+    all_heads,
+    find_head,
+    head_id,
+    load_head,
+    read_card,
+    save_head,
+    write_head,
+)
 from ..manifests.prompts import instruction_name
 from ..pipeline.checks import refuse_file, refuse_unknown_models
 from ..pipeline.needs import Need, canonical_model, chosen_store, why_missing
@@ -54,6 +63,8 @@ def import_head(request: ImportHead) -> Kept:
             f"{option('objective')}, {option('train')} and {option('seed')} are only recorded"
         )
     else:
+        from ..heads.foreign import read_weight  # by torch
+
         weight = read_weight(file)
         card, tensors = _foreign_card(request, weight), {"weight": weight}
     return save_head(Workspace.of(request).cache.heads, card, tensors), card
@@ -82,6 +93,8 @@ def export_head(request: ExportHead) -> Kept:
     with writing(file):
         file.parent.mkdir(parents=True, exist_ok=True)
         if file.suffix == ".pth":
+            from ..heads.foreign import write_weight  # by torch
+
             write_weight(file, tensors)
         else:
             write_head(file, card, tensors)

@@ -15,7 +15,8 @@ import torch
 
 from ..encoders.cards import CARD, model_card
 from ..encoders.families import Models
-from ..heads.linear import LinearHead, initial_weight
+from ..heads.linear import LinearHead
+from ..heads.linear_fit import initial_weight
 from ..manifests.faces.action_units import CLASSES
 from ..manifests.prompts import prompt_set
 from ..scoring.bootstrap import Intervals, paired_difference
