@@ -5,14 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import zarr
 from pydantic import BaseModel
 
 from ..manifests.manifest import NO_LABEL, Clips, Kind, Manifest, Rows
 from .files import printable, read_json
-
-_MOST_BYTES = 2**32
-"""Of one array, unpacked: more than any data set needs."""
+from .plain_group import MOST_BYTES, PlainGroup, layout
 
 
 def to_arrays(manifest: Manifest) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -98,10 +95,12 @@ def _are_bounds(offsets: np.ndarray, parts: int, total: int) -> bool:
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write a manifest as a zarr group."""
+    import zarr
+
     known, arrays = to_arrays(manifest)
     group = zarr.create_group(folder, attributes=known)
     for name, array in arrays.items():
-        group.create_array(name, data=array)
+        group.create_array(name, data=array, **layout(array))
 
 
 def rows_digest_of(folder: Path) -> str:
@@ -112,12 +111,22 @@ def rows_digest_of(folder: Path) -> str:
 
 
 def read_manifest(folder: Path, root: str) -> Manifest:
-    """Read a manifest that `write_manifest` wrote."""
+    """Read a manifest that `write_manifest` wrote, in this version or an older one, which compressed its arrays."""
+    try:
+        group = PlainGroup(folder)
+        return from_arrays(group.attributes, group.array, root)
+    except (OSError, ValueError):
+        return _read_by_zarr(folder, root)
+
+
+def _read_by_zarr(folder: Path, root: str) -> Manifest:
+    import zarr
+
     group = zarr.open_group(folder, mode="r", zarr_format=3)  # what the second holds may be pickled
 
     def array(name: str) -> np.ndarray:
         found = group[name]
-        if not isinstance(found, zarr.Array) or found.dtype.kind not in "iu" or found.nbytes > _MOST_BYTES:
+        if not isinstance(found, zarr.Array) or found.dtype.kind not in "iu" or found.nbytes > MOST_BYTES:
             raise ValueError(f"its {name} cannot be one of a manifest")
         return np.asarray(found[:])
 

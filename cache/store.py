@@ -7,11 +7,9 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import zarr
-from zarr.codecs import Crc32cCodec
 
 from ..errors import ExpclipError, reason
 from ..untrusted import parse_json, read_text
@@ -19,6 +17,9 @@ from . import shard_file
 from .files import flush, fsync, new_folder, read_json, writing
 from .header import Header, parse_header
 from .receipts import FailedRow, Receipt, Receipts
+
+if TYPE_CHECKING:
+    import zarr
 
 
 class FeatureStore:
@@ -43,6 +44,9 @@ class FeatureStore:
     def create(cls, path: Path, header: Header) -> "FeatureStore":
         """Make an empty store, or open the one that is there. Values not yet written read as NaN."""
         if not path.exists():
+            import zarr
+            from zarr.codecs import Crc32cCodec
+
             with new_folder(path) as temporary:
                 group = zarr.create_group(temporary, attributes=asdict(header))
                 group.create_array(
@@ -175,7 +179,9 @@ class FeatureStore:
     def _file(self, shard: int) -> Path:
         return self.path.joinpath("features", "c", str(shard), *("0" for _ in self.header.row_shape))
 
-    def _array(self, mode: Literal["r", "r+"]) -> zarr.Array:
+    def _array(self, mode: Literal["r", "r+"]) -> "zarr.Array":
+        import zarr
+
         try:
             array = zarr.open_array(self.path / "features", mode=mode, zarr_format=3)
         except OSError:
