@@ -16,9 +16,9 @@ from ..configuration import in_one_line, require_vocabulary
 from ..dtypes import torch_dtype
 from ..families import How
 from ..filling import fill
-from ..images import MeanStd
 from ..node import Node
 from ..pixels import as_tensor, to_planes
+from ..squash import MeanStd
 from .teacher import CONFIG, TOKENIZER, ImageParts, Teacher, TextParts
 
 _MEAN, _STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)

@@ -18,9 +18,9 @@ from .. import hub
 from ..configuration import in_one_line
 from ..dtypes import torch_dtype
 from ..families import How
-from ..images import MeanStd
 from ..node import Node, Reading
 from ..pixels import to_planes
+from ..squash import MeanStd
 from ..state_dict import require_loadable
 from .checked_folder import checked_folder
 from .found import RANDOM_SEED, ClipModel, Weights
