@@ -101,7 +101,7 @@ def test_what_the_hub_does_not_have_is_a_mistake_in_use(models, monkeypatch):
         "some/typo is not a folder here, and the hub has no such",
     )
     monkeypatch.setattr(
-        hub, "get_hf_file_metadata", lambda *_, **__: (_ for _ in ()).throw(EntryNotFoundError("404"))
+        "huggingface_hub.get_hf_file_metadata", lambda *_, **__: (_ for _ in ()).throw(EntryNotFoundError("404"))
     )
     fails(lambda: models().query_tokens("some/clip"), UsageError, "some/clip has no config.json on the hub")
 
