@@ -4,9 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
-from sklearn.manifold import TSNE
 
-from .confusion import INK, LONG, legible, legible_classes
+from .legibility import INK, LONG, legible, legible_classes
 
 _PERPLEXITY = 30
 _LOOKS = (
@@ -27,6 +26,8 @@ def tsne_points(unit: np.ndarray, seed: int) -> np.ndarray:
 
     Distances are between unit vectors, so they order as cosines do. Source: van der Maaten and Hinton, JMLR 2008.
     """
+    from sklearn.manifold import TSNE
+
     perplexity = min(_PERPLEXITY, (len(unit) - 1) / 3)
     has_plane = len(np.unique(unit, axis=0)) > 2 and unit.shape[1] > 1
     init = "pca" if has_plane else "random"  # of fewer points there are no two principal components

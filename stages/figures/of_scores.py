@@ -10,7 +10,8 @@ from ...encoders.images import ImageError
 from ...encoders.pictures import read_pictures
 from ...heads.recipe import LOGIT_SCALE
 from ...manifests.animations import is_picture_clip
-from ...reports.confusion import comparison_figure, legible
+from ...reports.confusion import comparison_figure
+from ...reports.legibility import legible
 from ...reports.sample_sheet import Sample, probabilities, samples_figure
 from ...reports.tables import rows_by_head
 from ...scoring.scores import ALL, MEAN, Predictions, Score
