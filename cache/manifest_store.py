@@ -57,7 +57,7 @@ def from_arrays(known: dict[str, Any], array: Callable[[str], np.ndarray], root:
     return manifest
 
 
-class _Known(BaseModel, strict=True):
+class _Known(BaseModel, strict=True, defer_build=True):
     """What is known of a manifest beside its arrays; more is ignored."""
 
     name: str

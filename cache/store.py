@@ -164,7 +164,8 @@ class FeatureStore:
             return
         rows = np.arange(wanted.start, wanted.stop)
         is_done = rows < self.header.shard_rows(shard).start + receipt.rows
-        is_done[np.isin(rows, [row.row for row in receipt.failed])] = False
+        if receipt.failed:
+            is_done[np.isin(rows, [row.row for row in receipt.failed])] = False
         first_values = part[:, *(0 for _ in self.header.row_shape)]
         if not np.isfinite(first_values[is_done]).all():
             is_gone = not self._file(shard).exists()
