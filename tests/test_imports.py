@@ -97,7 +97,7 @@ def test_a_command_imports_no_heavy_library_that_it_does_not_need(arguments, imp
     [
         (("fit-head", "--train", "{faces}", *BOTH, "--instruction", "empty"), "run `expclip extract"),
         (("evaluate", "{faces}", *CLIP, "--prompts", "P-2", "--cached-only"), "are not cached"),
-        (("figures", "{faces}", "--clip", "ViT-B-32", "--prompts", "P-3"), "run `expclip extract"),
+        (("figures", "{faces}", "--clip", "miniature", "--protocol", "paper"), "run `expclip extract"),
         (("figures", "{faces}", "--clip", "miniature", "--prompts", "P-3", "--head", "kind=mlp2"), "no head of the"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
