@@ -35,7 +35,8 @@ def fit_head(request: FitHead) -> list[FittedHead]:
     Raises UsageError naming the `expclip extract` command where features are missing.
     """
     workspace = Workspace.of(request, [request.train])
-    device = resolve_device(request.device)
+    if request.device is not None:
+        resolve_device(request.device)
     by_teacher = any(KINDS[head].learns_from == "teacher" for head in request.head)
     refuse_unknown_models(request, "clip", *(["teacher", "instruction"] if by_teacher else []))
     if all(KINDS[head].learns_from == "teacher" for head in request.head):
@@ -44,7 +45,7 @@ def fit_head(request: FitHead) -> list[FittedHead]:
     for lesson in lessons:
         lesson.refuse(request.batch_size)
     _note_unused(request)
-    return [_fit(workspace, lesson, card, request, device) for lesson in lessons for card in _cards(lesson, request)]
+    return [_fit(workspace, lesson, card, request) for lesson in lessons for card in _cards(lesson, request)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,7 +197,7 @@ def _by_labels(lesson: Lesson, head: str, seed: int | None, request: FitHead) ->
     return how | ({"optimiser": optimiser_of(request, ""), "seed": seed} if KINDS[head].has_steps else {})
 
 
-def _fit(workspace: Workspace, lesson: Lesson, card: HeadCard, request: FitHead, device: str) -> FittedHead:
+def _fit(workspace: Workspace, lesson: Lesson, card: HeadCard, request: FitHead) -> FittedHead:
     folder = workspace.cache.heads / card.id
     known = read_card(folder)
     if known is not None:
@@ -205,6 +206,7 @@ def _fit(workspace: Workspace, lesson: Lesson, card: HeadCard, request: FitHead,
     steps = {name: value for name, value in optimiser.items() if name != "name"}
     objective = card.objective if lesson.teacher else request.objective
     seed = card.seed or 0  # a head without a seed draws nothing
+    device = resolve_device(request.device)
     recipe = Recipe(**steps, objective=objective, seed=seed, device=device, ridge_lambda=request.ridge_lambda)
     started = time.perf_counter()
     with workspace.progress() as bars:
