@@ -31,6 +31,8 @@ class PlainGroup:
 
     def array(self, name: str) -> np.ndarray:
         """(n,) whole numbers by their name."""
+        if ".." in name.split("/"):
+            raise ValueError(f"{name!r} is no name of an array")
         folder = self._folder / name
         metadata = _metadata(folder, "array")
         shape, kind = metadata.get("shape"), metadata.get("data_type")
@@ -39,9 +41,7 @@ class PlainGroup:
         expected = _expected(shape[0], np.dtype(kind))
         if {key: metadata.get(key) for key in expected} != expected:
             raise ValueError(f"its {name} was written in another way")
-        return (
-            _read(folder / "c" / "0", shape[0], np.dtype(kind).newbyteorder("<")) if shape[0] else np.empty(0, kind)
-        )
+        return _read(folder / "c" / "0", shape[0], np.dtype(kind))
 
 
 _KINDS = ("uint8", "int8", "int16", "int32", "int64")
@@ -76,5 +76,6 @@ def _read(file: Path, length: int, dtype: np.dtype) -> np.ndarray:
         if os.fstat(opened.fileno()).st_size != size:
             raise ValueError(f"{file} has another length than it must")
         values = np.empty(length, dtype.newbyteorder("<"))
-        opened.readinto(values.view(np.uint8).data)
+        if opened.readinto(values.view(np.uint8).data) != size:
+            raise ValueError(f"{file} ends too early")
     return values.astype(dtype, copy=False)

@@ -29,11 +29,11 @@ class Hashes:
         if named:
             return named
         try:
-            digest = self._memory.of(path, _digest)
+            found = self._memory.of(path, _digest)
         except OSError as error:
             raise ExpclipError(f"{path}: the weights cannot be read ({error.strerror})") from error
         self._memory.keep()
-        return digest
+        return found
 
     def fact(self, library: str, asked: dict[str, Any], find_out: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """What a library, by the name that it is installed under, says of what is `asked`: JSON-like values.

@@ -60,3 +60,9 @@ def test_what_was_damaged_is_refused(written, damage):
         shutil.rmtree(file.parent)
     with pytest.raises(Exception, match=r".+"):
         read_manifest(written, "")
+
+
+def test_no_name_leads_out_of_the_group(written):
+    shutil.copytree(written, written.parent / "other.zarr")
+    with pytest.raises(ValueError, match=r"is no name of an array"):
+        PlainGroup(written).array("../other.zarr/labels")
