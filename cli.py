@@ -6,11 +6,12 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from .commands import COMMANDS, GROUPS, command
 from .commands.command import INTERRUPTED, Command
@@ -75,12 +76,29 @@ def options(
 
 
 def _register() -> None:
+    """List all commands; what one asks for is imported when it is typed."""
     groups = {name: _app(about) for name, about in GROUPS.items()}
-    for verb in COMMANDS:
+    for verb, (_, summary) in COMMANDS.items():
         *group, name = verb.split()
-        (groups[group[0]] if group else app).command(name)(_function(command(verb)))
+        (groups[group[0]] if group else app).command(name, cls=_listed(verb), help=summary)(lambda: None)
     for name, group_app in groups.items():
         app.add_typer(group_app, name=name)
+
+
+def _listed(verb: str) -> type[TyperCommand]:
+    class Listed(TyperCommand):
+        def make_context(self, *args: Any, **how: Any) -> Any:
+            return typed(verb).make_context(*args, **how)
+
+    return Listed
+
+
+@cache
+def typed(verb: str) -> Any:
+    """A command with its options, as the parser knows it."""
+    alone = _app()
+    alone.command(verb.split()[-1])(_function(command(verb)))
+    return typer.main.get_command(alone)
 
 
 def _function(one: Command) -> Callable[..., None]:

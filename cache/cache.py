@@ -28,6 +28,8 @@ class Cache:
 
     def __init__(self, root: Path):
         self.root = root.expanduser().absolute()
+        self._texts: dict[Path, Manifest] = {}
+        """The manifests of texts that were read: a name stands for one content."""
         if self.root.is_file():
             raise UsageError(f"{option('cache')} {root}: this is a file; a folder is needed")
 
@@ -107,16 +109,16 @@ class Cache:
 
     def texts(self) -> dict[str, Manifest]:
         """The manifests of all texts that have features here, by the digest of their rows."""
-        found: dict[str, Manifest] = {}
-        for path in sorted((self.root / TEXT).glob("manifest-*.zarr")):
-            try:
-                manifest = read_manifest(path, "")
-            except Exception as error:
-                raise ExpclipError(
-                    f"{path}: these texts cannot be read ({reason(error)}): remove the folder"
-                ) from error
-            found[manifest.rows.digest] = manifest
-        return found
+        paths = sorted((self.root / TEXT).glob("manifest-*.zarr"))
+        for path in paths:
+            if path not in self._texts:
+                try:
+                    self._texts[path] = read_manifest(path, "")
+                except Exception as error:
+                    raise ExpclipError(
+                        f"{path}: these texts cannot be read ({reason(error)}): remove the folder"
+                    ) from error
+        return {self._texts[path].rows.digest: self._texts[path] for path in paths}
 
     # Stores
 

@@ -4,6 +4,7 @@ import math
 import os
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -87,7 +88,7 @@ def parse_header(text: str) -> Header:
     schema = content.get("schema") if isinstance(content, dict) else None
     if schema != SCHEMA:
         raise ValueError(f"its schema is {schema}; this version reads {SCHEMA}")
-    header = _HEADER.validate_json(text, strict=True)
+    header = _adapter().validate_json(text, strict=True)
     if not (is_name(header.dataset) and re.fullmatch("[a-z0-9_]{1,40}", header.node)):
         raise ValueError(f"{header.dataset!r} and {header.node!r} are not names of a data set and a node")
     if not math.prod(header.row_shape) * header.rows < _MOST_VALUES:
@@ -103,4 +104,7 @@ def is_name(text: str) -> bool:
     return bool(re.fullmatch(r"[^./\\][^/\\]*", text)) and len(os.fsencode(text)) <= 255 and not HIDDEN.search(text)
 
 
-_HEADER = TypeAdapter(Header)
+@cache
+def _adapter() -> TypeAdapter[Header]:
+    """Made where a header is read: it takes as long as reading hundreds of them."""
+    return TypeAdapter(Header)

@@ -10,9 +10,7 @@ from pydantic import BaseModel
 from ..manifests.manifest import NO_LABEL, Clips, Kind, Manifest, Rows
 from ..untrusted import refuse_pipes
 from .files import printable, read_json
-
-_MOST_BYTES = 2**32
-"""Of one array, unpacked: more than any data set needs."""
+from .plain_group import MOST_BYTES, PlainGroup, layout
 
 
 def to_arrays(manifest: Manifest) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -60,7 +58,7 @@ def from_arrays(known: dict[str, Any], array: Callable[[str], np.ndarray], root:
     return manifest
 
 
-class _Known(BaseModel, strict=True):
+class _Known(BaseModel, strict=True, defer_build=True):
     """What is known of a manifest beside its arrays; more is ignored."""
 
     name: str
@@ -98,12 +96,12 @@ def _are_bounds(offsets: np.ndarray, parts: int, total: int) -> bool:
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write a manifest as a zarr group."""
-    import zarr  # which takes longer to import than most manifests to read
+    import zarr
 
     known, arrays = to_arrays(manifest)
     group = zarr.create_group(folder, attributes=known)
     for name, array in arrays.items():
-        group.create_array(name, data=array)
+        group.create_array(name, data=array, **layout(array))
 
 
 def rows_digest_of(folder: Path) -> str:
@@ -114,7 +112,15 @@ def rows_digest_of(folder: Path) -> str:
 
 
 def read_manifest(folder: Path, root: str) -> Manifest:
-    """Read a manifest that `write_manifest` wrote."""
+    """Read a manifest that `write_manifest` wrote, in this version or an older one, which compressed its arrays."""
+    try:
+        group = PlainGroup(folder)
+        return from_arrays(group.attributes, group.array, root)
+    except (OSError, ValueError):
+        return _read_by_zarr(folder, root)
+
+
+def _read_by_zarr(folder: Path, root: str) -> Manifest:
     refuse_pipes(folder)
     import zarr
 
@@ -122,7 +128,7 @@ def read_manifest(folder: Path, root: str) -> Manifest:
 
     def array(name: str) -> np.ndarray:
         found = group[name]
-        if not isinstance(found, zarr.Array) or found.dtype.kind not in "iu" or found.nbytes > _MOST_BYTES:
+        if not isinstance(found, zarr.Array) or found.dtype.kind not in "iu" or found.nbytes > MOST_BYTES:
             raise ValueError(f"its {name} cannot be one of a manifest")
         return np.asarray(found[:])
 

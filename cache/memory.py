@@ -26,11 +26,14 @@ class FileMemory(Generic[Value]):
         That nothing is found is not remembered: it may be the machine's fault.
         """
         status = path.stat()
-        known_as = f"{path.absolute()}|{status.st_size}|{status.st_mtime_ns}"
+        return self.named(f"{path.absolute()}|{status.st_size}|{status.st_mtime_ns}", lambda: find_out(path))
+
+    def named(self, known_as: str, find_out: Callable[[], Value]) -> Value:
+        """What is known under a name, which says all that it depends on, or else is found out."""
         known = self._new.get(known_as) or self._kept.get(known_as)
         if known:
             return known
-        found = find_out(path)
+        found = find_out()
         if found:
             self._new[known_as] = found
         return found

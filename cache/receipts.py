@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Annotated
 
@@ -94,7 +95,7 @@ class Receipts:
 def parse_receipt(text: bytes | str) -> Receipt:
     """A receipt from its JSON. Raises ValueError where it is not one."""
     try:
-        return _RECEIPT.validate_json(text, strict=True)
+        return _adapter().validate_json(text, strict=True)
     except ValidationError as error:
         raise ValueError(f"not a receipt: {error.errors()[0]['msg']}") from error
 
@@ -112,4 +113,6 @@ def fits(receipt: Receipt, header: Header) -> bool:
     )
 
 
-_RECEIPT = TypeAdapter(Receipt)
+@cache
+def _adapter() -> TypeAdapter[Receipt]:
+    return TypeAdapter(Receipt)

@@ -179,7 +179,8 @@ class FeatureStore:
             return
         rows = np.arange(wanted.start, wanted.stop)
         is_done = rows < self.header.shard_rows(shard).start + receipt.rows
-        is_done[np.isin(rows, [row.row for row in receipt.failed])] = False
+        if receipt.failed:
+            is_done[np.isin(rows, [row.row for row in receipt.failed])] = False
         if not is_there[is_done].all():
             is_gone = not self._file(shard).exists()
             raise self._damage(shard, "its file is gone" if is_gone else "rows that did not fail are NaN")
@@ -194,11 +195,11 @@ class FeatureStore:
         return self.path.joinpath("features", "c", str(shard), *("0" for _ in self.header.row_shape))
 
     def _array(self, mode: Literal["r", "r+"]) -> "zarr.Array":
+        import zarr
+
         try:
             if mode == "r":
                 refuse_pipes(self.path / "features")
-            import zarr
-
             open_file(self.path / "features" / "zarr.json").close()
             array = zarr.open_array(self.path / "features", mode=mode, zarr_format=3)
         except Exception as error:  # zarr has no single error for broken metadata

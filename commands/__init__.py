@@ -6,28 +6,52 @@ from ..lazy import load
 from .command import Command
 
 COMMANDS = {
-    "extract": "extract:EXTRACT",
-    "fit-head": "fit_head:FIT_HEAD",
-    "evaluate": "evaluate:EVALUATE",
-    "reproduce": "reproduce:REPRODUCE",
-    "crop": "crop:CROP",
-    "figures": "figures:FIGURES",
-    "demo": "demo:DEMO",
-    "doctor": "doctor:DOCTOR",
-    "datasets list": "datasets:LIST_DATASETS",
-    "datasets audit": "datasets:AUDIT_DATASETS",
-    "cache list": "cache:LIST_CACHE",
-    "cache export": "cache:EXPORT_STORE",
-    "cache import": "cache:IMPORT_STORES",
-    "heads list": "heads:LIST_HEADS",
-    "heads import": "heads:IMPORT_HEAD",
-    "heads export": "heads:EXPORT_HEAD",
-    "weights list": "weights:LIST_WEIGHTS",
-    "weights fetch": "weights:FETCH_WEIGHTS",
-    "weights check": "weights:CHECK_WEIGHTS",
-    "weights convert": "weights:CONVERT_WEIGHTS",
+    "extract": ("extract:EXTRACT", "Run frozen models once over images and clips, and keep their embeddings."),
+    "fit-head": ("fit_head:FIT_HEAD", "Train heads from cached features, in seconds."),
+    "evaluate": (
+        "evaluate:EVALUATE",
+        "Score cached test features for every combination of data sets, heads and prompts.",
+    ),
+    "reproduce": (
+        "reproduce:REPRODUCE",
+        "Show the paper's tables: our numbers, the published ones, the difference, and what is missing for the rest.",
+    ),
+    "crop": ("crop:CROP", "Cut one face out of every image of a folder, with boxes from a list or a face detector."),
+    "figures": ("figures:FIGURES", "Draw figures of cached features, as PNG and PDF."),
+    "demo": ("demo:DEMO", "Run the whole method on built-in faces with miniature models, offline, on a CPU."),
+    "doctor": (
+        "doctor:DOCTOR",
+        "Show versions and devices, and try every encoder on this machine's GPU against its CPU.",
+    ),
+    "datasets list": ("datasets:LIST_DATASETS", "The data sets that have a name."),
+    "datasets audit": (
+        "datasets:AUDIT_DATASETS",
+        "Read every file of a data set and report what is missing, broken, double or unlike the published counts.",
+    ),
+    "cache list": ("cache:LIST_CACHE", "The feature stores of the cache, and how far they are."),
+    "cache export": ("cache:EXPORT_STORE", "Write one store to one HDF5 file."),
+    "cache import": ("cache:IMPORT_STORES", "Bring exported stores into the cache."),
+    "heads list": ("heads:LIST_HEADS", "The heads of the cache."),
+    "heads import": (
+        "heads:IMPORT_HEAD",
+        "Bring a head into the cache: one of Exp-CLIP's released files, or what `expclip heads export` wrote.",
+    ),
+    "heads export": ("heads:EXPORT_HEAD", "Write a head to one file. `evaluate --head FILE` takes the .safetensors."),
+    "weights list": (
+        "weights:LIST_WEIGHTS",
+        "The models that have a name: what they need, where it comes from, and what of it is here.",
+    ),
+    "weights fetch": ("weights:FETCH_WEIGHTS", "Fetch models ahead, for machines without a network."),
+    "weights check": (
+        "weights:CHECK_WEIGHTS",
+        "Read every byte of what is here, and compare it with the digests on record.",
+    ),
+    "weights convert": (
+        "weights:CONVERT_WEIGHTS",
+        "Write the weights of a CLIP that was published as a pickle or as TorchScript as safetensors.",
+    ),
 }
-"""By what is typed."""
+"""By what is typed: where the command is, and what the help lists it by, which begins its own help too."""
 
 GROUPS = {
     "datasets": "The data sets: what there is, and what is wrong with a copy.",
@@ -40,4 +64,4 @@ GROUPS = {
 @cache
 def command(verb: str) -> Command:
     """A command by what is typed."""
-    return load(f"commands.{COMMANDS[verb]}")
+    return load(f"commands.{COMMANDS[verb][0]}")

@@ -70,14 +70,9 @@ class Checkpoint:
         if found == INDEX:
             return self._index()
         if found == WHOLE:
-            with _opened(self.file(WHOLE)) as tensors:
+            with _opened(self.file(WHOLE), "np") as tensors:  # which of their names imports no torch
                 return dict.fromkeys(tensors.keys(), WHOLE)
         raise UsageError(f"{self.place} has neither {INDEX} nor {WHOLE}: other formats are not supported")
-
-    def digests(self, names: Iterable[str], hashes: Hashes) -> list[str]:
-        """SHA-256 of each file that holds one of some tensors, sorted: what the files are called does not matter."""
-        holder = self.tensors()
-        return sorted({self.sha256(shard, hashes) for shard in {holder[name] for name in names}})
 
     def read(self, names: Iterable[str]) -> "Iterator[tuple[str, torch.Tensor]]":
         """Some tensors, file by file; no other bytes of the files are read.
@@ -86,7 +81,7 @@ class Checkpoint:
         """
         holder = self.tensors()
         for name in sorted(names, key=lambda name: (holder[name], name)):
-            with _opened(self.file(holder[name])) as tensors:
+            with _opened(self.file(holder[name]), "pt") as tensors:
                 tensor = tensors.get_tensor(name)
             yield name, tensor
 
@@ -104,9 +99,9 @@ class Checkpoint:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def _opened(path: Path, framework: str) -> Iterator[Any]:
     try:
-        with safe_open(path, framework="pt") as tensors:
+        with safe_open(path, framework=framework) as tensors:
             yield tensors
     except (SafetensorError, OSError, RuntimeError) as error:
         raise ExpclipError(f"{path}: not a complete safetensors file ({reason(error)}): download it again") from error

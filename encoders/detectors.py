@@ -2,14 +2,15 @@
 
 from collections.abc import Callable
 from functools import cache
-
-import numpy as np
-from PIL import Image
+from typing import TYPE_CHECKING
 
 from ..errors import UsageError, one_of, option
 from ..manifests.boxes import Face
 
-Detector = Callable[[Image.Image], list[Face]]
+if TYPE_CHECKING:
+    from PIL import Image
+
+Detector = Callable[["Image.Image"], list[Face]]
 """Takes an upright RGB image and gives the faces in it, in any order; their scores compare within one detector."""
 
 DEFAULT_DETECTOR = "dlib-hog"
@@ -22,6 +23,7 @@ def dlib_hog() -> Detector:
     """
     try:
         import dlib
+        import numpy as np
     except ImportError as error:
         raise UsageError(
             "the face detector dlib-hog is not installed: run `pip install 'expclip[crop]'`, or give "
@@ -29,7 +31,7 @@ def dlib_hog() -> Detector:
         ) from error
     found_by = dlib.get_frontal_face_detector()  # pyright: ignore[reportAttributeAccessIssue]
 
-    def detect(image: Image.Image) -> list[Face]:
+    def detect(image: "Image.Image") -> list[Face]:
         boxes, scores, _ = found_by.run(np.asarray(image), 0, 0.0)
         # dlib's right and bottom belong to the box
         return [

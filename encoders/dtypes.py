@@ -1,7 +1,10 @@
 """The device, and the dtype of each part of each model."""
 
 import re
+import sys
 from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ..errors import UsageError, option
@@ -11,34 +14,41 @@ if TYPE_CHECKING:
 
 DType = Literal["float32", "float16", "bfloat16"]
 DTYPES: tuple[DType, ...] = ("float32", "float16", "bfloat16")
-
-
-_DEVICE = re.compile("(cpu|cuda|mps)(?::(0|[1-9][0-9]{0,5}))?")
-
-
-def refuse_device(name: str | None) -> None:
-    """Raise UsageError for what is the name of no device."""
-    if name not in (None, "auto") and not _DEVICE.fullmatch(name):
-        raise UsageError(f"{option('device')} {name!r}: choose cpu, cuda, cuda:N or mps")
+_DRIVERS = ("nvidia*", "nvhost*", "nvmap", "dxg", "kfd")
+"""Files in /dev of the drivers of GPUs: NVIDIA's, those of its small boards, Windows' under Linux, and AMD's."""
 
 
 def resolve_device(name: str | None) -> str:
-    """The device asked for, or the best there is: cuda, then mps, then cpu. Raises UsageError if it is not there."""
-    refuse_device(name)
-    if name == "cpu":
-        return name
+    """The device asked for, or the best there is: cuda, then mps, then cpu. Raises UsageError if it is not there.
+
+    torch is only asked where there may be another device than the CPU.
+    """
+    if name in (None, "auto"):
+        if not may_have_accelerator():
+            return "cpu"
+        count = _count()
+        return next(kind for kind in count if count[kind])
+    found = re.fullmatch("(cpu|cuda|mps)(?::(0|[1-9][0-9]{0,5}))?", name)
+    if found is None:
+        raise UsageError(f"{option('device')} {name!r}: choose cpu, cuda, cuda:N or mps")
+    kind, index = found[1], int(found[2] or 0)
+    there = 1 if kind == "cpu" else _count()[kind]
+    if not there:
+        raise UsageError(f"{option('device')} {name}: torch {version('torch')} can use none on this machine")
+    if index >= there:
+        raise UsageError(f"{option('device')} {name}: this machine has {there}, numbered from 0")
+    return name
+
+
+def may_have_accelerator() -> bool:
+    """Whether torch may find a GPU: on Linux, where there is one, its driver has made a file for it."""
+    return sys.platform != "linux" or any(next(Path("/dev").glob(name), None) for name in _DRIVERS)
+
+
+def _count() -> dict[str, int]:
     import torch
 
-    count = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available()), "cpu": 1}
-    found = _DEVICE.fullmatch(name or "auto")
-    if found is None or name is None:
-        return next(kind for kind in count if count[kind])
-    kind, index = found[1], int(found[2] or 0)
-    if not count[kind]:
-        raise UsageError(f"{option('device')} {name}: torch {torch.__version__} can use none on this machine")
-    if index >= count[kind]:
-        raise UsageError(f"{option('device')} {name}: this machine has {count[kind]}, numbered from 0")
-    return name
+    return {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available()), "cpu": 1}
 
 
 @dataclass(frozen=True)

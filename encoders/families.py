@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import ExpclipError
 from ..lazy import load
@@ -15,10 +15,12 @@ from ..manifests.prompts import Instruction, instruction
 from ..manifests.protocols import PROTOCOLS, RELEASED, Protocol
 from .dtypes import DTYPES, PartDTypes, resolve_device
 from .hashes import Hashes
-from .images import Squash
 from .names import ModelName, clip_name, teacher_name
 from .node import NODES, Encoder, Node, Role
-from .weights import ModelFiles
+from .squash import Squash
+
+if TYPE_CHECKING:
+    from .weights import ModelFiles
 
 
 class How(NamedTuple):
@@ -58,7 +60,7 @@ class Code:
 
     find: Callable[[str, Hashes], Any]
     """(name, hashes) → the model."""
-    files: Callable[[str, bool], ModelFiles]
+    files: "Callable[[str, bool], ModelFiles]"
     """(name, whether to fetch them) → the files that it needs."""
     nodes: Mapping[str, Callable[[Any, How], Node]]
     """By a name of NODES: (model, how) → the node."""

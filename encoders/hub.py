@@ -6,10 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from huggingface_hub import constants, get_hf_file_metadata, hf_hub_download, hf_hub_url
-from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError
-from huggingface_hub.file_download import repo_folder_name
-
 from ..errors import ExpclipError, UsageError, option, quoted, reason
 from .configuration import HUB_NAME
 
@@ -31,6 +27,8 @@ def cached(repository: str, name: str) -> Path | None:
 @contextmanager
 def offline() -> Iterator[None]:
     """No request meanwhile, also none that the hub's client makes of its own accord: it has no other switch."""
+    from huggingface_hub import constants
+
     before = constants.HF_HUB_OFFLINE
     constants.HF_HUB_OFFLINE = True
     try:
@@ -40,6 +38,9 @@ def offline() -> Iterator[None]:
 
 
 def _folder(repository: str) -> Path:
+    from huggingface_hub import constants
+    from huggingface_hub.file_download import repo_folder_name
+
     return Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=repository, repo_type="model")
 
 
@@ -60,6 +61,8 @@ def is_whole(path: Path) -> bool | None:
 
 def fetch(repository: str, name: str) -> Path:
     """Download a file. Raises as `recorded_sha256` does."""
+    from huggingface_hub import hf_hub_download
+
     recorded_sha256(repository, name)  # fails at once without a network, where the download would keep trying
     try:
         return Path(hf_hub_download(repository, name, revision=commit(repository)))
@@ -108,6 +111,9 @@ def etag(repository: str, name: str) -> str | None:
 
     Raises UsageError where it has no such repository, ExpclipError without a network.
     """
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url
+    from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError
+
     try:
         return get_hf_file_metadata(hf_hub_url(repository, name, revision=commit(repository))).etag
     except RepositoryNotFoundError as error:

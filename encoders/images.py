@@ -1,6 +1,5 @@
 """From an image file to the squashed square that the encoders take."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,31 +14,6 @@ from .png_chunks import without_metadata
 
 _BLOCK = 2**20
 """Pixels that are scaled to 8 bits at a time."""
-
-MeanStd = tuple[list[float], list[float]]
-"""Mean and standard deviation of each colour, in 0 … 1."""
-
-
-@dataclass(frozen=True)
-class Squash:
-    """From an image to an encoder's input: without keeping the aspect ratio, as in Exp-CLIP's released code."""
-
-    size: int
-    honour_orientation: bool
-    """Whether EXIF orientation is applied first; the released code ignores it."""
-    mean_std: MeanStd | None = None
-    """What the encoder normalises pixels with, if it does."""
-
-    def spec(self) -> dict:
-        return {
-            "size": self.size,
-            "resize": "bilinear squash (Pillow)",
-            "scale": "1/255",
-            "exif_orientation": "honoured" if self.honour_orientation else "ignored",
-            "sixteen_bit": "grey divided by 257, colour by its high byte",
-            "alpha": "dropped",
-            "mean_std": self.mean_std,
-        }
 
 
 def read_image(path: Path, honour_orientation: bool = False, max_pixels: int = MAX_PIXELS) -> Image.Image:

@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from ..cache.keys import digest
-from .images import Squash
+from .squash import Squash
 
 Input = Literal["pixels", "text", "query_tokens"]
 Role = Literal["clip", "teacher"]

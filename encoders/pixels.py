@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from .images import MeanStd
+from .squash import MeanStd
 
 
 def as_tensor(array: np.ndarray) -> torch.Tensor:

@@ -91,7 +91,7 @@ def _state(path: Path) -> State:
     try:
         is_whole = hub.is_whole(path)
         if is_whole is None and path.suffix == ".safetensors":
-            with safe_open(path, framework="pt"):
+            with safe_open(path, framework="np"):
                 pass
     except SafetensorError:
         return "damaged"

@@ -42,7 +42,7 @@ def card_of(path: Path) -> WeightsCard | None:
     if path.suffix != ".safetensors":
         return None
     try:
-        with safe_open(path, framework="pt") as tensors:
+        with safe_open(path, framework="np") as tensors:
             said = (tensors.metadata() or {}).get(_KEY, "")
         card = WeightsCard(**parse_json(said)) if len(said) <= _LONGEST else None
     except (SafetensorError, OSError, ValueError, TypeError):

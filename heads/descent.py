@@ -6,14 +6,11 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from ..errors import ExpclipError, UsageError, brief, one_of, option, reason
+from ..errors import ExpclipError, UsageError, brief, one_of, option
 from .kinds import Progress
 from .objectives import OBJECTIVES
+from .pairs import ROWS, not_finite
 from .recipe import MOST_SEED, PRECISIONS, Recipe
-
-_FLOATS = (np.float16, np.float32, np.float64)
-_ROWS = 8192
-"""Looked at at once."""
 
 Step = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """(images (B, L) in the dtype of the products, teacher (B, L') float32) → loss: one step of the optimiser."""
@@ -26,37 +23,12 @@ def generator_of(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def as_pairs(X: np.ndarray, E: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """X (n, L) and E (n, L') as arrays of real numbers. Raises UsageError where they are none, or not as many rows.
-
-    Whether the numbers are finite is not looked at: that takes as long as reading them.
-    """
-    pairs = {"X": X, "E": E}
-    for name, given in pairs.items():
-        try:
-            array = np.asarray(given)
-        except (ValueError, TypeError, RuntimeError) as error:  # ragged lists, tensors on other devices
-            raise UsageError(f"{name} is not an array of numbers ({reason(error)})") from error
-        if array.dtype.kind not in "fiu":
-            raise UsageError(f"{name} holds {array.dtype} values: give real numbers")
-        pairs[name] = np.ascontiguousarray(array, None if array.dtype in _FLOATS else np.float32)
-        if array.ndim != 2 or array.shape[1] == 0:
-            raise UsageError(f"{name} has the shape {array.shape}: give (n, length of an embedding)")
-    X, E = pairs["X"], pairs["E"]
-    if len(X) != len(E) or len(X) == 0:
-        raise UsageError(f"X has {len(X)} rows and E has {len(E)}: they must be the same images, one or more")
-    return X, E
-
-
-def refuse_not_finite(name: str, array: torch.Tensor) -> None:
+def _refuse_not_finite(name: str, array: torch.Tensor) -> None:
     """Raise UsageError where some of an array's rows are not finite."""
-    for first, rows in enumerate(array.split(_ROWS)):
+    for first, rows in enumerate(array.split(ROWS)):
         bad = ~torch.isfinite(rows.float() if rows.dtype == torch.float64 else rows).all(dim=1)
         if bad.any():
-            row = first * _ROWS + int(bad.int().argmax())
-            raise UsageError(
-                f"{name} has NaN, infinite or too large numbers (the first in row {row}): leave these out"
-            )
+            raise not_finite(name, first * ROWS + int(bad.int().argmax()))
 
 
 def _refuse_recipe(recipe: Recipe) -> None:
@@ -85,8 +57,8 @@ def descend(
     dtype = torch.float32 if recipe.precision == "float32" else torch.bfloat16
     images = torch.from_numpy(X).to(recipe.device, dtype)
     teacher = torch.from_numpy(E).to(recipe.device)
-    refuse_not_finite("X", images)
-    refuse_not_finite("E", teacher)
+    _refuse_not_finite("X", images)
+    _refuse_not_finite("E", teacher)
     scale = _scale_to_one(teacher) if OBJECTIVES[recipe.objective].unit_teacher else None
     losses = []
     for epoch in range(recipe.epochs):

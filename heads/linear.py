@@ -1,4 +1,4 @@
-"""The linear head of Exp-CLIP: one matrix."""
+"""The linear head of Exp-CLIP: one matrix. Loading and applying it needs numpy alone; `linear_fit` trains it."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -48,11 +48,11 @@ class LinearHead:
         `progress(done, total)` is called after every step. Raises UsageError for what is no pairs of finite numbers
         and where there are fewer rows than a batch, ExpclipError where the loss stops being a number.
         """
-        from .linear_fit import fit_linear  # training alone needs torch
+        from .linear_fit import fitted
 
-        self.weight_: np.ndarray
-        self.losses_: list[float]
-        self.weight_, self.losses_ = fit_linear(X, E, self.recipe, progress)
+        weight, losses = fitted(self.recipe, X, E, progress)
+        self.weight_: np.ndarray = weight
+        self.losses_: list[float] = losses
         self.__dict__.pop("_gram", None)
         return self
 

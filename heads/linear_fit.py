@@ -1,37 +1,42 @@
-"""The linear head fitted: momentum SGD with gradients written out by hand."""
+"""How the linear head is trained: momentum SGD with gradients written out by hand."""
 
 import math
 
 import numpy as np
 import torch
 
-from .descent import as_pairs, descend, generator_of
+from .descent import descend, generator_of
 from .kinds import Progress
 from .losses import product
 from .objectives import OBJECTIVES
+from .pairs import as_pairs
 from .recipe import Recipe
 
 
-def fit_linear(
-    X: np.ndarray, E: np.ndarray, recipe: Recipe, progress: Progress | None = None
-) -> tuple[np.ndarray, list[float]]:
-    """W (L', L) float32 for X (n, L) and E (n, L'), and the mean loss of each epoch; as `LinearHead.fit` tells."""
+def fitted(recipe: Recipe, X: np.ndarray, E: np.ndarray, progress: Progress | None) -> tuple[np.ndarray, list[float]]:
+    """The weights (L', L) float32 of `LinearHead.fit`, and the mean loss of each epoch."""
     X, E = as_pairs(X, E)
     generator = generator_of(recipe.seed)
     weight = initial_weight(X.shape[1], E.shape[1], generator).to(recipe.device)
     velocity = torch.zeros_like(weight)
 
     def step(images: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
-        """One step of SGD with momentum and weight decay, in place; products in the dtype of `images`."""
-        projected = product(images, weight.to(images.dtype).T)
-        loss, slope = OBJECTIVES[recipe.objective].loss(projected, teacher, recipe.logit_scale)
-        gradient = product(slope.T, images)
-        velocity.mul_(recipe.momentum).add_(gradient).add_(weight, alpha=recipe.weight_decay)
-        weight.add_(velocity, alpha=-recipe.lr)
-        return loss
+        return _step(recipe, images, teacher, weight, velocity)
 
     losses = descend(X, E, recipe, generator, step, progress)
     return weight.cpu().numpy(), losses
+
+
+def _step(
+    recipe: Recipe, images: torch.Tensor, teacher: torch.Tensor, weight: torch.Tensor, velocity: torch.Tensor
+) -> torch.Tensor:
+    """One step of SGD with momentum and weight decay, in place; products in the dtype of `images`."""
+    projected = product(images, weight.to(images.dtype).T)
+    loss, slope = OBJECTIVES[recipe.objective].loss(projected, teacher, recipe.logit_scale)
+    gradient = product(slope.T, images)
+    velocity.mul_(recipe.momentum).add_(gradient).add_(weight, alpha=recipe.weight_decay)
+    weight.add_(velocity, alpha=-recipe.lr)
+    return loss
 
 
 def initial_weight(width: int, teacher_width: int, generator: torch.Generator | None) -> torch.Tensor:

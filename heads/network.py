@@ -10,9 +10,10 @@ import torch
 
 from ..scoring.cosines import cosines
 from ..scoring.samples import Samples
-from .descent import as_pairs, descend, generator_of
+from .descent import descend, generator_of
 from .kinds import Progress, TeacherPairs, Trainer, refuse_shapes
 from .objectives import OBJECTIVES
+from .pairs import as_pairs
 from .recipe import Recipe
 
 _ROWS = 2048

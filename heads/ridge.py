@@ -63,13 +63,12 @@ def fit_ridge(X: np.ndarray, E: np.ndarray, recipe: Recipe, progress: Progress |
     value: the squared error without the penalty. Raises UsageError for what is no pairs of finite
     numbers, ExpclipError where no weights follow from them.
     """
-    import torch
 
     from .descent import as_pairs, refuse_not_finite
 
     X, E = as_pairs(X, E)
     for name, array in (("X", X), ("E", E)):
-        refuse_not_finite(name, torch.from_numpy(array))
+        refuse_not_finite(name, array)
     if not 0 <= recipe.ridge_lambda < np.inf:
         raise UsageError(f"{option('ridge_lambda')} {recipe.ridge_lambda}: give a share of 0 or more")
     starts = range(0, len(X), _ROWS)

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from ..errors import UsageError, option, quoted, reason
 from ..untrusted import open_file, parse_json
 from .kinds import KINDS
 
+SUFFIXES = (".pth", ".safetensors")
+"""Of files that heads are exported to."""
 _WEIGHTS = "head.safetensors"
 _CARD = "head.json"
 _CARD_WITHIN = "expclip"
@@ -66,7 +69,7 @@ class HeadCard:
         return f"{self.head}{objective}{instruction}{seed}"
 
 
-class _OfSpec(BaseModel):
+class _OfSpec(BaseModel, defer_build=True):
     """What is read of a spec besides its digest."""
 
     llm: str | None = None
@@ -74,7 +77,11 @@ class _OfSpec(BaseModel):
     classes: list[str] | None = None
 
 
-_HEAD_CARD = TypeAdapter(HeadCard)
+@cache
+def _adapter() -> TypeAdapter[HeadCard]:
+    return TypeAdapter(HeadCard)
+
+
 _FIELDS = {one.name for one in fields(HeadCard)}
 
 Kept = tuple[Path, HeadCard]
@@ -110,7 +117,7 @@ def read_card(path: Path) -> HeadCard | None:
     if not isinstance(content, dict) or not content.keys() <= _FIELDS:
         return None
     try:
-        card = _HEAD_CARD.validate_json(json.dumps(content), strict=True)
+        card = _adapter().validate_json(json.dumps(content), strict=True)
         _OfSpec.model_validate(card.spec, strict=True)
         return card if path.is_dir() else replace(card, id=head_id(card.spec))  # which no file from elsewhere chooses
     except ValueError:

@@ -1,6 +1,6 @@
 """How a data set of the catalogue, or a path, is read from disk: the first layout that is there."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from ..errors import UsageError, one_of, option
@@ -9,8 +9,6 @@ from .catalogue import DataSet, DataSetRef, Layout
 from .class_folders import looks_like_image_folder
 from .classes import CLASSES, how_to_number, order_of
 from .disk import folders_in, holds_only_videos, kind_of
-from .faces import RENDERER_VERSION, ensure_set
-from .faces.sets import Progress
 from .frames import DEFAULT_POLICIES
 from .lists import ListForm, read_list_files, read_name_label_list
 from .manifest import Manifest
@@ -25,7 +23,7 @@ def read_dataset(
     root: Path | None,
     builtin_folder: Path,
     policies: Iterable[str] = DEFAULT_POLICIES,
-    progress: Progress | None = None,
+    progress: Callable[[int, int], None] | None = None,
     *,
     numbers: Sequence[str] = (),
     order: Order | None = None,
@@ -44,6 +42,8 @@ def read_dataset(
         )
     assert ref.entry is not None
     if ref.entry.builtin:
+        from .faces import RENDERER_VERSION, ensure_set
+
         root = ensure_set(ref.name, builtin_folder / f"{ref.name}-v{RENDERER_VERSION}", progress)
     if root is None:
         raise UsageError(

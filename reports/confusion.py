@@ -9,15 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
-from ..errors import escape
 from ..scoring.scores import Score
+from .legibility import INK, LONG, legible, legible_classes
 from .tables import UNTRAINED_NOTE, spread
 
-INK = "#1b2a41"
-COLOURS = ("#8a8f99", "#d1495b", "#00798c", "#edae49")
-"""Of plain CLIP and of up to three heads; apart in lightness too."""
-MARKERS = ("o", "s", "^", "D")
-"""Of the same where they are lines."""
 _WARNING = "#a3333d"
 _PANEL, _LABELS, _BAR = 3.5, 1.2, 0.9
 """Inches, side by side: the width of a matrix, and what the labels and the colour bar add."""
@@ -30,20 +25,6 @@ literal_text = rc_context({"text.parse_math": False})
 
 MOST_DRAWN = 100
 """More make a figure that no page holds."""
-LONG = 110
-"""Letters of a head's name, which has a line for itself."""
-
-
-def legible(text: str, most: int = 40) -> str:
-    """The name of a class, a data set or a head as a figure shows it: on one line, not longer than it has room."""
-    cut = escape(text[: most + 1])
-    cut = cut if len(cut) <= most else f"{cut[:most]}…"
-    return f" {cut}" if cut.startswith("_") else cut  # which legends leave out
-
-
-def legible_classes(classes: Iterable[str]) -> list[str]:
-    """The names of classes, which stand at the axes."""
-    return [legible(name, 24) for name in classes]
 
 
 @literal_text

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .confusion import COLOURS, INK, LONG, MARKERS, legible
+from .legibility import COLOURS, INK, LONG, MARKERS, legible
 
 FIRST = 20
 """The most that is looked at of a ranking."""

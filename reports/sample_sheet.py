@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from .confusion import COLOURS, INK, LONG, legible, legible_classes
+from .legibility import COLOURS, INK, LONG, legible, legible_classes
 
 _COLUMNS = 2
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from .confusion import INK, LONG, legible, legible_classes
+from .legibility import INK, LONG, legible, legible_classes
 
 _PERPLEXITY = 30
 _LOOKS = (

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from .confusion import COLOURS, INK, LONG, legible, legible_classes
+from .legibility import COLOURS, INK, LONG, legible, legible_classes
 
 
 def class_variance(unit: np.ndarray, labels: np.ndarray, n_classes: int) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from ..cache import hdf5
 from ..cache.cache import TEXT, Cache
 from ..cache.store import FeatureStore
 from ..commands.cache import ExportStore, ImportStores, ListCache, StoreLine
@@ -48,12 +47,16 @@ def export_store(request: ExportStore) -> FeatureStore:
     store = _named(cache, request.store)
     dataset, rows = store.header.dataset, store.header.rows_digest
     manifest = cache.texts().get(rows) if dataset == TEXT else cache.manifest_of(dataset, rows)
+    from ..cache import hdf5  # by h5py
+
     hdf5.export_store(store, manifest, request.file)
     return store
 
 
 def import_stores(request: ImportStores) -> list[FeatureStore]:
     """Import exported stores."""
+    from ..cache import hdf5
+
     cache = _cache(request.cache)
     return [hdf5.import_store(cache, path) for path in request.files]
 

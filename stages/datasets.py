@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..commands.datasets import Audit, AuditDatasets, ListDatasets
-from ..encoders.images import ImageError
-from ..encoders.pictures import read_pictures
+from ..encoders.picture_errors import ImageError
 from ..errors import UsageError
 from ..manifests.animations import is_animated, is_picture_clip, only_first_frames
 from ..manifests.catalogue import DataSet, DataSetRef, Split, catalogue
@@ -112,6 +111,8 @@ def _check(
     path: Path, row_of: Mapping[int, int], limit: int, is_clip: bool
 ) -> tuple[dict[int, tuple[str, str]], bool]:
     """By row (SHA-256, "") of what it holds, or ("", what is wrong); and whether the file holds more pictures."""
+    from ..encoders.pictures import read_pictures
+
     found = {}
     for frame, picture in read_pictures(path, list(row_of), max_pixels=limit, is_clip=is_clip):
         if isinstance(picture, ImageError):

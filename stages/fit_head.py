@@ -14,7 +14,7 @@ from ..cache.store import FeatureStore
 from ..commands.fit_head import FitHead, FittedHead
 from ..commands.unused import note_unused
 from ..encoders.cards import fitting
-from ..encoders.dtypes import refuse_device, resolve_device
+from ..encoders.dtypes import resolve_device
 from ..errors import UsageError, option
 from ..heads.kinds import KINDS, LabelledSamples, TeacherPairs
 from ..heads.recipe import LOGIT_SCALE, RELEASED, Recipe
@@ -35,7 +35,8 @@ def fit_head(request: FitHead) -> list[FittedHead]:
     Raises UsageError naming the `expclip extract` command where features are missing.
     """
     workspace = Workspace.of(request, [request.train])
-    refuse_device(request.device)
+    if request.device is not None:
+        resolve_device(request.device)
     by_teacher = any(KINDS[head].learns_from == "teacher" for head in request.head)
     refuse_unknown_models(request, "clip", *(["teacher", "instruction"] if by_teacher else []))
     if all(KINDS[head].learns_from == "teacher" for head in request.head):

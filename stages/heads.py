@@ -14,14 +14,23 @@ from ..encoders.weights import PUBLISHED
 from ..errors import UsageError, one_of, option
 from ..heads.kinds import KINDS
 from ..heads.linear import square
-from ..heads.saving import HeadCard, all_heads, find_head, head_id, load_head, read_card, save_head, write_head
+from ..heads.saving import (
+    SUFFIXES,
+    HeadCard,
+    all_heads,
+    find_head,
+    head_id,
+    load_head,
+    read_card,
+    save_head,
+    write_head,
+)
 from ..manifests.prompts import instruction_name
 from ..pipeline.checks import refuse_file, refuse_unknown_models
 from ..pipeline.needs import Need, canonical_model, chosen_store, why_missing
 from ..pipeline.rereading import known_manifest
 from ..pipeline.workspace import Workspace
 
-_SUFFIXES = (".pth", ".safetensors")
 _FACTS = ("clip", "teacher", "instruction", "protocol", "dtype", "objective", "train", "seed")
 """What a request says of a head whose file does not."""
 
@@ -54,7 +63,7 @@ def import_head(request: ImportHead) -> Kept:
             f"{option('objective')}, {option('train')} and {option('seed')} are only recorded"
         )
     else:
-        from ..heads.foreign import read_weight  # which needs torch
+        from ..heads.foreign import read_weight  # by torch
 
         weight = read_weight(file)
         card, tensors = _foreign_card(request, weight), {"weight": weight}
@@ -68,8 +77,8 @@ def export_head(request: ExportHead) -> Kept:
     another file name, and for `square` where a head is not a matrix.
     """
     file = request.file
-    if file.suffix not in _SUFFIXES:
-        raise UsageError(f"{file}: choose a name that ends in {one_of(_SUFFIXES)}")
+    if file.suffix not in SUFFIXES:
+        raise UsageError(f"{file}: choose a name that ends in {one_of(SUFFIXES)}")
     refuse_file(file)
     path, card = find_head(request.head, list(all_heads(Workspace.of(request).cache.heads)))
     if request.square and card.head in KINDS and not KINDS[card.head].is_linear:
@@ -84,7 +93,7 @@ def export_head(request: ExportHead) -> Kept:
     with writing(file):
         file.parent.mkdir(parents=True, exist_ok=True)
         if file.suffix == ".pth":
-            from ..heads.foreign import write_weight
+            from ..heads.foreign import write_weight  # by torch
 
             write_weight(file, tensors)
         else:

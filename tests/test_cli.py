@@ -29,30 +29,6 @@ MINI = ("--clip", "miniature", "--device", "cpu")
 
 
 @pytest.mark.parametrize(
-    "arguments",
-    [
-        ["--help"],
-        ["extract", "--help"],
-        ["datasets", "list"],
-        ["cache", "list"],
-        ["fit-head", "--help"],
-        ["heads", "--help"],
-        ["reproduce", "--help"],
-        ["crop", "--help"],
-        ["doctor", "--help"],
-    ],
-)
-def test_looking_around_does_not_import_torch(arguments, tmp_path):
-    code = (
-        "import sys\nfrom expclip.cli import app\n"
-        f"app({arguments!r}, standalone_mode=False)\n"
-        "sys.exit(any(name in sys.modules for name in ('torch', 'transformers', 'open_clip', 'matplotlib', 'dlib')))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-
-
-@pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["extract", "rafdb", *MINI], "'rafdb' is neither a data set nor a path: did you mean raf-db?"),

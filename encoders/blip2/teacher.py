@@ -1,26 +1,15 @@
-"""A BLIP-2 with a T5: its configuration, and its encoder side as modules without storage.
+"""A BLIP-2 with a T5: its configuration and its files, found without building it.
 
-The encoder side is vision tower, Q-Former, language projection, token embedding and T5 encoder; the T5 decoder, more
-than half of the checkpoint, is not part of it.
+Its encoder side is vision tower, Q-Former, language projection, token embedding and T5 encoder; the T5 decoder, more
+than half of the checkpoint, is not part of it. transformers is imported where the memory does not know what it says.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-
-import torch
-from torch import nn
-from transformers import (
-    Blip2QFormerConfig,
-    Blip2QFormerModel,
-    Blip2VisionConfig,
-    Blip2VisionModel,
-    T5Config,
-    T5EncoderModel,
-)
 
 from ...errors import UsageError, brief, option
 from ..checkpoint import INDEX, WHOLE, Checkpoint
@@ -40,7 +29,6 @@ from ..configuration import (
     several,
     whole,
 )
-from ..filling import needed
 from ..hashes import Hashes
 from ..names import BUILTIN, ModelName, teacher_name
 from ..weights import ModelFiles
@@ -67,9 +55,10 @@ _T5 = {
 }
 """The fields that the encoder side is built from, and so all that can change its values; no others are passed on."""
 _TOKEN = whole(0, MOST_TOKENS)
+_EOS = {"eos_token_id": NOTHING | _TOKEN | several(_TOKEN, range(1, 17))}
 _T5_READ = _T5 | {
     "feed_forward_proj": TEXT,  # says both the activation and whether it is gated
-    "eos_token_id": NOTHING | _TOKEN | several(_TOKEN, range(1, 17)),
+    **_EOS,
     **dict.fromkeys(("hidden_size", "num_attention_heads", "head_dim"), SIZE),  # other names of the same
     "num_hidden_layers": LAYERS,
 }
@@ -92,13 +81,38 @@ class Teacher:
 
     @cached_property
     def image_digests(self) -> list[str]:
-        """SHA-256 of the files that hold vision tower, queries and Q-Former."""
-        return self.checkpoint.digests(needed(ImageParts(self), self.checkpoint), self.hashes)
+        """SHA-256 of the files that hold vision tower, queries and Q-Former, sorted: their names do not matter."""
+        return self._digests(self.image_files)
 
     @cached_property
     def text_digests(self) -> list[str]:
-        """SHA-256 of the files that hold language projection and T5 encoder."""
-        return self.checkpoint.digests(needed(TextParts(self), self.checkpoint), self.hashes)
+        """SHA-256 of the files that hold language projection and T5 encoder, sorted."""
+        return self._digests(self.text_files)
+
+    @cached_property
+    def image_files(self) -> list[str]:
+        described = {"vision": self.vision, "qformer": self.qformer, "query_tokens": self.query_tokens}
+        return self._files("ImageParts", described)
+
+    @cached_property
+    def text_files(self) -> list[str]:
+        return self._files("TextParts", {"t5": self.text, "projects": self.qformer["hidden_size"]})
+
+    def _files(self, part: str, described: dict[str, Any]) -> list[str]:
+        """The files that hold the tensors of one of `parts`."""
+        holder = self.checkpoint.tensors()
+
+        def files() -> dict[str, Any]:
+            from ..filling import needed
+            from . import parts
+
+            names = needed(getattr(parts, part)(self), self.checkpoint)
+            return {"files": sorted({holder[name] for name in names})}
+
+        return self.hashes.fact("transformers", described | {"part": part, "tensors": holder}, files)["files"]
+
+    def _digests(self, files: list[str]) -> list[str]:
+        return sorted({self.checkpoint.sha256(file, self.hashes) for file in files})
 
 
 def find(text: str, hashes: Hashes) -> Teacher:
@@ -121,25 +135,27 @@ def _read(name: str, checkpoint: Checkpoint, hashes: Hashes) -> Teacher:
     place = checkpoint.place
     config = checkpoint.json(CONFIG)
     _require_t5(config, place)
-    vision = _section(config, "vision_config", Blip2VisionConfig, _VISION, place)
-    qformer = _section(config, "qformer_config", Blip2QFormerConfig, _QFORMER, place)
-    text = _section(config, "text_config", T5Config, _T5_READ, place)
+    vision = _section(config, "vision_config", _VISION, place, hashes)
+    qformer = _section(config, "qformer_config", _QFORMER, place, hashes)
+    text = _section(config, "text_config", _T5_READ, place, hashes)
     model = checked(config, _MODEL, f"{option('teacher')} {place}: {CONFIG}", ignore_others=True)
-    require_patches(vision.image_size, vision.patch_size, f"{option('teacher')} {place}: vision_config of {CONFIG}")
-    buckets, distance = text.relative_attention_num_buckets, text.relative_attention_max_distance
+    require_patches(
+        vision["image_size"], vision["patch_size"], f"{option('teacher')} {place}: vision_config of {CONFIG}"
+    )
+    buckets, distance = text["relative_attention_num_buckets"], text["relative_attention_max_distance"]
     if distance <= buckets // 4:  # each direction has half of the buckets, and half of these are exact distances
         far = f"relative_attention_max_distance is {distance}; {buckets} buckets need more than {buckets // 4}"
         raise UsageError(f"{option('teacher')} {place}: text_config of {CONFIG} cannot be used ({far})")
-    if not isinstance(text.eos_token_id, int):
+    if not isinstance(text["eos_token_id"], int):
         raise UsageError(f"{option('teacher')} {place}: {CONFIG} names no single eos_token_id (end of sequence)")
     return Teacher(
         name=name,
         checkpoint=checkpoint,
-        vision={field: getattr(vision, field) for field in _VISION},
-        qformer={field: getattr(qformer, field) for field in _QFORMER} | {"encoder_hidden_size": vision.hidden_size},
-        text={field: getattr(text, field) for field in _T5},
+        vision={field: vision[field] for field in _VISION},
+        qformer={field: qformer[field] for field in _QFORMER} | {"encoder_hidden_size": vision["hidden_size"]},
+        text={field: text[field] for field in _T5},
         query_tokens=model.get("num_query_tokens", _QUERY_TOKENS),
-        end_of_sequence=text.eos_token_id,
+        end_of_sequence=text["eos_token_id"],
         hashes=hashes,
     )
 
@@ -160,9 +176,13 @@ def _called(model_type: Any, otherwise: str) -> str:
     return brief(model_type).strip("'") if model_type else otherwise
 
 
+_KINDS = {"vision_config": "Blip2VisionConfig", "qformer_config": "Blip2QFormerConfig", "text_config": "T5Config"}
+"""What transformers calls the parts of the configuration."""
+
+
 def _section(
-    config: dict[str, Any], name: str, kind: Callable[..., Any], table: Mapping[str, Rule], place: str
-) -> Any:
+    config: dict[str, Any], name: str, table: Mapping[str, Rule], place: str, hashes: Hashes
+) -> dict[str, Any]:
     """A part of the configuration, verbatim, with the library's defaults for what it omits.
 
     Keys that the table does not name do not reach the library: they change nothing of the encoder side.
@@ -170,42 +190,18 @@ def _section(
     known = checked(
         config.get(name, {}), table, f"{option('teacher')} {place}: {name} of {CONFIG}", ignore_others=True
     )
-    with _usable(place, name):
-        return kind(**known)
+
+    def resolved() -> dict[str, Any]:
+        import transformers
+
+        with usable(place, name):
+            made = getattr(transformers, _KINDS[name])(**known)
+            return {field: getattr(made, field) for field in (_T5 | _EOS if table is _T5_READ else table)}
+
+    return hashes.fact("transformers", {"kind": _KINDS[name], "config": known}, resolved)
 
 
-class ImageParts(nn.Module):
-    """Vision tower, queries and Q-Former, named as in the checkpoint and without storage.
-
-    `products` is the dtype of the vision tower's matrix products; everything else is float32.
-    """
-
-    def __init__(self, teacher: Teacher, products: torch.dtype = torch.float32):
-        super().__init__()
-        with torch.device("meta"), _usable(teacher.checkpoint.place, "the model"):
-            self.vision_model = Blip2VisionModel(Blip2VisionConfig(**teacher.vision))
-            self.query_tokens = nn.Parameter(torch.empty(1, teacher.query_tokens, teacher.qformer["hidden_size"]))
-            self.qformer = Blip2QFormerModel(Blip2QFormerConfig(**teacher.qformer))
-        self.to(torch.float32)
-        for part in self.vision_model.modules():
-            # not the patch convolution: the tower runs its residual stream in the dtype of that layer
-            if isinstance(part, nn.Linear):
-                part.to(products)
-
-
-class TextParts(nn.Module):
-    """Language projection in float32 and T5 encoder in `t5`, named as in the checkpoint and without storage."""
-
-    def __init__(self, teacher: Teacher, t5: torch.dtype = torch.float32):
-        super().__init__()
-        with torch.device("meta"), _usable(teacher.checkpoint.place, "the model"):
-            self.language_projection = nn.Linear(
-                teacher.qformer["hidden_size"], teacher.text["d_model"], dtype=torch.float32
-            )
-            self.language_model = T5EncoderModel(T5Config(**teacher.text)).to(t5)  # pyright: ignore[reportArgumentType]
-
-
-def _usable(place: str, what: str) -> AbstractContextManager[None]:
+def usable(place: str, what: str) -> AbstractContextManager[None]:
     """Say in one line that a configuration cannot be used, however the library finds out."""
     return in_one_line(UsageError, f"{option('teacher')} {place}: {what} of {CONFIG} cannot be used")
 
@@ -228,8 +224,6 @@ def teacher_files(text: str, fetch: bool = False) -> ModelFiles:
 
 def _encoder_side(checkpoint: Checkpoint) -> tuple[str, ...]:
     teacher = _read("", checkpoint, Hashes())
-    holder = checkpoint.tensors()
-    names = needed(ImageParts(teacher), checkpoint) | needed(TextParts(teacher), checkpoint)
-    shards = {holder[name] for name in names}
+    shards = {*teacher.image_files, *teacher.text_files}
     index = () if shards == {WHOLE} else (INDEX,)
     return CONFIG, TOKENIZER, *index, *sorted(shards)

@@ -8,8 +8,6 @@ places: no path and no `hf-hub:` is followed. Tokenizers that drop tokens by cha
 import re
 from typing import Any
 
-import timm
-
 from ...errors import UsageError
 from ..configuration import (
     FLAG,
@@ -41,10 +39,17 @@ _TOKENIZER = {
     "strip_sep_token": FLAG,
     "language": NOTHING | TEXT,
 }
-_TIMM = Rule(
-    "an architecture that timm knows by this name",
-    lambda value: type(value) is str and re.fullmatch(r"[\w]+(\.[\w]+)?", value) is not None and timm.is_model(value),
-)
+
+
+def _is_of_timm(value: Any) -> bool:
+    if type(value) is not str or not re.fullmatch(r"[\w]+(\.[\w]+)?", value):
+        return False
+    import timm
+
+    return timm.is_model(value)
+
+
+_TIMM = Rule("an architecture that timm knows by this name", _is_of_timm)
 
 _BLOCKS = {
     "act_kwargs": _ACTIVATION,

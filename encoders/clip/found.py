@@ -7,8 +7,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import open_clip
-
 from ...errors import ExpclipError, UsageError, option
 from ..checkpoint import Checkpoint
 from ..hashes import Hashes
@@ -16,9 +14,10 @@ from ..names import BUILTIN, LOCAL_DIR, RANDOM, ModelName, clip_name
 from ..weights import ModelFiles
 from ..weights_card import trained_with_quick_gelu
 from .clip_fields import FOLDER_CONFIG, checked_model, checked_preprocessing
-from .likeness import twin
 
 RANDOM_SEED = 0
+_OPEN_CLIP = "open_clip_torch"
+"""What it is installed as."""
 FOLDER_WEIGHTS = (
     *("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors"),
     *("open_clip_pytorch_model.bin", "model.safetensors"),
@@ -89,7 +88,7 @@ class ClipModel:
         """What the weights are: the SHA-256 of their file, or how random ones are drawn."""
         if self.weights:
             return {"sha256": self.weights.sha256}
-        return {"random_seed": RANDOM_SEED, "open_clip": version("open_clip_torch"), "torch": version("torch")}
+        return {"random_seed": RANDOM_SEED, "open_clip": version(_OPEN_CLIP), "torch": version("torch")}
 
 
 def find(text: str, hashes: Hashes) -> ClipModel:
@@ -101,6 +100,26 @@ def find(text: str, hashes: Hashes) -> ClipModel:
     asked = clip_name(text)
     if not asked.architecture:
         return _in_folder(asked, hashes)
+    known = hashes.fact(
+        "open_clip_torch", {"architecture": asked.architecture, "tag": asked.source}, lambda: _known(asked)
+    )
+    config, tag = known["config"], known["tag"]
+    if tag.get("quick_gelu") and not config.get("quick_gelu"):
+        raise UsageError(
+            f"{option('clip')} {asked.architecture}@{asked.source}: these weights were trained with QuickGELU; "
+            f"write {asked.architecture}-quickgelu@{asked.source}"
+        )
+    weights = None if asked.source == RANDOM else _weights(asked, _source(asked, tag), hashes)
+    remarks = _of_activation(asked, bool(config.get("quick_gelu")), weights, hashes)
+    tokenizer = {"open_clip": config["text_cfg"].get("hf_tokenizer_name", "simple")}
+    preprocess = _preprocessing(tag, hashes)
+    return ClipModel(asked.canonical, asked.architecture, weights, config, preprocess, tokenizer, remarks)
+
+
+def _known(asked: ModelName) -> dict[str, Any]:
+    """What open_clip knows of an architecture and its tag. Raises UsageError where it has no such architecture."""
+    import open_clip
+
     config = open_clip.get_model_config(asked.architecture) if asked.architecture in open_clip.list_models() else None
     if config is None:
         close = difflib.get_close_matches(asked.architecture, open_clip.list_models(), n=3)
@@ -108,19 +127,19 @@ def find(text: str, hashes: Hashes) -> ClipModel:
             f"{option('clip')} {asked.architecture}: open_clip knows no such architecture"
             + (f"; the closest are {', '.join(close)}" if close else "")
         )
-    tag = open_clip.get_pretrained_cfg(asked.architecture, asked.source)
-    if tag.get("quick_gelu") and not config.get("quick_gelu"):
-        raise UsageError(
-            f"{option('clip')} {asked.architecture}@{asked.source}: these weights were trained with QuickGELU; "
-            f"write {asked.architecture}-quickgelu@{asked.source}"
-        )
-    weights = None if asked.source == RANDOM else _weights(asked, hashes)
-    remarks = _of_activation(asked, bool(config.get("quick_gelu")), weights)
-    tokenizer = {"open_clip": config["text_cfg"].get("hf_tokenizer_name", "simple")}
-    return ClipModel(asked.canonical, asked.architecture, weights, config, _preprocessing(tag), tokenizer, remarks)
+    return {"config": config, "tag": _tag(asked)}
 
 
-def _of_activation(asked: ModelName, has_quick_gelu: bool, weights: Weights | None) -> tuple[str, ...]:
+def _tag(asked: ModelName) -> dict[str, Any]:
+    """What open_clip knows of the tag of an architecture; nothing where it has no such tag."""
+    import open_clip
+
+    return open_clip.get_pretrained_cfg(asked.architecture, asked.source)
+
+
+def _of_activation(
+    asked: ModelName, has_quick_gelu: bool, weights: Weights | None, hashes: Hashes
+) -> tuple[str, ...]:
     """What to say of the activation of weights in a file, which itself may say which it needs.
 
     Raises UsageError where it says that it needs the other.
@@ -128,17 +147,18 @@ def _of_activation(asked: ModelName, has_quick_gelu: bool, weights: Weights | No
     path = weights.checkpoint.here(weights.file) if weights and weights.checkpoint.is_local else None
     if path is None:
         return ()
-    needs, other = trained_with_quick_gelu(path), asked.architecture and twin(asked.architecture)
+    needs = trained_with_quick_gelu(path)
+    if needs == has_quick_gelu or (needs is None and has_quick_gelu):
+        return ()
+    other = _twin(asked, hashes)
     if needs is None:
-        if has_quick_gelu or not other:
+        if not other:
             return ()
         return (
             f"nothing says whether these weights were trained with QuickGELU, as OpenAI's were. They are taken to be "
             f"without: if they were trained with it, write {other}@{asked.source}, else {asked.architecture}@"
             f"{asked.source} is right",
         )
-    if needs == has_quick_gelu:
-        return ()
     how = f"these weights were trained {'with' if needs else 'without'} QuickGELU, says {path}"
     if not asked.architecture:
         right = f"`quick_gelu` in `model_cfg` of {FOLDER_CONFIG} must say so"
@@ -147,8 +167,19 @@ def _of_activation(asked: ModelName, has_quick_gelu: bool, weights: Weights | No
     raise UsageError(f"{option('clip')} {asked.typed}: {how}; {right}")
 
 
+def _twin(asked: ModelName, hashes: Hashes) -> str | None:
+    """The same architecture with the other activation, if open_clip has it."""
+
+    def found() -> dict[str, Any]:
+        from .likeness import twin
+
+        return {"twin": twin(asked.architecture)}
+
+    return hashes.fact(_OPEN_CLIP, {"twin of": asked.architecture}, found)["twin"] if asked.architecture else None
+
+
 def _in_folder(asked: ModelName, hashes: Hashes) -> ClipModel:
-    checkpoint, _ = _source(asked)
+    checkpoint, _ = source = _source(asked)
     build_as = f"{LOCAL_DIR}{checkpoint.place}"
     content = checkpoint.json(FOLDER_CONFIG)
     config = content.get("model_cfg")
@@ -156,23 +187,32 @@ def _in_folder(asked: ModelName, hashes: Hashes) -> ClipModel:
         raise UsageError(f"{option('clip')} {build_as}: {FOLDER_CONFIG} has no open_clip `model_cfg`")
     where = f"{option('clip')} {build_as}"
     config = checked_model(config, where)
-    preprocess = _preprocessing(checked_preprocessing(content.get("preprocess_cfg", {}), where))
-    weights = _weights(asked, hashes)
-    _of_activation(asked, bool(config.get("quick_gelu")), weights)
+    preprocess = _preprocessing(checked_preprocessing(content.get("preprocess_cfg", {}), where), hashes)
+    weights = _weights(asked, source, hashes)
+    _of_activation(asked, bool(config.get("quick_gelu")), weights, hashes)
     tokenizer = {"open_clip": "simple"}
     if config["text_cfg"].get("hf_tokenizer_name"):
         tokenizer = {name: checkpoint.sha256(name, hashes) for name in TOKENIZER_FILES if checkpoint.here(name)}
     return ClipModel(asked.canonical, build_as, weights, config, preprocess, tokenizer)
 
 
-def _preprocessing(known: dict[str, Any]) -> dict[str, Any]:
+def _preprocessing(known: dict[str, Any], hashes: Hashes) -> dict[str, Any]:
     """open_clip's defaults with what is known of a model, as its factory merges them."""
-    default = asdict(open_clip.transform.PreprocessCfg())
-    return dict(open_clip.transform.merge_preprocess_dict(default, known))
+
+    def merged() -> dict[str, Any]:
+        from open_clip.transform import PreprocessCfg, merge_preprocess_dict
+
+        return dict(merge_preprocess_dict(asdict(PreprocessCfg()), known))
+
+    return hashes.fact(_OPEN_CLIP, {"preprocessing": known}, merged)
 
 
-def _source(asked: ModelName) -> tuple[Checkpoint, tuple[str, ...]]:
-    """Where weights are, and the names that their file may have, the best first.
+Source = tuple[Checkpoint, tuple[str, ...]]
+"""Where weights are, and the names that their file may have, the best first."""
+
+
+def _source(asked: ModelName, tag: dict[str, Any] | None = None) -> Source:
+    """Where the weights of a name are; of an architecture open_clip's tag says it.
 
     Raises ExpclipError for a tag whose weights are not on the hub.
     """
@@ -180,7 +220,7 @@ def _source(asked: ModelName) -> tuple[Checkpoint, tuple[str, ...]]:
     if not asked.architecture:
         folder = BUILTIN[asked.source] / "clip" if asked.source in BUILTIN else path
         return Checkpoint(str(folder), is_local=True), FOLDER_WEIGHTS
-    tag = open_clip.get_pretrained_cfg(asked.architecture, asked.source)
+    tag = _tag(asked) if tag is None else tag
     if not tag:
         return Checkpoint(str(path.parent), is_local=True), (path.name,)
     repository, file = os.path.split(tag.get("hf_hub", ""))
@@ -193,8 +233,8 @@ def _source(asked: ModelName) -> tuple[Checkpoint, tuple[str, ...]]:
     return Checkpoint(repository, is_local=False), names
 
 
-def _weights(asked: ModelName, hashes: Hashes) -> Weights:
-    checkpoint, names = _source(asked)
+def _weights(asked: ModelName, source: Source, hashes: Hashes) -> Weights:
+    checkpoint, names = source
     file = checkpoint.first(names) or names[-1]
     if checkpoint.is_local and not checkpoint.here(file):
         if not asked.architecture:
@@ -202,6 +242,8 @@ def _weights(asked: ModelName, hashes: Hashes) -> Weights:
             raise UsageError(f"{option('clip')} {place}: the folder has none of {', '.join(names)}")
         path = Path(checkpoint.place) / file
         what = f"there is no file {path}" if asked.is_path else "neither a file nor a tag that open_clip knows"
+        import open_clip
+
         tags = ", ".join(open_clip.list_pretrained_tags_by_model(asked.architecture)) or "(it has none)"
         what = f"{what}; write a file, `random` or one of the tags {tags}"
         raise UsageError(f"{option('clip')} {asked.architecture}@{asked.source}: {what}")

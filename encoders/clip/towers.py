@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,33 +17,15 @@ from ...errors import ExpclipError, option
 from .. import hub
 from ..configuration import in_one_line
 from ..dtypes import torch_dtype
-from ..families import How
-from ..images import MeanStd
-from ..node import Node, Reading
+from ..node import Reading
 from ..pixels import to_planes
+from ..squash import MeanStd
 from ..state_dict import require_loadable
 from .checked_folder import checked_folder
 from .found import RANDOM_SEED, ClipModel, Weights
 
 _NO_TOKENIZER = "open_clip finds no tokenizer for it"
 _PRECISION = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
-
-
-def image_node(model: ClipModel, how: How) -> Node:
-    """`clip_image`: image embeddings e_I (L,), not normalised."""
-    dtype, shape = how.dtypes.tower, (model.config["embed_dim"],)
-    squash = how.squash(model.image_size, model.preprocess["mean"], model.preprocess["std"])
-    encoder = {"architecture": model.config, "weights": model.origin}
-    load = partial(ImageTower, model, dtype, squash.mean_std)
-    return how.node("clip_image", model.name, encoder, dtype, shape, load, squash, untrained=model.untrained)
-
-
-def text_node(model: ClipModel, how: How) -> Node:
-    """`clip_text`: text embeddings e_T (L,), not normalised."""
-    dtype, shape = how.dtypes.tower, (model.config["embed_dim"],)
-    encoder = {"architecture": model.config, "weights": model.origin, "tokenizer": model.tokenizer}
-    load, known = partial(TextTower, model, dtype), {"untrained": model.untrained, "reads": partial(_reads, model)}
-    return how.node("clip_text", model.name, encoder, dtype, shape, load, **known)
 
 
 class ImageTower:
@@ -89,7 +71,7 @@ def _tokenizer(model: ClipModel) -> Any:
             return open_clip.get_tokenizer(folder, **safe)
 
 
-def _reads(model: ClipModel, texts: Sequence[str]) -> list[Reading]:
+def reads(model: ClipModel, texts: Sequence[str]) -> list[Reading]:
     """What CLIP reads of texts. One is cut where a context that is longer by a token would change what is read."""
     tokenize = _tokenizer(model)
     with in_one_line(ExpclipError, f"{option('clip')} {model.build_as}: {_NO_TOKENIZER}"):

@@ -85,7 +85,7 @@ def as_scored(prompt_sets: Sequence[PromptSet], named: Sequence[str], manifest: 
 
 def needed(manifest: Manifest, named: Sequence[str]) -> Sequence[str]:
     """The classes of a data set that need prompts: those that are named, else those that have samples."""
-    labels = np.unique(manifest.labels[manifest.labels != NO_LABEL])
+    labels = np.flatnonzero(np.bincount(manifest.labels[manifest.labels != NO_LABEL]))
     return manifest.classes if named else [manifest.classes[label] for label in labels.tolist()]
 
 

@@ -4,29 +4,18 @@ from collections.abc import Collection, Iterator
 from dataclasses import fields
 from pathlib import Path
 
-from matplotlib.figure import Figure
-
-from ...cache.files import writing
 from ...commands.evaluate import NO_PREDICTIONS, PREDICTIONS, Evaluate
 from ...commands.figures import KINDS, Figures
 from ...commands.request import given
 from ...commands.unused import note_unused
-from ...lazy import load
-from ...manifests.own_output import mark_output
 from ...pipeline.checks import refuse_folder
-from ...reports.confusion import MOST_DRAWN, literal_text
-from ...reports.console import say
-from ...reports.tables import free_name
 from ...scoring.scores import Evaluation
 from ..evaluate.compared import compared
 from ..evaluate.evaluate import score
 from .described import refuse_undescribed
-from .subject import Named, Subject
-
-FORMATS = ("png", "pdf")
+from .subject import Subject
 
 
-@literal_text
 def figures(request: Figures) -> list[Path]:
     """Draw figures of every data set and backbone into `out`, each as PNG and PDF; returns the files.
 
@@ -42,21 +31,10 @@ def figures(request: Figures) -> list[Path]:
     taken: set[str] = set()
     paths: list[Path] = []
     for subject in _subjects(request, kinds):
-        for kind in kinds:
-            for name, figure in _drawn(kind, subject):
-                if isinstance(figure, str):
-                    say(f"note: {name} is not drawn: {figure}")
-                else:
-                    paths += _save(figure, request.out, free_name(name, taken))
+        from .drawn import draw  # by matplotlib, which nothing before this needs
+
+        paths += draw(subject, kinds, taken)
     return paths
-
-
-def _drawn(kind: str, subject: Subject) -> Named:
-    classes = len(subject.manifest.classes)
-    if classes > MOST_DRAWN:
-        yield f"{kind}-{subject.name}", f"it would show {classes:,} classes, and up to {MOST_DRAWN} can be shown"
-    else:
-        yield from load(KINDS[kind])(subject)
 
 
 def _subjects(request: Figures, kinds: Collection[str]) -> Iterator[Subject]:
@@ -72,12 +50,3 @@ def _subjects(request: Figures, kinds: Collection[str]) -> Iterator[Subject]:
         found = Evaluation([], [])
         score(one, intervals=False, found=found)
         yield Subject(request, one.comparisons, found, one.reader)
-
-
-def _save(figure: Figure, out: Path, name: str) -> list[Path]:
-    paths = [out / f"{name}.{suffix}" for suffix in FORMATS]
-    with writing(out):
-        mark_output(out, "figures")
-        for path in paths:
-            figure.savefig(path, dpi=130)
-    return paths

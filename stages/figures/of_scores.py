@@ -11,7 +11,8 @@ from ...manifests.animations import is_picture_clip
 from ...manifests.manifest import Manifest
 from ...pipeline.apart import Crew, Died
 from ...pipeline.decode_file import shown
-from ...reports.confusion import comparison_figure, legible
+from ...reports.confusion import comparison_figure
+from ...reports.legibility import legible
 from ...reports.sample_sheet import Sample, probabilities, samples_figure
 from ...reports.tables import rows_by_head
 from ...scoring.scores import ALL, MEAN, Predictions, Score

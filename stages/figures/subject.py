@@ -4,22 +4,25 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from ...commands.figures import Figures
 from ...errors import UsageError, option
 from ...manifests.manifest import Manifest
 from ...pipeline.reader import Reader
-from ...reports.confusion import COLOURS, legible
+from ...reports.legibility import COLOURS, legible
 from ...reports.tables import UNTRAINED_NOTE, rows_by_head
 from ...scoring.compare import Comparison
 from ...scoring.cosines import unit
 from ...scoring.samples import Classifier, Head
 from ...scoring.scores import ALL, MEAN, Evaluation, Score
 
-Named = Iterator[tuple[str, Figure | str]]
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Named = Iterator[tuple[str, "Figure | str"]]
 """Figures with their file names, without a suffix; in place of one that cannot be drawn, why not."""
 
 MOST_ROWS = len(COLOURS)

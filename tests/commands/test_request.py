@@ -1,5 +1,6 @@
 """A request and its command line are the same thing, whatever expclip.toml says; what cannot be meant is refused."""
 
+import inspect
 import re
 import shlex
 import string
@@ -251,3 +252,9 @@ def test_every_command_is_registered_once():
         inner = getattr(one, "commands", None)
         found += [f"{name} {word}" for word in inner] if inner else [name]
     assert sorted(found) == sorted(COMMANDS)
+
+
+@pytest.mark.parametrize("verb", COMMANDS)
+def test_the_help_lists_a_command_by_what_begins_its_own_help(verb):
+    first = (inspect.getdoc(command(verb).kind) or "").split("\n\n")[0]
+    assert COMMANDS[verb][1] == " ".join(first.split())

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 from expclip.encoders.blip2 import sides
-from expclip.encoders.blip2.teacher import TextParts, find
+from expclip.encoders.blip2.parts import TextParts
+from expclip.encoders.blip2.teacher import find
 from expclip.encoders.hashes import Hashes
 from expclip.errors import ExpclipError
 from tokenizers import Tokenizer

@@ -193,3 +193,27 @@ class TestHashes:
             (tmp_path / f"link to {folder}").symlink_to(tmp_path / folder / name)
         assert Hashes().sha256(tmp_path / "link to blobs") == name
         assert Hashes().sha256(tmp_path / "link to store") == Hashes().sha256(tmp_path / "store" / name) != name
+
+
+def test_a_library_is_asked_once_for_each_version_and_description(tmp_path, monkeypatch):
+    asked = []
+
+    def fact(width: int) -> dict:
+        hashes = Hashes(tmp_path / "memory.json")
+        return hashes.fact("torch", {"width": width}, lambda: asked.append(width) or {"twice": 2 * width, "at": 1e-5})
+
+    assert [fact(3) for _ in range(3)] == [{"twice": 6, "at": 1e-5}] * 3
+    assert fact(4)["twice"] == 8
+    assert asked == [3, 4]
+    monkeypatch.setattr("expclip.encoders.hashes.version", lambda library: "99")
+    assert fact(3)["twice"] == 6
+    assert asked == [3, 4, 3]
+
+
+@pytest.mark.parametrize("damage", ["{", "[1]", "null", 5])
+def test_a_fact_that_was_damaged_is_asked_for_again(tmp_path, damage):
+    memory = tmp_path / "memory.json"
+    Hashes(memory).fact("torch", {"width": 3}, lambda: {"twice": 6})
+    (name,) = json.loads(memory.read_text(encoding="utf-8"))
+    memory.write_text(json.dumps({name: damage}), encoding="utf-8")
+    assert Hashes(memory).fact("torch", {"width": 3}, lambda: {"twice": 6}) == {"twice": 6}

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from expclip.commands.extract import Extract
+from expclip.encoders import dtypes
 from expclip.encoders.dtypes import PartDTypes, resolve_device
 from expclip.errors import UsageError
 
@@ -20,8 +21,8 @@ from expclip.errors import UsageError
     ],
 )
 def test_each_part_has_a_dtype_and_the_t5_never_float16(device, asked, tower, t5):
-    dtypes = PartDTypes(device, asked)
-    assert (dtypes.tower, dtypes.t5) == (tower, t5)
+    parts = PartDTypes(device, asked)
+    assert (parts.tower, parts.t5) == (tower, t5)
 
 
 @pytest.mark.parametrize(
@@ -29,6 +30,7 @@ def test_each_part_has_a_dtype_and_the_t5_never_float16(device, asked, tower, t5
     [(0, None, "cpu"), (2, "auto", "cuda"), (2, "cuda:1", "cuda:1"), (2, "cpu", "cpu"), (0, "cpu:0", "cpu:0")],
 )
 def test_the_device_asked_for_or_the_best_there_is(monkeypatch, gpus, asked, expected):
+    monkeypatch.setattr(dtypes, "may_have_accelerator", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     assert resolve_device(asked) == expected
@@ -45,6 +47,7 @@ def test_the_device_asked_for_or_the_best_there_is(monkeypatch, gpus, asked, exp
     ],
 )
 def test_a_device_that_is_not_there_is_refused(monkeypatch, gpus, asked, message):
+    monkeypatch.setattr(dtypes, "may_have_accelerator", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     with pytest.raises(UsageError, match=message):

@@ -94,14 +94,14 @@ def test_what_the_hub_does_not_have_is_a_mistake_in_use(models, monkeypatch):
 
         return ask
 
-    monkeypatch.setattr(hub, "get_hf_file_metadata", refuse(RepositoryNotFoundError))
+    monkeypatch.setattr("huggingface_hub.get_hf_file_metadata", refuse(RepositoryNotFoundError))
     fails(
         lambda: models().query_tokens("some/typo"),
         UsageError,
         "some/typo is not a folder here, and the hub has no such",
     )
     monkeypatch.setattr(
-        hub, "get_hf_file_metadata", lambda *_, **__: (_ for _ in ()).throw(EntryNotFoundError("404"))
+        "huggingface_hub.get_hf_file_metadata", lambda *_, **__: (_ for _ in ()).throw(EntryNotFoundError("404"))
     )
     fails(lambda: models().query_tokens("some/clip"), UsageError, "some/clip has no config.json on the hub")
 
@@ -120,8 +120,8 @@ def test_what_is_missing_is_fetched_from_the_commit_of_what_is_here(teacher, mod
         (snapshot / name).write_bytes((teacher / name).read_bytes())
         return str(snapshot / name)
 
-    monkeypatch.setattr(hub, "get_hf_file_metadata", lambda url: asked.append(url) or Metadata)
-    monkeypatch.setattr(hub, "hf_hub_download", download)
+    monkeypatch.setattr("huggingface_hub.get_hf_file_metadata", lambda url: asked.append(url) or Metadata)
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
     node = models().llm("some/teacher", "related-1")
     assert late.name not in {path.name for path in snapshot.iterdir()}  # its digest needs no download
     assert node.digest == models().llm(str(teacher), "related-1").digest

@@ -7,7 +7,8 @@ import zlib
 
 import numpy as np
 import pytest
-from expclip.encoders.images import ImageError, Squash, read_image, squash
+from expclip.encoders.images import ImageError, read_image, squash
+from expclip.encoders.squash import Squash
 from expclip.errors import ExpclipError
 from hypothesis import given
 from hypothesis import strategies as st

@@ -4,7 +4,8 @@ import json
 
 import pytest
 import torch
-from expclip.encoders.blip2.teacher import ImageParts, Teacher, TextParts, find
+from expclip.encoders.blip2.parts import ImageParts, TextParts
+from expclip.encoders.blip2.teacher import Teacher, find
 from expclip.encoders.hashes import Hashes
 
 CONFIG = {

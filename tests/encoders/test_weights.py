@@ -50,8 +50,8 @@ def network(teacher, offline, monkeypatch) -> list[str]:
     def cached(repository, name):
         return folder / name if (folder / name).is_file() else None
 
-    monkeypatch.setattr(hub, "get_hf_file_metadata", metadata)
-    monkeypatch.setattr(hub, "hf_hub_download", download)
+    monkeypatch.setattr("huggingface_hub.get_hf_file_metadata", metadata)
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
     monkeypatch.setattr(hub, "cached", cached)
     return downloaded
 
@@ -85,8 +85,8 @@ def test_looking_never_asks_the_network(monkeypatch):
     def ask(*_, **__):
         pytest.fail("the network was asked")
 
-    monkeypatch.setattr(hub, "get_hf_file_metadata", ask)
-    monkeypatch.setattr(hub, "hf_hub_download", ask)
+    monkeypatch.setattr("huggingface_hub.get_hf_file_metadata", ask)
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", ask)
     assert [line.here for line in list_weights(ListWeights())] == [0] * len(PUBLISHED)
     states = check_weights(CheckWeights(clip=[DEFAULT_CLIP, "ViT-B-32@random"], teacher=DEFAULT_TEACHER))
     assert {state.state for state in states} == {"missing"}

@@ -65,12 +65,15 @@ def _brief(store: dict[str, Any]) -> dict[str, Any]:
 def options(place: Place) -> Pages:
     """The arguments and options of every command."""
     import typer
-    from expclip.cli import app
+    from expclip.cli import app, typed
+    from expclip.commands import COMMANDS
 
-    return dict(_commands(typer.main.get_command(app), "expclip"))
+    every = {f"expclip {verb}": typed(verb) for verb in COMMANDS}
+    return dict(_commands(typer.main.get_command(app), "expclip", every))
 
 
-def _commands(command: Any, name: str) -> Iterator[tuple[str, Any]]:
+def _commands(listed: Any, name: str, every: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    command = every.get(name, listed)
     yield (
         name,
         {
@@ -83,7 +86,7 @@ def _commands(command: Any, name: str) -> Iterator[tuple[str, Any]]:
         },
     )
     for inner, one in getattr(command, "commands", {}).items():
-        yield from _commands(one, f"{name} {inner}")
+        yield from _commands(one, f"{name} {inner}", every)
 
 
 def printed(place: Place) -> Pages:

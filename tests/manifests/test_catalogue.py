@@ -302,7 +302,7 @@ def test_a_built_in_set_is_drawn_where_it_is_missing_and_then_read(tmp_path, mon
             (folder / label / "0.jpg").touch()
         return folder
 
-    monkeypatch.setattr("expclip.manifests.layouts.ensure_set", draw)
+    monkeypatch.setattr("expclip.manifests.faces.ensure_set", draw)
     manifest = read("faces-test", None, tmp_path)
     assert drawn == ["faces-test"]
     assert set(names(manifest).values()) == set(CLASSES[:7])

@@ -12,8 +12,8 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from expclip.encoders.images import Squash
 from expclip.encoders.node import Node
+from expclip.encoders.squash import Squash
 
 SIZE = 4
 """Side of the squashed images; the test images have it already, so that their pixels are the encoder's input."""

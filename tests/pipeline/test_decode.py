@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from expclip.encoders import pictures
-from expclip.encoders.images import ImageError, Squash
+from expclip.encoders.images import ImageError
+from expclip.encoders.squash import Squash
 from expclip.pipeline.decode import Decoder, decoders
 from expclip.pipeline.decode_file import decode_file
 from expclip.pipeline.plan import Job, Task

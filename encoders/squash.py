@@ -1,0 +1,28 @@
+"""How an image becomes the square that an encoder takes, as a value; `images` does it."""
+
+from dataclasses import dataclass
+
+MeanStd = tuple[list[float], list[float]]
+"""Mean and standard deviation of each colour, in 0 … 1."""
+
+
+@dataclass(frozen=True)
+class Squash:
+    """From an image to an encoder's input: without keeping the aspect ratio, as in Exp-CLIP's released code."""
+
+    size: int
+    honour_orientation: bool
+    """Whether EXIF orientation is applied first; the released code ignores it."""
+    mean_std: MeanStd | None = None
+    """What the encoder normalises pixels with, if it does."""
+
+    def spec(self) -> dict:
+        return {
+            "size": self.size,
+            "resize": "bilinear squash (Pillow)",
+            "scale": "1/255",
+            "exif_orientation": "honoured" if self.honour_orientation else "ignored",
+            "sixteen_bit": "grey divided by 257, colour by its high byte",
+            "alpha": "dropped",
+            "mean_std": self.mean_std,
+        }
