@@ -15,6 +15,7 @@ import numpy as np
 from ..errors import ExpclipError, UsageError, option
 from .kinds import Progress, TeacherPairs, Trainer
 from .linear import LinearHead, refuse_others
+from .pairs import as_pairs, refuse_not_finite
 from .recipe import Recipe
 
 _ROWS = 4096
@@ -63,9 +64,6 @@ def fit_ridge(X: np.ndarray, E: np.ndarray, recipe: Recipe, progress: Progress |
     value: the squared error without the penalty. Raises UsageError for what is no pairs of finite
     numbers, ExpclipError where no weights follow from them.
     """
-
-    from .descent import as_pairs, refuse_not_finite
-
     X, E = as_pairs(X, E)
     for name, array in (("X", X), ("E", E)):
         refuse_not_finite(name, array)
