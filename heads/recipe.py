@@ -8,8 +8,8 @@ LOGIT_SCALE = 100.0
 RELEASED = {"lr": 1e-3, "epochs": 5}
 """As Exp-CLIP's released script runs it, where neither the request nor the teacher's card says otherwise."""
 
-MOST_SEED = 2**64 - 1
-"""Of what is trained: torch takes 64 bits."""
+MOST_SEED = 2**32 - 1
+"""Of what is trained: of a larger one torch's generator keeps 32 bits, so that it would be another seed again."""
 
 PRECISIONS = ("float32", "bfloat16")
 """Dtypes of matrix products."""

@@ -1,5 +1,6 @@
 """A model of a stranger's runs no code, asks no network, and whatever its files say is an embedding or one line."""
 
+import base64
 import json
 import math
 import os
@@ -11,9 +12,11 @@ from pathlib import Path
 import numpy as np
 import open_clip
 import pytest
+import transformers
 from expclip.encoders.blip2 import teacher as blip2
 from expclip.encoders.clip import clip_fields, towers
 from expclip.encoders.hashes import Hashes
+from expclip.encoders.tokenizer_steps import refuse_endless_steps
 from expclip.errors import ExpclipError, UsageError
 from huggingface_hub import constants
 from safetensors.torch import save_file
@@ -150,6 +153,20 @@ ENDLESS = {
     },
     "a thousand steps": {"type": "Sequence", "normalizers": [{"type": "Lowercase"}] * 1000},
     "a very long pattern": {"type": "Replace", "pattern": {"Regex": "a|" * 9000 + "b"}, "content": "b"},
+    "bytes as letters": {"type": "Sequence", "normalizers": [{"type": "ByteLevel"}] * 16},
+    "ligatures": {"type": "Sequence", "normalizers": [DOUBLE | {"content": "\ufdfa"}, {"type": "NFKD"}] * 8},
+    "small letters with dots": {
+        "type": "Sequence",
+        "normalizers": [DOUBLE | {"pattern": {"String": "i"}, "content": "\u0130"}, {"type": "Lowercase"}] * 16,
+    },
+    "spaces between signs": {
+        "type": "Sequence",
+        "normalizers": [DOUBLE | {"pattern": {"String": " "}, "content": "\u4e2d"}, {"type": "BertNormalizer"}] * 8,
+    },
+    "a table of long spellings": {
+        "type": "Precompiled",
+        "precompiled_charsmap": base64.b64encode(bytes(4) + b"short\0" + b"a" * 20_000 + b"\0").decode(),
+    },
 }
 
 
@@ -157,6 +174,40 @@ ENDLESS = {
 def test_steps_of_a_tokenizer_that_make_gigabytes_of_a_text_are_refused(clip_folder, models, edit_json, which):
     edit_json(clip_folder / "tokenizer.json", "normalizer", ENDLESS[which])
     one_line(lambda: encode(models, clip_folder), UsageError, "tokenizer.json: ")
+
+
+TWICE = [{"Sequence": {"id": "A", "type_id": 0}}] * 2
+LONG = {"id": "a", "ids": [0] * 20_000, "tokens": ["a"] * 20_000}
+TEMPLATE = {"type": "TemplateProcessing", "pair": [], "special_tokens": {}}
+
+
+@pytest.mark.parametrize(
+    ("section", "steps"),
+    [
+        ("pre_tokenizer", {"type": "Sequence", "pretokenizers": [{"type": "ByteLevel"}] * 16}),
+        ("post_processor", {"type": "Sequence", "processors": [TEMPLATE | {"single": TWICE}] * 16}),
+        (
+            "post_processor",
+            TEMPLATE
+            | {"single": [*TWICE[:1], {"SpecialToken": {"id": "a", "type_id": 0}}], "special_tokens": {"a": LONG}},
+        ),
+    ],
+)
+def test_every_section_of_a_tokenizer_is_bounded(clip_folder, models, edit_json, section, steps):
+    edit_json(clip_folder / "tokenizer.json", section, steps)
+    one_line(lambda: encode(models, clip_folder), UsageError, "tokenizer.json: its steps make a text more than")
+
+
+def test_a_tokenizer_that_drops_by_chance_is_refused(clip_folder, teacher, models, edit_json):
+    """Each text would have other tokens whenever it is encoded."""
+    for folder, load in (
+        (clip_folder, lambda: encode(models, clip_folder)),
+        (teacher, lambda: models().llm(str(teacher), "a question about a face").load("cpu")),
+    ):
+        edit_json(folder / "tokenizer.json", "model", "dropout", 0.5)
+        one_line(load, UsageError, "tokenizer.json: .*by chance")
+        edit_json(folder / "tokenizer.json", "model", "dropout", 0.0)
+        load()
 
 
 @pytest.mark.parametrize(
@@ -171,6 +222,14 @@ def test_steps_of_a_tokenizer_that_make_gigabytes_of_a_text_are_refused(clip_fol
 def test_ordinary_steps_of_a_tokenizer_are_taken(clip_folder, models, edit_json, normalizer):
     edit_json(clip_folder / "tokenizer.json", "normalizer", normalizer)
     assert np.isfinite(encode(models, clip_folder)).all()
+
+
+@pytest.mark.parametrize(
+    "kind", ["Albert", "Bert", "CLIP", "DebertaV2", "Gemma", "Llama", "Nllb", "Roberta", "T5", "XLMRoberta", "XLNet"]
+)
+def test_the_steps_of_common_tokenizers_are_taken(tmp_path, kind):
+    getattr(transformers, f"{kind}Tokenizer")().backend_tokenizer.save(str(tmp_path / "tokenizer.json"))
+    refuse_endless_steps(tmp_path / "tokenizer.json")
 
 
 def test_the_steps_of_a_teachers_tokenizer_are_looked_at_too(teacher, models, edit_json):
