@@ -41,7 +41,10 @@ def refuse_pipes(folder: Path) -> None:
 def read_text(path: Path, most: int = MOST_BYTES) -> str:
     """The text of a file in UTF-8."""
     with open_file(path) as file:
-        raw = file.read(most + 1)
+        size = os.fstat(file.fileno()).st_size
+        raw = file.read(min(size, most) + 1)  # memory for `most` bytes takes longer than most files do
+        if len(raw) > size:  # it grew, or its size was not known
+            raw += file.read(most + 1 - len(raw))
     if len(raw) > most:
         raise ValueError(f"it is longer than {most:,} bytes")
     return raw.decode("utf-8-sig")

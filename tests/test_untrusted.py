@@ -1,6 +1,8 @@
 """Text files that others wrote: bounded, and wrong in one way."""
 
 import os
+import tracemalloc
+from pathlib import Path
 
 import pytest
 from expclip.errors import UsageError, bounded, brief, shown
@@ -55,3 +57,21 @@ def test_what_is_bounded_stays_as_it_is():
     once = bounded("x" * 10**6 + "end")
     assert bounded(once) == once == shown(once)
     assert once.endswith("end")
+
+
+def test_a_small_file_is_read_without_room_for_a_large_one(tmp_path):
+    """Every receipt, header and list is read so: room for 64 MiB each took longer than reading them."""
+    (tmp_path / "a.txt").write_text("x" * 100)
+    tracemalloc.start()
+    try:
+        assert read_text(tmp_path / "a.txt") == "x" * 100
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs files that do not say their size")
+def test_a_file_whose_size_is_not_known_is_read_whole(tmp_path):
+    assert read_text(Path("/proc/self/status")).splitlines()[-1].startswith("nonvoluntary")
+    with pytest.raises(ValueError, match="longer than 100 bytes"):
+        read_text(Path("/proc/self/status"), 100)
