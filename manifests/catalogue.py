@@ -18,7 +18,7 @@ from ..errors import UsageError, one_of, option
 from .disk import file_safe, kind_of, short_name
 
 
-class Layout(BaseModel, extra="forbid", frozen=True):
+class Layout(BaseModel, extra="forbid", frozen=True, defer_build=True):
     """One way in which a split may be laid out on disk."""
 
     reader: Literal[
@@ -49,7 +49,7 @@ class Layout(BaseModel, extra="forbid", frozen=True):
         return source if fnmatchcase(name, self.names) else None
 
 
-class Split(BaseModel, extra="forbid", frozen=True):
+class Split(BaseModel, extra="forbid", frozen=True, defer_build=True):
     role: Literal["train", "test"]
     layouts: tuple[Layout, ...]
     counts: dict[str, int] = {}
@@ -78,7 +78,7 @@ class Split(BaseModel, extra="forbid", frozen=True):
         return self.total or sum(self.counts.values()) or sum(self.folds)
 
 
-class DataSet(BaseModel, extra="forbid", frozen=True):
+class DataSet(BaseModel, extra="forbid", frozen=True, defer_build=True):
     title: str
     about: str
     kind: Literal["images", "clips"]

@@ -18,7 +18,7 @@ OURS = "Exp-CLIP"
 PLAIN = "CLIP"
 
 
-class _Entry(BaseModel, extra="forbid", frozen=True):
+class _Entry(BaseModel, extra="forbid", frozen=True, defer_build=True):
     """An entry of `rows` in paper_tables.toml."""
 
     head: str = "linear"
@@ -30,7 +30,7 @@ class _Entry(BaseModel, extra="forbid", frozen=True):
     prompts: tuple[str, ...] = ("P-3",)
 
 
-class TableOfPaper(BaseModel, extra="forbid", frozen=True):
+class TableOfPaper(BaseModel, extra="forbid", frozen=True, defer_build=True):
     """One table: its rows, which are repeated for each backbone, and the other systems in it."""
 
     title: str
