@@ -65,7 +65,7 @@ def test_a_seed_that_no_generator_takes_is_one_line(seed):
 
 
 def test_no_two_seeds_give_the_same_head():
-    """torch's generator keeps 32 bits of a seed: 0 and 2**32 were two heads of the same weights, with a spread of 0."""
+    """torch's generator keeps 32 bits of a seed: 0 and 2**32 were two heads of the same weights."""
     heads: list[np.ndarray] = []
     for seed in (0, 1, 2**31, 2**32 - 1, 2**32, 2**32 + 1, 2**63, 2**64 - 1):
         with suppress(UsageError):
