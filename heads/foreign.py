@@ -1,6 +1,7 @@
 """Heads as others keep them: one matrix in a state dict of torch, or in a safetensors file."""
 
 import warnings
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,7 @@ def _load(path: Path) -> Any:
         open_file(path).close()  # what is not an ordinary file might never end
         if path.suffix == ".safetensors":
             return load_file(path)
+        _refuse_compressed(path)
         _refuse_more_than_tensors(path)
         # Indices of sparse tensors might lead anywhere in memory; what torch warns of is its own affair.
         with torch.sparse.check_sparse_tensor_invariants(), warnings.catch_warnings(action="ignore"):
@@ -103,6 +105,14 @@ def _load(path: Path) -> Any:
         raise
     except Exception as error:  # torch has no single error for a file that is not one of its own
         raise UsageError(f"{path}: this head cannot be read ({reason(error)}): is the file complete?") from error
+
+
+def _refuse_compressed(path: Path) -> None:
+    """Torch stores tensors as they are; what is compressed may unpack to any size."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            if any(one.compress_type != zipfile.ZIP_STORED for one in archive.infolist()):
+                raise ValueError("it is compressed, which torch's files are not")
 
 
 def _refuse_more_than_tensors(path: Path) -> None:

@@ -152,6 +152,15 @@ def test_a_bomb_is_not_given_to_torch(tmp_path, monkeypatch, which):
     assert len(str(error.value)) < 1000
 
 
+def test_storages_alone_that_are_compressed_are_not_unpacked(tmp_path):
+    torch.save({"weight": torch.zeros(512, 512)}, tmp_path / "plain.pth")
+    with zipfile.ZipFile(tmp_path / "plain.pth") as plain, zipfile.ZipFile(tmp_path / "a.pth", "w") as packed:
+        for one in plain.namelist():
+            packed.writestr(one, plain.read(one), zipfile.ZIP_DEFLATED if "/data/" in one else zipfile.ZIP_STORED)
+    with pytest.raises(UsageError, match="compressed"):
+        read_weight(tmp_path / "a.pth")
+
+
 def test_indices_of_a_sparse_matrix_that_lead_out_of_it_are_refused(tmp_path):
     with torch.sparse.check_sparse_tensor_invariants(False):
         outside = torch.sparse_coo_tensor([[5 * 10**8], [7]], [1.0], (6, 8), check_invariants=False)
