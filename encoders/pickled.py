@@ -16,6 +16,9 @@ _IGNORED = {"PROTO", "FRAME"}
 _ORDERED_DICT = "collections.OrderedDict"
 _MOST_CODES = 2_000_000
 """Steps of a pickle, each of which may keep a hundred bytes: a checkpoint of ten thousand tensors has a million."""
+_MOST_AGAIN = 50_000_000
+"""Letters and parts that a pickle may bring back by naming what it made before. A tuple of twice the same tuple, and
+so on sixty times, is made in a hundred steps, and takes all time where it is hashed."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,9 @@ class Machine:
     _stack: list[Any] = field(default_factory=list)
     _marks: list[int] = field(default_factory=list)
     _memo: dict[int, Any] = field(default_factory=dict)
+    _parts: dict[int, int] = field(default_factory=dict)
+    """Of each tuple, by its identity: how many objects it holds, those within its tuples too."""
+    _brought_back: int = 0
 
     def read(self, file: IO[bytes]) -> Any:
         """What the pickle at the file's place describes. Raises ValueError where it is none."""
@@ -88,11 +94,11 @@ class Machine:
         elif name in _EMPTY:
             self._stack.append(_EMPTY[name]())
         elif name in _TUPLES:
-            self._stack.append(tuple(self._taken(len(self._stack) - _TUPLES[name])))
+            self._pack(self._taken(len(self._stack) - _TUPLES[name]))
         elif name in ("BINPUT", "LONG_BINPUT", "PUT", "MEMOIZE"):
             self._memo[len(self._memo) if name == "MEMOIZE" else argument] = self._stack[-1]
         elif name in ("BINGET", "LONG_BINGET", "GET"):
-            self._stack.append(self._memo[argument])
+            self._bring_back(self._memo[argument])
         elif name.startswith(("EXT", "NEXT_BUFFER", "READONLY_BUFFER")):
             raise ValueError(f"{name} has no place in a checkpoint")
         else:  # every other code pushes the constant that comes with it
@@ -108,6 +114,20 @@ class Machine:
 
     def _since_mark(self) -> list[Any]:
         return self._taken(self._marks.pop())
+
+    def _pack(self, items: list[Any]) -> None:
+        made = tuple(items)
+        if made:
+            self._parts[id(made)] = 1 + sum(self._parts.get(id(one), 1) for one in made)
+        self._stack.append(made)
+
+    def _bring_back(self, value: Any) -> None:
+        """Put what was made before on the stack again, within the bound on how much may be repeated."""
+        has_length = isinstance(value, str | bytes | list | dict)
+        self._brought_back += len(value) if has_length else self._parts.get(id(value), 1)
+        if self._brought_back > _MOST_AGAIN:
+            raise ValueError("it repeats itself without end")
+        self._stack.append(value)
 
     def _named(self, module: str, name: str) -> None:
         self.names.add(f"{module}.{name}")
@@ -130,10 +150,10 @@ class Machine:
         self._since_mark()
 
     def _do_dup(self, _: Any) -> None:
-        self._stack.append(self._stack[-1])
+        self._bring_back(self._stack[-1])
 
     def _do_tuple(self, _: Any) -> None:
-        self._stack.append(tuple(self._since_mark()))
+        self._pack(self._since_mark())
 
     def _do_list(self, _: Any) -> None:
         self._stack.append(self._since_mark())

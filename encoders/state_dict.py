@@ -123,13 +123,18 @@ def _require_tensors(path: Path) -> None:
             raise ExpclipError(
                 f"{path} is TorchScript, which is a program and is not run: {convert} takes its weights"
             )
-        others = sorted(name for name in archive.names if name not in _ALLOWED and not _is_kind(name))
+        others = besides_tensors(archive)
         if others:
             raise ExpclipError(
                 f"{path} holds pickled Python objects besides tensors ({brief(others[0])}), which are not loaded: "
                 f"they may run any program. `expclip weights convert clip {path}` takes the tensors alone"
             )
         _views(archive, System(""))
+
+
+def besides_tensors(archive: Archive) -> list[str]:
+    """What else than tensors, and what they are made of, the pickle of a file names."""
+    return sorted(name for name in archive.names if name not in _ALLOWED and not _is_kind(name))
 
 
 def _is_kind(name: str) -> bool:

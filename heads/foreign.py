@@ -1,6 +1,5 @@
 """Heads as others keep them: one matrix in a state dict of torch, or in a safetensors file."""
 
-import pickle
 import warnings
 import zipfile
 from collections.abc import Mapping
@@ -11,7 +10,9 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from ..errors import UsageError, brief, reason
+from ..encoders.archives import opened
+from ..encoders.state_dict import besides_tensors
+from ..errors import ExpclipError, UsageError, brief, reason
 from ..untrusted import open_file
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
@@ -95,14 +96,12 @@ def _load(path: Path) -> Any:
         if path.suffix == ".safetensors":
             return load_file(path)
         _refuse_compressed(path)
+        _refuse_more_than_tensors(path)
         # Indices of sparse tensors might lead anywhere in memory; what torch warns of is its own affair.
         with torch.sparse.check_sparse_tensor_invariants(), warnings.catch_warnings(action="ignore"):
             return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise UsageError(
-            f"{path}: the file holds more than tensors, and that is not unpickled, because it could run code: if you "
-            "trust it, load it and save head.state_dict() with torch.save"
-        ) from error
+    except UsageError:
+        raise
     except Exception as error:  # torch has no single error for a file that is not one of its own
         raise UsageError(f"{path}: this head cannot be read ({reason(error)}): is the file complete?") from error
 
@@ -113,3 +112,17 @@ def _refuse_compressed(path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             if any(one.compress_type != zipfile.ZIP_STORED for one in archive.infolist()):
                 raise ValueError("it is compressed, which torch's files are not")
+
+
+def _refuse_more_than_tensors(path: Path) -> None:
+    """Raise UsageError for what torch did not write, for a bomb, and for objects besides tensors."""
+    try:
+        with opened(path) as archive:
+            others = besides_tensors(archive)
+    except ExpclipError as error:
+        raise UsageError(str(error)) from error
+    if others:
+        raise UsageError(
+            f"{path}: the file holds more than tensors ({brief(others[0])}), and that is not unpickled, because it "
+            "could run code: if you trust it, load it and save head.state_dict() with torch.save"
+        )

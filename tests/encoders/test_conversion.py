@@ -341,6 +341,15 @@ def test_a_pickle_of_millions_of_steps_is_given_up_early(tmp_path):
     tracemalloc.stop()
 
 
+def test_a_pickle_that_repeats_itself_without_end_is_given_up(tmp_path):
+    """Two kilobytes make a tuple that takes all time to hash, which torch does where it is a key."""
+    pairs = b"K\x01q\x00" + b"".join(b"h%c\x86q%c" % (k, k + 1) for k in range(60))
+    texts = b"X\x40\x42\x0f\x00" + b"a" * 1_000_000 + b"q\x00" + b"h\x000" * 1000
+    for content in (pairs, texts):
+        refused("clip", handmade(tmp_path / "w.pt", b"\x80\x02}" + content + b"K\x01s."), "repeats itself")
+        (tmp_path / "w.pt").unlink()
+
+
 @pytest.mark.parametrize("key", [(1, 2), (10**5000, "a"), frozenset({1}), ((((),),),)])
 def test_a_key_that_is_no_text_is_named_by_what_it_is(tmp_path, key):
     path = tmp_path / "w.pt"

@@ -117,6 +117,50 @@ def test_a_compressed_archive_is_not_unpacked(tmp_path):
         read_weight(tmp_path / "a.pth")
 
 
+def with_pickle(path, make):
+    """A sound head, whose pickle is replaced by what is made of it."""
+    torch.save({"weight": W}, path)
+    with zipfile.ZipFile(path) as sound:
+        members = {one: sound.read(one) for one in sound.namelist()}
+    with zipfile.ZipFile(path, "w") as made:
+        for name, content in members.items():
+            made.writestr(name, make(content) if name.endswith("data.pkl") else content)
+    return path
+
+
+def pairs_of_pairs(times):
+    """Steps that leave a tuple of 2**times ones on the stack, which is hashed as a key."""
+    return b"K\x01q\x64" + b"".join(b"h%c\x86q%c" % (100 + k, 101 + k) for k in range(times))
+
+
+BOMBS = {
+    "a key that takes all time to hash": lambda sound: sound[:-2] + b"s" + pairs_of_pairs(26) + b"K\x01s.",
+    "millions of lists": lambda sound: b"\x80\x02" + b"]" * 3_000_000 + b".",
+    "one text again and again": lambda sound: (
+        b"\x80\x02]q\x64X\x40\x42\x0f\x00" + b"a" * 1_000_000 + b"q\x65X\x06\x00\x00\x00latin1q\x66"
+        b"c_codecs\nencode\nq\x67" + b"h\x64h\x67h\x65h\x66\x86Ra" * 10 + b"."
+    ),
+}
+
+
+@pytest.mark.parametrize("which", BOMBS)
+def test_a_bomb_is_not_given_to_torch(tmp_path, monkeypatch, which):
+    path = with_pickle(tmp_path / "head.pth", BOMBS[which])
+    monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("torch reads it"))
+    with pytest.raises(UsageError, match="head.pth") as error:
+        read_weight(path)
+    assert len(str(error.value)) < 1000
+
+
+def test_storages_alone_that_are_compressed_are_not_unpacked(tmp_path):
+    torch.save({"weight": torch.zeros(512, 512)}, tmp_path / "plain.pth")
+    with zipfile.ZipFile(tmp_path / "plain.pth") as plain, zipfile.ZipFile(tmp_path / "a.pth", "w") as packed:
+        for one in plain.namelist():
+            packed.writestr(one, plain.read(one), zipfile.ZIP_DEFLATED if "/data/" in one else zipfile.ZIP_STORED)
+    with pytest.raises(UsageError, match="compressed"):
+        read_weight(tmp_path / "a.pth")
+
+
 def test_indices_of_a_sparse_matrix_that_lead_out_of_it_are_refused(tmp_path):
     with torch.sparse.check_sparse_tensor_invariants(False):
         outside = torch.sparse_coo_tensor([[5 * 10**8], [7]], [1.0], (6, 8), check_invariants=False)
