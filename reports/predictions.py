@@ -81,13 +81,14 @@ def _table(some: Sequence[Predictions], schema: pa.Schema) -> pa.Table:
     samples = np.concatenate([one.samples for one in some])
     labels, predicted = manifest.labels[samples], np.concatenate([one.predicted for one in some])
     similarity = np.concatenate([one.similarity for one in some if one.similarity is not None]).astype(np.float16)
-    seeds = pa.array([one.of.seed for one in some], pa.uint64())
-    of_each = pa.array(np.repeat(np.arange(len(some)), lengths))
+    of_each = np.repeat(np.arange(len(some)), lengths)
+    seeds = np.array([one.of.seed or 0 for one in some], dtype=np.uint64)[of_each]
+    has_seed = np.array([one.of.seed is not None for one in some])[of_each]
     folds = manifest.folds[samples]
     columns = {name: _named([getattr(one.of, name) for one in some], lengths) for name in _NAMES}
     columns |= {
-        "seed": seeds.take(of_each),
-        "untrained": pa.array([one.of.untrained for one in some]).take(of_each),
+        "seed": pa.array(seeds, pa.uint64(), mask=~has_seed),
+        "untrained": pa.array(np.array([one.of.untrained for one in some])[of_each]),
         "sample": _coded(samples, manifest.sample_ids),
         "fold": pa.array(folds, pa.int16(), mask=folds == NO_FOLD),
         "label": _coded(labels, manifest.classes),
@@ -105,7 +106,14 @@ def _named(values: Sequence[str], lengths: Sequence[int]) -> pa.DictionaryArray:
 
 
 def _coded(codes: np.ndarray, names: Sequence[str]) -> pa.DictionaryArray:
-    return pa.DictionaryArray.from_arrays(codes.astype(np.int32), pa.array(map(cell, names), pa.string()))
+    return pa.DictionaryArray.from_arrays(codes.astype(np.int32), _texts(list(map(cell, names))))
+
+
+def _texts(texts: Sequence[str]) -> pa.StringArray:
+    """Arrow's own way from a list imports pandas where it is there, which takes longer than all else here."""
+    encoded = [text.encode() for text in texts]
+    ends = np.cumsum([0, *map(len, encoded)], dtype=np.int32)
+    return pa.StringArray.from_buffers(len(texts), pa.py_buffer(ends), pa.py_buffer(b"".join(encoded)))
 
 
 def csv_rows(one: Predictions) -> Iterator[tuple]:
