@@ -87,15 +87,15 @@ def _table(some: Sequence[Predictions], schema: pa.Schema) -> pa.Table:
     folds = manifest.folds[samples]
     columns = {name: _named([getattr(one.of, name) for one in some], lengths) for name in _NAMES}
     columns |= {
-        "seed": pa.array(seeds, pa.uint64(), mask=~has_seed),
-        "untrained": pa.array(np.array([one.of.untrained for one in some])[of_each]),
+        "seed": _numbers(seeds, has_seed),
+        "untrained": _flags(np.array([one.of.untrained for one in some])[of_each]),
         "sample": _coded(samples, manifest.sample_ids),
-        "fold": pa.array(folds, pa.int16(), mask=folds == NO_FOLD),
+        "fold": _numbers(folds.astype(np.int16), folds != NO_FOLD),
         "label": _coded(labels, manifest.classes),
         "predicted": _coded(predicted, manifest.classes),
     }
     cosines = zip(cosine_columns(manifest.classes), similarity.T, strict=True)
-    columns |= {name: pa.array(np.ascontiguousarray(values)) for name, values in cosines}
+    columns |= {name: _numbers(values) for name, values in cosines}
     return pa.table([columns[name] for name in schema.names], schema=schema)
 
 
@@ -106,11 +106,26 @@ def _named(values: Sequence[str], lengths: Sequence[int]) -> pa.DictionaryArray:
 
 
 def _coded(codes: np.ndarray, names: Sequence[str]) -> pa.DictionaryArray:
-    return pa.DictionaryArray.from_arrays(codes.astype(np.int32), _texts(list(map(cell, names))))
+    return pa.DictionaryArray.from_arrays(_numbers(codes.astype(np.int32)), _texts(list(map(cell, names))))
+
+
+# Arrow's own ways from arrays and lists import pandas where it is there, which takes longer than all else here.
+
+
+def _numbers(values: np.ndarray, known: np.ndarray | None = None) -> pa.Array:
+    """Numbers (n,), null where they are not `known`."""
+    bits = None if known is None else pa.py_buffer(np.packbits(known, bitorder="little"))
+    kind = pa.from_numpy_dtype(values.dtype)
+    return pa.Array.from_buffers(kind, len(values), [bits, pa.py_buffer(np.ascontiguousarray(values))])
+
+
+def _flags(values: np.ndarray) -> pa.Array:
+    return pa.Array.from_buffers(
+        pa.bool_(), len(values), [None, pa.py_buffer(np.packbits(values, bitorder="little"))]
+    )
 
 
 def _texts(texts: Sequence[str]) -> pa.StringArray:
-    """Arrow's own way from a list imports pandas where it is there, which takes longer than all else here."""
     encoded = [text.encode() for text in texts]
     ends = np.cumsum([0, *map(len, encoded)], dtype=np.int32)
     return pa.StringArray.from_buffers(len(texts), pa.py_buffer(ends), pa.py_buffer(b"".join(encoded)))

@@ -147,7 +147,7 @@ BOMBS = {
 def test_a_bomb_is_not_given_to_torch(tmp_path, monkeypatch, which):
     path = with_pickle(tmp_path / "head.pth", BOMBS[which])
     monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("torch reads it"))
-    with pytest.raises(UsageError, match="head.pth") as error:
+    with pytest.raises(UsageError, match=r"head\.pth") as error:
         read_weight(path)
     assert len(str(error.value)) < 1000
 
