@@ -9,7 +9,7 @@ import difflib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..errors import UsageError, one_of, option
+from ..errors import UsageError, one_of, option, shown
 
 _FORMS = {
     "happiness": "happy",
@@ -127,8 +127,9 @@ def numbered_classes(words: Sequence[str]) -> tuple[str, ...]:
 def refuse_unreadable(word: str, where: str) -> None:
     """Raise UsageError for the name of a class that is no text: it goes into prompts and files."""
     if any("\ud800" <= letter <= "\udfff" for letter in word):
-        shown = word.encode("utf-8", "backslashreplace").decode()
-        raise UsageError(f"{where}: the name of a class, {shown}, is not UTF-8: save the list as such, or rename it")
+        raise UsageError(
+            f"{where}: the name of a class, {shown(word)}, is not UTF-8: save the list as such, or rename it"
+        )
 
 
 def order_of(numbers: Sequence[str], words: Sequence[str]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from expclip.manifests.classes import (
     class_index,
     class_names,
     numbered_classes,
+    refuse_unreadable,
     smallest_class_set,
 )
 from hypothesis import given
@@ -148,3 +149,9 @@ def test_classes_are_chosen_among_those_that_one_of_several_data_sets_has():
 def test_a_class_that_nothing_has_is_refused_with_the_nearest(words, message):
     with pytest.raises(UsageError, match=message):
         chosen_classes(words, ("boredom",))
+
+
+def test_a_name_of_several_lines_that_is_no_text_is_one_line():
+    with pytest.raises(UsageError, match="is not UTF-8") as error:
+        refuse_unreadable("hap\npy\x1b[1m\udcec", "list.csv:3")
+    assert not set("\n\x1b") & set(str(error.value))

@@ -324,7 +324,7 @@ def test_lost_worker_processes_are_replaced_by_this_one(tmp_path, monkeypatch):
 
         return run
 
-    monkeypatch.setattr(sets_module, "Parallel", broken)
+    monkeypatch.setattr("joblib.Parallel", broken)
     monkeypatch.setitem(SETS, "tiny", UnlabelledSet(count=4, seed=1))
     assert len(list(ensure_set("tiny", tmp_path / "tiny").iterdir())) == 4
 
