@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from expclip import LinearHead
+from expclip.heads.losses import product
 from measure import Row, in_turn, parser, show
 
 WIDTH, TEACHER_WIDTH, BATCH = 768, 4096, 512
@@ -34,14 +35,14 @@ def plain_loop(X: np.ndarray, E: np.ndarray, epochs: int) -> None:
 
 
 def products(rows: int, epochs: int, dtype: torch.dtype) -> None:
-    """Only the matrix products of the fit: 4·B·L·L' + 4·B²·L' FLOP per step."""
+    """Only the matrix products of the fit, by the same library: 4·B·L·L' + 4·B²·L' FLOP per step."""
     x, w = torch.randn(BATCH, WIDTH).to(dtype), torch.randn(TEACHER_WIDTH, WIDTH).to(dtype)
     e, s = torch.randn(BATCH, TEACHER_WIDTH).to(dtype), torch.randn(BATCH, BATCH).to(dtype)
     for _ in range(epochs * (rows // BATCH)):
-        z = x @ w.T
-        _ = z @ e.T
-        slope = s @ e
-        _ = slope.T @ x
+        z = product(x, w.T)
+        product(z, e.T)
+        slope = product(s, e)
+        product(slope.T, x)
 
 
 def main() -> None:

@@ -18,25 +18,20 @@ def fitted(recipe: Recipe, X: np.ndarray, E: np.ndarray, progress: Progress | No
     X, E = as_pairs(X, E)
     generator = generator_of(recipe.seed)
     weight = initial_weight(X.shape[1], E.shape[1], generator).to(recipe.device)
-    velocity = torch.zeros_like(weight)
+    update = torch.optim.SGD(
+        [weight], lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay, fused=True
+    )
 
     def step(images: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
-        return _step(recipe, images, teacher, weight, velocity)
+        """One step, whose update passes over the weights once; products in the dtype of `images`."""
+        projected = product(images, weight.to(images.dtype).T)
+        loss, slope = OBJECTIVES[recipe.objective].loss(projected, teacher, recipe.logit_scale)
+        weight.grad = product(slope.T, images).to(weight.dtype)
+        update.step()
+        return loss
 
     losses = descend(X, E, recipe, generator, step, progress)
     return weight.cpu().numpy(), losses
-
-
-def _step(
-    recipe: Recipe, images: torch.Tensor, teacher: torch.Tensor, weight: torch.Tensor, velocity: torch.Tensor
-) -> torch.Tensor:
-    """One step of SGD with momentum and weight decay, in place; products in the dtype of `images`."""
-    projected = product(images, weight.to(images.dtype).T)
-    loss, slope = OBJECTIVES[recipe.objective].loss(projected, teacher, recipe.logit_scale)
-    gradient = product(slope.T, images)
-    velocity.mul_(recipe.momentum).add_(gradient).add_(weight, alpha=recipe.weight_decay)
-    weight.add_(velocity, alpha=-recipe.lr)
-    return loss
 
 
 def initial_weight(width: int, teacher_width: int, generator: torch.Generator | None) -> torch.Tensor:

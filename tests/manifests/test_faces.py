@@ -12,7 +12,6 @@ import joblib
 import numpy as np
 import pytest
 from expclip.manifests.faces import RENDERER_VERSION, SETS, contact_sheet, draw_face, ensure_set, sample_face
-from expclip.manifests.faces import sets as sets_module
 from expclip.manifests.faces.action_units import ACTION_UNITS, CLASSES, PROTOTYPES, sample_expression
 from expclip.manifests.faces.appearance import Appearance, View
 from expclip.manifests.faces.sampling import Face, sample_clip
