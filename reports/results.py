@@ -33,8 +33,7 @@ def write_results(found: Evaluation, out: Path, predictions: str = "parquet", fi
     Raises ExpclipError where the disk refuses.
     """
     with writing(out):
-        mark_output(out, "results")
-        out.mkdir(parents=True, exist_ok=True)
+        is_marked = mark_output(out, "results")
         rows = [as_row(score) for score in found.scores]
         columns = list(dict.fromkeys(column for row in rows for column in row))
         _write_csv(out / _SCORES, columns, ([row.get(column, "") for column in columns] for row in rows))
@@ -47,6 +46,8 @@ def write_results(found: Evaluation, out: Path, predictions: str = "parquet", fi
         untrained = np.array([name for name, score in named.items() if score.of.untrained], dtype=str)
         np.savez_compressed(out / "confusion.npz", **matrices, untrained=untrained)
         if figures:
+            if not is_marked:
+                mark_output(out / "figures", "results")
             _draw(named, out / "figures")
 
 

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from expclip import UsageError, read_results
+from expclip.manifests.own_output import MARKER
 
 SCORING = {"clip": "miniature", "prompts": ["P-1", "P-3"]}
 
@@ -66,6 +67,13 @@ def test_csv_and_parquet_say_the_same(lab, fitted, labelled, tmp_path):
     for name in ("dataset", "head_id", "prompts", "sample", "label", "predicted"):
         assert [row[name] for row in rows] == table[name].to_pylist()
     assert not (tmp_path / "csv/predictions").exists()
+
+
+def test_figures_among_other_things_are_marked_so_that_nobody_takes_them_for_data(lab, labelled, tmp_path):
+    (tmp_path / "photo.png").write_bytes(b"somebody's")
+    lab.evaluate(labelled, **SCORING, figures=True, out=tmp_path)
+    assert not (tmp_path / MARKER).exists()
+    assert (tmp_path / "figures" / MARKER).exists()
 
 
 def test_predictions_of_an_earlier_evaluation_do_not_stay_beside_others_scores(lab, labelled, tmp_path):
