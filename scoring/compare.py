@@ -81,12 +81,9 @@ class Comparison:
             scores = self._class_scores(self.head)
             return [self._predictions(LABELS, "", scores.argmax(axis=1), scores)]
         compared = self._compared(self.head)
-        predicted = self._decided(self.head, compared)
-        similarity = compared.cosines if self.with_cosines else None
+        predicted, cosines = self._decided(self.head, compared), compared.cosines
         return [
-            self._predictions(
-                one.name, one.ensemble, predicted[:, k], None if similarity is None else similarity[:, k]
-            )
+            self._predictions(one.name, one.ensemble, predicted[:, k], None if cosines is None else cosines[:, k])
             for k, one in enumerate(self.texts)
         ]
 
@@ -99,14 +96,16 @@ class Comparison:
         """All prompt sets at once: one product, and the lengths are the same for all of them."""
         directions = np.stack(self.directions.of(self.texts))
         flat = directions.reshape(-1, directions.shape[2]).astype(np.float32).T
-        parts = [
-            (some @ flat, np.linalg.norm(some, axis=1), head.lengths(some) if self.with_cosines else some[:, 0])
-            for some in head.pooled(self.scorable.samples)
-        ]
-        products, norms, lengths = (np.concatenate(one) for one in zip(*parts, strict=True))
-        products = products.reshape(-1, *directions.shape[:2])
-        products[:, ~self._has_prompts] = -np.inf
-        return _Compared(directions, products, norms, lengths)
+        products: list[np.ndarray] = []
+        norms: list[np.ndarray] = []
+        lengths: list[np.ndarray] = []
+        for some in head.pooled(self.scorable.samples):
+            products.append((some @ flat).reshape(-1, *directions.shape[:2]))
+            norms.append(np.linalg.norm(some, axis=1))
+            lengths += [head.lengths(some)] if self.with_cosines else []
+        every = np.concatenate(products)
+        every[:, ~self._has_prompts] = -np.inf
+        return _Compared(directions, every, np.concatenate(norms), np.concatenate(lengths) if lengths else None)
 
     def _decided(self, head: Head, compared: "_Compared") -> np.ndarray:
         """(n, prompt sets) class indices. What is too close for float32 is compared again in float64."""
@@ -141,8 +140,8 @@ class _Compared:
     """(n, prompt sets, classes) float32; -inf for a class without prompts."""
     norms: np.ndarray
     """(n,) the lengths of the vectors behind the products."""
-    lengths: np.ndarray
-    """(n,) what turns products into cosines."""
+    lengths: np.ndarray | None
+    """(n,) what turns products into cosines; None where these are not wanted."""
 
     @property
     def is_close(self) -> np.ndarray:
@@ -155,7 +154,9 @@ class _Compared:
             return (best[:, :, 1] - best[:, :, 0] < _CLOSE * self.norms[:, None] * longest).any(axis=1)
 
     @property
-    def cosines(self) -> np.ndarray:
-        """(n, prompt sets, classes) float32."""
+    def cosines(self) -> np.ndarray | None:
+        """(n, prompt sets, classes) float32; None where they are not wanted."""
+        if self.lengths is None:
+            return None
         with np.errstate(invalid="ignore"):  # an embedding of length zero has none
             return self.products / self.lengths[:, None, None].astype(np.float32)

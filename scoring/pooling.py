@@ -18,15 +18,16 @@ def clip_means(frames: np.ndarray, clips: Clips, dtype: np.dtype | type) -> np.n
     Clips of one length are averaged together, as products with 1/length.
     """
     means = np.full((len(clips), frames.shape[1]), np.nan, dtype=dtype)
+    lengths = clips.lengths
 
     def average(some: np.ndarray) -> None:
-        length = int(clips.lengths[some[0]])
+        length = int(lengths[some[0]])
         rows = clips.offsets[some][:, None] + np.arange(length)
         gathered = frames[clips.indices[rows]].astype(dtype)
         means[some] = np.matmul(np.full((1, length), 1 / length, dtype=dtype), gathered)[:, 0]
 
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        list(threads.map(average, _of_one_length(clips.lengths)))
+        list(threads.map(average, _of_one_length(lengths)))
     return means
 
 

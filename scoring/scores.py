@@ -185,20 +185,20 @@ class Part:
 
 def parts_of(manifest: Manifest, samples: np.ndarray, failed: np.ndarray) -> list[Part]:
     """All samples (n,) of a data set, by their numbers; where it has folds each fold, and last what is their mean."""
-    folds = manifest.folds[samples]
+    folds, labels = manifest.folds[samples], manifest.labels[samples]
     numbers = sorted(set(manifest.folds.tolist()))
     parts = [
         _part(
             str(number) if number != NO_FOLD else ALL,
             np.flatnonzero(folds == number),
-            manifest.labels[samples],
+            labels,
             int((manifest.folds[failed] == number).sum()),
         )
         for number in numbers
     ]
     if numbers == [NO_FOLD]:
         return parts
-    return [*parts, _part(MEAN, np.arange(len(samples)), manifest.labels[samples], len(failed), folds)]
+    return [*parts, _part(MEAN, np.arange(len(samples)), labels, len(failed), folds)]
 
 
 def _part(name: str, places: np.ndarray, labels: np.ndarray, n_failed: int, folds: np.ndarray | None = None) -> Part:
