@@ -31,11 +31,11 @@ def refuse_endless_steps(path: Path) -> None:
     model = content.get("model")
     if isinstance(model, dict) and model.get("dropout"):
         raise UsageError(f"{path}: it drops merges by chance (`dropout` of its model): set that to null")
-    steps = [step for name in _SECTIONS for step in _steps(content.get(name))]
+    by_section = {name: list(_steps(content.get(name))) for name in _SECTIONS}
+    steps = [step for some in by_section.values() for step in some]
     if len(steps) > _MOST_STEPS:
         raise UsageError(f"{path}: it changes a text in {len(steps):,} steps, and up to {_MOST_STEPS} are tried")
-    growth = (_growth(step) for name in _SECTIONS[:-1] for step in _steps(content.get(name)))
-    if math.prod(growth) > _MOST_GROWTH:
+    if math.prod(_growth(step) for name in _SECTIONS[:-1] for step in by_section[name]) > _MOST_GROWTH:
         raise UsageError(
             f"{path}: its steps make a text more than {_MOST_GROWTH:,} times as long: use another tokenizer"
         )

@@ -4,7 +4,8 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Literal
 
@@ -34,6 +35,20 @@ def short_name(name: str, most: int = 200) -> str:
     if len(raw) <= most:
         return name
     return f"{raw[: most - 11].decode('utf-8', 'ignore')}-{hashlib.sha256(raw).hexdigest()[:10]}"
+
+
+def distinct_names(names: Iterable[str]) -> list[str]:
+    """Names of files of which no two are one, whatever the case of their letters: a number tells later ones apart."""
+    taken: set[str] = set()
+    return [free_name(name, taken) for name in names]
+
+
+def free_name(name: str, taken: set[str]) -> str:
+    """A name that is not taken yet; it is then."""
+    several = (f"{name}-{number}" if number > 1 else name for number in count(1))
+    free = next(one for one in several if one.casefold() not in taken)
+    taken.add(free.casefold())
+    return free
 
 
 def is_image_name(name: str) -> bool:

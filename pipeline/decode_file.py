@@ -11,7 +11,7 @@ from ..encoders.picture_errors import ImageError
 from ..encoders.pictures import Picture, read_pictures
 from ..manifests.animations import is_animated
 
-_SHOWN = 1024
+_PREVIEW = 1024
 """Pixels on a side, of a picture that is only looked at."""
 
 Decoded = dict[int, np.ndarray] | ImageError
@@ -40,10 +40,10 @@ def _squashed(picture: Picture, sizes: Sequence[int]) -> Decoded:
     return picture if isinstance(picture, ImageError) else {size: squash(picture, size) for size in sizes}
 
 
-def shown(path: Path, frame: int, is_clip: bool) -> np.ndarray | None:
+def preview(path: Path, frame: int, is_clip: bool) -> np.ndarray | None:
     """(height, width, 3) uint8 pixels of one picture of a file, smaller where it is large; None where it is lost."""
     ((_, picture),) = read_pictures(path, [frame], is_clip=is_clip)
     if isinstance(picture, ImageError):
         return None
-    picture.thumbnail((_SHOWN, _SHOWN))
+    picture.thumbnail((_PREVIEW, _PREVIEW))
     return np.asarray(picture)

@@ -10,10 +10,9 @@ import pyarrow.parquet as pq
 
 from ..cache.files import new_file
 from ..manifests.cells import cell
-from ..manifests.disk import file_safe, short_name
+from ..manifests.disk import distinct_names, file_safe, short_name
 from ..manifests.manifest import NO_FOLD
 from ..scoring.scores import Predictions
-from .tables import distinct_names
 
 KNOWN = (
     *("dataset", "backbone", "head", "head_id", "seed", "image", "text", "prompts", "protocol", "frames"),
@@ -44,11 +43,11 @@ def _schema(classes: Sequence[str]) -> pa.Schema:
     name = pa.dictionary(pa.int32(), pa.string())
     known = dict.fromkeys(_NAMES, name) | {"seed": pa.uint64(), "untrained": pa.bool_()}
     sample = {"sample": name, "fold": pa.int16(), "label": name, "predicted": name}
-    cosines = {column: pa.float16() for column in cosine_columns(classes)}
+    cosines = {column: pa.float16() for column in _cosine_columns(classes)}
     return pa.schema(list(({one: known[one] for one in KNOWN} | sample | cosines).items()))
 
 
-def cosine_columns(classes: Sequence[str]) -> list[str]:
+def _cosine_columns(classes: Sequence[str]) -> list[str]:
     """Those of the class similarities."""
     return [f"cosine_{cell(name)}" for name in classes]
 
@@ -94,7 +93,7 @@ def _table(some: Sequence[Predictions], schema: pa.Schema) -> pa.Table:
         "label": _coded(labels, manifest.classes),
         "predicted": _coded(predicted, manifest.classes),
     }
-    cosines = zip(cosine_columns(manifest.classes), similarity.T, strict=True)
+    cosines = zip(_cosine_columns(manifest.classes), similarity.T, strict=True)
     columns |= {name: _numbers(values) for name, values in cosines}
     return pa.table([columns[name] for name in schema.names], schema=schema)
 

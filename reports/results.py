@@ -12,11 +12,12 @@ import numpy as np
 from ..cache.files import writing
 from ..errors import UsageError
 from ..manifests.cells import cell
+from ..manifests.disk import distinct_names
 from ..manifests.own_output import mark_output
 from ..scoring.intervals import METHOD, Interval
 from ..scoring.scores import ALL, MEAN, Certainty, Evaluation, Score
 from .console import say
-from .tables import certainty_tables, distinct_names, markdown, tables
+from .tables import certainty_tables, markdown, tables
 
 if TYPE_CHECKING:
     import pyarrow as pa

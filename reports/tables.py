@@ -4,7 +4,6 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import count
 
 import numpy as np
 
@@ -126,20 +125,6 @@ def spread(values: Sequence[float]) -> str:
     if len(values) == 1:
         return f"{values[0]:.2f}"
     return f"{np.mean(values):.2f} ± {np.std(values, ddof=1):.2f}"
-
-
-def distinct_names(names: Iterable[str]) -> list[str]:
-    """Names of files of which no two are one, whatever the case of their letters: a number tells later ones apart."""
-    taken: set[str] = set()
-    return [free_name(name, taken) for name in names]
-
-
-def free_name(name: str, taken: set[str]) -> str:
-    """A name that is not taken yet; it is then."""
-    several = (f"{name}-{number}" if number > 1 else name for number in count(1))
-    free = next(one for one in several if one.casefold() not in taken)
-    taken.add(free.casefold())
-    return free
 
 
 def markdown(found: Sequence[Table]) -> str:

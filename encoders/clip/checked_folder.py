@@ -133,9 +133,10 @@ def _place_tokenizer(source: Path, folder: Path) -> None:
         path = source / name
         if not path.is_file():
             continue
-        require_vocabulary(path)
         if name == "tokenizer.json":
             refuse_endless_steps(path)
+        else:
+            require_vocabulary(path)
         if name == _TOKENIZER_CONFIG:
             _write(folder / name, _tokenizer_config(path))
         elif name == "special_tokens_map.json":

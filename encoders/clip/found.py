@@ -100,9 +100,8 @@ def find(text: str, hashes: Hashes) -> ClipModel:
     asked = clip_name(text)
     if not asked.architecture:
         return _in_folder(asked, hashes)
-    known = hashes.fact(
-        "open_clip_torch", {"architecture": asked.architecture, "tag": asked.source}, lambda: _known(asked)
-    )
+    described = {"architecture": asked.architecture, "tag": asked.source}
+    known = hashes.fact(_OPEN_CLIP, described, lambda: _known(asked))
     config, tag = known["config"], known["tag"]
     if tag.get("quick_gelu") and not config.get("quick_gelu"):
         raise UsageError(

@@ -8,10 +8,10 @@ from matplotlib.figure import Figure
 from ...cache.files import writing
 from ...commands.figures import KINDS
 from ...lazy import load
+from ...manifests.disk import free_name
 from ...manifests.own_output import mark_output
 from ...reports.confusion import MOST_DRAWN, literal_text
 from ...reports.console import say
-from ...reports.tables import free_name
 from .subject import Named, Subject
 
 FORMATS = ("png", "pdf")

@@ -10,7 +10,7 @@ from ...heads.recipe import LOGIT_SCALE
 from ...manifests.animations import is_picture_clip
 from ...manifests.manifest import Manifest
 from ...pipeline.apart import Crew, Died
-from ...pipeline.decode_file import shown
+from ...pipeline.decode_file import preview
 from ...reports.confusion import comparison_figure
 from ...reports.legibility import legible
 from ...reports.sample_sheet import Sample, probabilities, samples_figure
@@ -67,7 +67,7 @@ def _pictures(manifest: Manifest, frames: str, samples: np.ndarray) -> list[np.n
         row = int(rows[len(rows) // 2])
         source = manifest.rows.sources[row]
         calls.append((Path(manifest.root) / source, int(manifest.rows.frames[row]), is_picture_clip(source)))
-    with Crew(shown, 1) as crew:
+    with Crew(preview, 1) as crew:
         return [None if isinstance(one, Died) else one for one in crew.map(calls)]
 
 

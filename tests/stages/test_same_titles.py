@@ -122,7 +122,7 @@ def check_files(out: Path, found, truth) -> None:
 
 def test_names_of_files_do_not_run_into_one_another(lab, pictures, tmp_path):
     """`faces` under the model `miniature-x` and `faces-miniature` under `x` would make one name of a file."""
-    from expclip.reports.tables import distinct_names
+    from expclip.manifests.disk import distinct_names
 
     assert distinct_names(["a-b", "a-b", "A-b", "c"]) == ["a-b", "a-b-2", "A-b-3", "c"]
     assert distinct_names(["a", "a-2", "a"]) == ["a", "a-2", "a-3"]
