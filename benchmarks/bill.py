@@ -10,10 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import expclip
-from expclip.manifests.classes import CLASSES
-from expclip.manifests.faces import sample_face
-from measure import Row, in_turn, parser
-from PIL import Image
+from measure import Row, draw_faces, in_turn, parser
 
 PROMPTS = [f"P-{k}" for k in range(1, 6)]
 CLIP = "ViT-B-32@random"
@@ -31,10 +28,7 @@ def main() -> None:
 def rows(images: int = 140) -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as temporary:
         faces, cache = Path(temporary) / "faces", Path(temporary) / "cache"
-        for k in range(images):
-            path = faces / CLASSES[k % 7] / f"{k}.jpg"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(sample_face(1, k, k % 7).draw()).resize((224, 224)).save(path)
+        draw_faces(faces, images, by_class=True)
 
         def score(prompts: list[str], again: bool) -> None:
             if again:

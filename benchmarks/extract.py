@@ -12,9 +12,7 @@ import numpy as np
 from expclip import extract
 from expclip.encoders.families import Models
 from expclip.encoders.images import read_image, squash
-from expclip.manifests.faces import sample_face
-from measure import Row, in_turn, parser, show
-from PIL import Image
+from measure import Row, draw_faces, in_turn, parser, show
 
 BATCH = 32
 
@@ -34,10 +32,7 @@ def measure(clip: str, count: int, repeats: int) -> dict[str, float]:
     """Seconds of the bare encoder and of the whole extraction."""
     with tempfile.TemporaryDirectory() as temporary:
         images = Path(temporary) / "faces"
-        images.mkdir()
-        for index in range(count):
-            picture = Image.fromarray(sample_face(1, index).draw()).resize((224, 224))
-            picture.save(images / f"{index:05d}.jpg", quality=92)
+        draw_faces(images, count)
         node = Models(asked_device="cpu").node("clip_image", clip)
         assert node.squash is not None
         pixels = np.stack([squash(read_image(path), node.squash.size) for path in sorted(images.iterdir())])

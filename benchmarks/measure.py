@@ -9,7 +9,12 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+from expclip.manifests.classes import CLASSES
+from expclip.manifests.faces import sample_face
+from PIL import Image
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,16 @@ def in_turn(
 def in_python(*words: str) -> None:
     """Run a Python of its own, and let nothing of what it prints be seen. Raises where it fails."""
     subprocess.run([sys.executable, *words], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+def draw_faces(folder: Path, count: int, by_class: bool = False) -> None:
+    """JPEG faces of 224 pixels in a new folder, or in one for each of seven classes in it."""
+    for k in range(count):
+        label = k % 7 if by_class else None
+        place = folder if label is None else folder / CLASSES[label]
+        place.mkdir(parents=True, exist_ok=True)
+        picture = Image.fromarray(sample_face(1, k, label).draw()).resize((224, 224))
+        picture.save(place / f"{k:05d}.jpg", quality=92)
 
 
 def show(took: Mapping[str, float], work: float, unit: str) -> None:

@@ -9,10 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import expclip
-import numpy as np
-from expclip.manifests.faces import sample_face
-from measure import Row, in_python, in_turn, parser
-from PIL import Image
+from measure import Row, draw_faces, in_python, in_turn, parser
 
 IMPORTS = "import numpy, typer, rich, pydantic, safetensors.numpy"
 MINI = {"clip": "miniature", "teacher": "miniature", "instruction": "related-1"}
@@ -27,9 +24,7 @@ def main() -> None:
 def rows(repeats: int = 7) -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as temporary:
         faces, cache = Path(temporary) / "faces", Path(temporary) / "cache"
-        faces.mkdir()
-        for k in range(32):
-            Image.fromarray(np.asarray(sample_face(1, k).draw())).save(faces / f"{k}.png")
+        draw_faces(faces, 32)
         expclip.extract(faces, **MINI, device="cpu", cache=cache)
         expclip.fit_head(train=faces, **MINI, seed=1, batch_size=16, device="cpu", cache=cache)
         fit = f"fit-head --train {faces} --clip miniature --teacher miniature --seed 1 --batch-size 16 --device cpu"
