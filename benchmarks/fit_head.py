@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from expclip import LinearHead
-from expclip.heads.losses import product
+from expclip.heads.products import product
 from measure import Row, in_turn, parser, show
 
 WIDTH, TEACHER_WIDTH, BATCH = 768, 4096, 512
@@ -36,13 +36,13 @@ def plain_loop(X: np.ndarray, E: np.ndarray, epochs: int) -> None:
 
 def products(rows: int, epochs: int, dtype: torch.dtype) -> None:
     """Only the matrix products of the fit, by the same library: 4·B·L·L' + 4·B²·L' FLOP per step."""
-    x, w = torch.randn(BATCH, WIDTH).to(dtype), torch.randn(TEACHER_WIDTH, WIDTH).to(dtype)
+    x, w = torch.randn(BATCH, WIDTH).to(dtype), torch.randn(WIDTH, TEACHER_WIDTH).to(dtype)
     e, s = torch.randn(BATCH, TEACHER_WIDTH).to(dtype), torch.randn(BATCH, BATCH).to(dtype)
     for _ in range(epochs * (rows // BATCH)):
-        z = product(x, w.T)
+        z = product(x, w)
         product(z, e.T)
         slope = product(s, e)
-        product(slope.T, x)
+        product(x.T, slope)
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ from ..errors import ExpclipError, reason
 from ..untrusted import open_file, parse_json, read_text, refuse_pipes
 from . import shard_file
 from .files import flush, fsync, new_folder, read_json, writing
-from .header import Header, parse_header
+from .header import SHARD_ROWS, Header, parse_header
 from .receipts import FailedRow, Receipt, Receipts
 
 _READERS = 2
@@ -155,11 +155,25 @@ class FeatureStore:
             list(threads.map(read_shard, self.header.shards_of(rows)))
         return features
 
+    def read_scattered(self, rows: np.ndarray, out: np.ndarray) -> None:
+        """Read some rows, in any order, into `out` (len(rows), *row_shape), from shards that `read` found whole.
+
+        Their checksums are not looked at again. Only for stores that are plain. Raises ExpclipError where a file is
+        gone, or is shorter than it was.
+        """
+        order = np.argsort(rows, kind="stable")
+        shards, starts = np.unique(rows[order] // SHARD_ROWS, return_index=True)
+        for shard, places in zip(shards, np.split(order, starts[1:]), strict=True):
+            try:
+                shard_file.read_rows(self._file(int(shard)), rows[places] % SHARD_ROWS, places, out)
+            except (OSError, ValueError) as error:
+                raise self._damage(int(shard), str(error)) from error
+
     def _read_shard(self, shard: int, wanted: range, part: np.ndarray) -> None:
         is_whole = part.shape == self.header.shard_shape
         values = part if is_whole else np.empty(self.header.shard_shape, dtype=self.header.dtype)
         try:
-            if not (self._is_plain and shard_file.read_into(values, self._file(shard))):
+            if not (self.is_plain and shard_file.read_into(values, self._file(shard))):
                 part[:] = self._array("r")[wanted.start : wanted.stop]
             elif not is_whole:
                 first = self.header.shard_rows(shard).start
@@ -213,7 +227,7 @@ class FeatureStore:
         return array.with_config({"write_empty_chunks": True})
 
     @cached_property
-    def _is_plain(self) -> bool:
+    def is_plain(self) -> bool:
         """Whether the shards can be read without zarr."""
         return shard_file.is_plain(self.header, read_json(self.path / "features" / "zarr.json"))
 
@@ -227,7 +241,7 @@ class FeatureStore:
             size = self._file(shard).stat().st_size
         except OSError:
             return False
-        return not self._is_plain or size == shard_file.size(self.header)
+        return not self.is_plain or size == shard_file.size(self.header)
 
     def rows_done(self) -> int:
         """How many rows have a receipt and a file."""

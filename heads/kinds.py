@@ -8,6 +8,7 @@ import numpy as np
 
 from ..lazy import load
 from ..scoring.samples import Samples
+from .pairs import TeacherPairs as TeacherPairs
 from .recipe import Recipe
 
 Progress = Callable[[int, int], None]
@@ -18,18 +19,11 @@ class SavedHead(Protocol):
     """A fitted head, as files keep it. It is a `scoring.samples.Head`, or with labels a `Classifier`."""
 
     losses_: list[float]
+    """The mean of each epoch; heads that are trained step by step have `step_losses_` too."""
 
     def tensors(self) -> dict[str, np.ndarray]:
         """What a file keeps of it."""
         ...
-
-
-@dataclass(frozen=True)
-class TeacherPairs:
-    """What a head learns from a teacher: embeddings X (n, L) and e_G E (n, L') of the same images, as stored."""
-
-    X: np.ndarray
-    E: np.ndarray
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ import numpy as np
 
 from ..scoring.cosines import cosines
 from ..scoring.samples import Samples
-from .kinds import Progress, TeacherPairs, Trainer, refuse_shapes
+from .kinds import Progress, Trainer, refuse_shapes
+from .pairs import TeacherPairs
 from .recipe import Recipe
 
 
@@ -18,8 +19,9 @@ class LinearHead:
 
     Follows scikit-learn's habits: parameters in the constructor, `fit`, `transform`, results with a trailing
     underscore. The parameters are the fields of `Recipe`: objective, epochs, batch_size, lr, momentum, weight_decay,
-    logit_scale, seed, precision, device. `weight_` is (L', L) float32, `losses_` the mean loss of each epoch. Every
-    random choice comes from one CPU generator: first the initial weights, then one permutation an epoch.
+    logit_scale, seed, precision, device. `weight_` is (L', L) float32, `losses_` the mean loss of each epoch,
+    `step_losses_` that of each step. Every random choice comes from one CPU generator: first the initial weights,
+    then one permutation an epoch.
     """
 
     def __init__(self, **options: Any):
@@ -30,7 +32,7 @@ class LinearHead:
         """A fitted head from its matrix (L', L)."""
         head = cls()
         head.weight_ = np.ascontiguousarray(weight, dtype=np.float32)
-        head.losses_ = []
+        head.losses_, head.step_losses_ = [], []
         return head
 
     @classmethod
@@ -48,11 +50,16 @@ class LinearHead:
         `progress(done, total)` is called after every step. Raises UsageError for what is no pairs of finite numbers
         and where there are fewer rows than a batch, ExpclipError where the loss stops being a number.
         """
+        return self.learn(TeacherPairs(X, E), progress)
+
+    def learn(self, pairs: TeacherPairs, progress: Progress | None = None) -> "LinearHead":
+        """As `fit`, from pairs that several heads learn from."""
         from .linear_fit import fitted
 
-        weight, losses = fitted(self.recipe, X, E, progress)
+        weight, losses = fitted(self.recipe, pairs, progress)
         self.weight_: np.ndarray = weight
-        self.losses_: list[float] = losses
+        self.losses_: list[float] = losses.of_epochs
+        self.step_losses_: list[float] = losses.of_steps
         self.__dict__.pop("_gram", None)
         return self
 
@@ -97,7 +104,7 @@ def square(weight: np.ndarray) -> np.ndarray:
 
 
 def _fit(pairs: TeacherPairs, recipe: Recipe, progress: Progress | None) -> LinearHead:
-    return LinearHead(**asdict(recipe)).fit(pairs.X, pairs.E, progress)
+    return LinearHead(**asdict(recipe)).learn(pairs, progress)
 
 
 def refuse_others(tensors: Mapping[str, np.ndarray]) -> None:

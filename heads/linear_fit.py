@@ -5,33 +5,33 @@ import math
 import numpy as np
 import torch
 
-from .descent import descend, generator_of
+from .descent import Losses, descend, generator_of
 from .kinds import Progress
-from .losses import product
 from .objectives import OBJECTIVES
-from .pairs import as_pairs
+from .pairs import TeacherPairs
+from .products import product
 from .recipe import Recipe
 
 
-def fitted(recipe: Recipe, X: np.ndarray, E: np.ndarray, progress: Progress | None) -> tuple[np.ndarray, list[float]]:
-    """The weights (L', L) float32 of `LinearHead.fit`, and the mean loss of each epoch."""
-    X, E = as_pairs(X, E)
+def fitted(recipe: Recipe, pairs: TeacherPairs, progress: Progress | None) -> tuple[np.ndarray, Losses]:
+    """The weights (L', L) float32 of `LinearHead.fit`, and the losses."""
     generator = generator_of(recipe.seed)
-    weight = initial_weight(X.shape[1], E.shape[1], generator).to(recipe.device)
+    start = initial_weight(pairs.X.width, pairs.E.width, generator)
+    weight = start.T.contiguous().to(recipe.device)  # (L, L'): so no product of a step has to copy a matrix first
     update = torch.optim.SGD(
         [weight], lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay, fused=True
     )
 
     def step(images: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
         """One step, whose update passes over the weights once; products in the dtype of `images`."""
-        projected = product(images, weight.to(images.dtype).T)
+        projected = product(images, weight.to(images.dtype))
         loss, slope = OBJECTIVES[recipe.objective].loss(projected, teacher, recipe.logit_scale)
-        weight.grad = product(slope.T, images).to(weight.dtype)
+        weight.grad = product(images.T, slope).to(weight.dtype)
         update.step()
         return loss
 
-    losses = descend(X, E, recipe, generator, step, progress)
-    return weight.cpu().numpy(), losses
+    losses = descend(pairs, recipe, generator, step, progress)
+    return weight.T.contiguous().cpu().numpy(), losses
 
 
 def initial_weight(width: int, teacher_width: int, generator: torch.Generator | None) -> torch.Tensor:

@@ -11,9 +11,9 @@ import torch
 from ..scoring.cosines import cosines
 from ..scoring.samples import Samples
 from .descent import descend, generator_of
-from .kinds import Progress, TeacherPairs, Trainer, refuse_shapes
+from .kinds import Progress, Trainer, refuse_shapes
 from .objectives import OBJECTIVES
-from .pairs import as_pairs
+from .pairs import TeacherPairs
 from .recipe import Recipe
 
 _ROWS = 2048
@@ -62,7 +62,7 @@ class NetworkHead:
         """A fitted head from what `tensors` gave."""
         head = cls(network)
         head.weights_ = {name: torch.from_numpy(value.astype(np.float32)) for name, value in tensors.items()}
-        head.losses_ = []
+        head.losses_, head.step_losses_ = [], []
         return head
 
     def tensors(self) -> dict[str, np.ndarray]:
@@ -75,10 +75,13 @@ class NetworkHead:
         `progress(done, total)` is called after every step. Raises UsageError for what is no pairs of finite numbers
         and where there are fewer rows than a batch, ExpclipError where the loss stops being a number.
         """
+        return self.learn(TeacherPairs(X, E), progress)
+
+    def learn(self, pairs: TeacherPairs, progress: Progress | None = None) -> "NetworkHead":
+        """As `fit`, from pairs that several heads learn from."""
         recipe = self.recipe
-        X, E = as_pairs(X, E)
         generator = generator_of(recipe.seed)
-        start = self.network.initial(X.shape[1], E.shape[1], generator)
+        start = self.network.initial(pairs.X.width, pairs.E.width, generator)
         weights = {name: value.to(recipe.device).requires_grad_() for name, value in start.items()}
         sgd = torch.optim.SGD(
             weights.values(), lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay
@@ -93,7 +96,9 @@ class NetworkHead:
             sgd.step()
             return loss
 
-        self.losses_: list[float] = descend(X, E, recipe, generator, step, progress)
+        losses = descend(pairs, recipe, generator, step, progress)
+        self.losses_: list[float] = losses.of_epochs
+        self.step_losses_: list[float] = losses.of_steps
         self.weights_: dict[str, torch.Tensor] = {name: value.detach().cpu() for name, value in weights.items()}
         return self
 
@@ -132,7 +137,7 @@ def trainer(network: Network) -> Trainer:
     """How heads with a network are fitted and read."""
 
     def fit(pairs: TeacherPairs, recipe: Recipe, progress: Progress | None) -> NetworkHead:
-        return NetworkHead(network, **asdict(recipe)).fit(pairs.X, pairs.E, progress)
+        return NetworkHead(network, **asdict(recipe)).learn(pairs, progress)
 
     return Trainer(fit, partial(NetworkHead.from_tensors, network), network.refuse_others, network.sizes)
 

@@ -1,46 +1,114 @@
 """What heads learn from a teacher: embeddings of the same images, row by row, looked at before fitting begins."""
 
+from collections.abc import Iterator
+from functools import cached_property
+
 import numpy as np
 
+from ..cache.header import SHARD_ROWS
+from ..cache.rows_on_disk import RowsOnDisk
 from ..errors import UsageError, reason
 
-ROWS = 8192
-"""Looked at at once."""
+_ROWS = 256
+"""Looked at at once: they stay in the processor's cache meanwhile."""
 _FLOATS = (np.float16, np.float32, np.float64)
 
 
-def as_pairs(X: np.ndarray, E: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """X (n, L) and E (n, L') as arrays of real numbers. Raises UsageError where they are none, or not as many rows.
+class Embeddings:
+    """Embeddings of images (n, L), in memory or on disk, and what is found out about them once.
 
-    Whether the numbers are finite is not looked at: that takes as long as reading them.
+    Raises UsageError for what is no array of real numbers (n, L).
     """
-    pairs = {"X": X, "E": E}
-    for name, given in pairs.items():
-        try:
-            array = np.asarray(given)
-        except (ValueError, TypeError, RuntimeError) as error:  # ragged lists, tensors on other devices
-            raise UsageError(f"{name} is not an array of numbers ({reason(error)})") from error
-        if array.dtype.kind not in "fiu":
-            raise UsageError(f"{name} holds {array.dtype} values: give real numbers")
-        pairs[name] = np.ascontiguousarray(array, None if array.dtype in _FLOATS else np.float32)
-        if array.ndim != 2 or array.shape[1] == 0:
-            raise UsageError(f"{name} has the shape {array.shape}: give (n, length of an embedding)")
-    X, E = pairs["X"], pairs["E"]
-    if len(X) != len(E) or len(X) == 0:
-        raise UsageError(f"X has {len(X)} rows and E has {len(E)}: they must be the same images, one or more")
-    return X, E
+
+    def __init__(self, name: str, given: "np.ndarray | RowsOnDisk"):
+        self.name = name
+        self.values = given if isinstance(given, RowsOnDisk) else _as_array(name, given)
+
+    def __len__(self) -> int:
+        return self.values.shape[0]
+
+    @property
+    def width(self) -> int:
+        """L."""
+        return self.values.shape[1]
+
+    def blocks(self, rows: int = SHARD_ROWS) -> Iterator[np.ndarray]:
+        """All of them, in order, so many at a time; from a disk whole shards."""
+        if isinstance(self.values, RowsOnDisk):
+            return self.values.shards()
+        return (self.values[start : start + rows] for start in range(0, len(self), rows))
+
+    @cached_property
+    def lengths(self) -> np.ndarray:
+        """(n,) float32: the length of each; NaN or infinite where its numbers are, or are too large for float32."""
+        import torch  # several times as fast; who only reads heads does without
+
+        found = np.empty(len(self), dtype=np.float32)
+        start = 0
+        for block in self.blocks():
+            for rows in torch.from_numpy(block).split(_ROWS):
+                found[start : start + len(rows)] = torch.linalg.vector_norm(rows.float(), dim=1).numpy()
+                start += len(rows)
+        return found
 
 
-def refuse_not_finite(name: str, array: np.ndarray) -> None:
-    """Raise UsageError where some rows of an array (n, L) are not finite in float32, or in float16 where it is."""
-    for first in range(0, len(array), ROWS):
-        rows = array[first : first + ROWS]
-        with np.errstate(over="ignore"):
-            bad = ~np.isfinite(rows.astype(np.float32) if rows.dtype == np.float64 else rows).all(axis=1)
-        if bad.any():
-            raise not_finite(name, first + int(bad.argmax()))
+class TeacherPairs:
+    """Embeddings X (n, L) and e_G E (n, L') of the same images, as stored, of which some `rows` are learnt from.
+
+    `rows` are row numbers, by default all. Raises UsageError where they are not pairs of real numbers; whether these
+    are finite is not looked at before fitting begins, as that takes as long as reading them.
+    """
+
+    def __init__(
+        self,
+        X: "np.ndarray | RowsOnDisk | Embeddings",
+        E: "np.ndarray | RowsOnDisk | Embeddings",
+        rows: np.ndarray | None = None,
+    ):
+        self.X = X if isinstance(X, Embeddings) else Embeddings("X", X)
+        self.E = E if isinstance(E, Embeddings) else Embeddings("E", E)
+        if len(self.X) != len(self.E) or len(self.X) == 0:
+            raise UsageError(
+                f"X has {len(self.X)} rows and E has {len(self.E)}: they must be the same images, one or more"
+            )
+        self.rows = np.arange(len(self.X)) if rows is None else rows
+
+    def __len__(self) -> int:
+        """How many are learnt from."""
+        return len(self.rows)
+
+    @property
+    def is_on_disk(self) -> bool:
+        return RowsOnDisk in (type(self.X.values), type(self.E.values))
+
+    def blocks(self, rows: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """X (k, L) and E (k, L') of what is learnt from, in order; what a block of so many rows holds of it."""
+        is_learnt = np.zeros(len(self.X), dtype=bool)
+        is_learnt[self.rows] = True
+        start = 0
+        for x, e in zip(self.X.blocks(rows), self.E.blocks(rows), strict=True):
+            some = is_learnt[start : start + len(x)]
+            start += len(x)
+            yield (x, e) if some.all() else (x[some], e[some])
+
+    def refuse_not_finite(self) -> None:
+        """Raise UsageError where numbers that are learnt from are not finite in float32."""
+        for side in (self.X, self.E):
+            bad = ~np.isfinite(side.lengths[self.rows])
+            if bad.any():
+                row = int(self.rows[bad.argmax()])
+                raise UsageError(
+                    f"{side.name} has NaN, infinite or too large numbers (the first in row {row}): leave these out"
+                )
 
 
-def not_finite(name: str, row: int) -> UsageError:
-    """What is raised where a row of X or E is not finite."""
-    return UsageError(f"{name} has NaN, infinite or too large numbers (the first in row {row}): leave these out")
+def _as_array(name: str, given: np.ndarray) -> np.ndarray:
+    try:
+        array = np.asarray(given)
+    except (ValueError, TypeError, RuntimeError) as error:  # ragged lists, tensors on other devices
+        raise UsageError(f"{name} is not an array of numbers ({reason(error)})") from error
+    if array.dtype.kind not in "fiu":
+        raise UsageError(f"{name} holds {array.dtype} values: give real numbers")
+    if array.ndim != 2 or array.shape[1] == 0:
+        raise UsageError(f"{name} has the shape {array.shape}: give (n, length of an embedding)")
+    return np.ascontiguousarray(array, None if array.dtype in _FLOATS else np.float32)

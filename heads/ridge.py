@@ -12,10 +12,11 @@ from operator import add
 
 import numpy as np
 
+from ..cache.header import SHARD_ROWS
 from ..errors import ExpclipError, UsageError, option
-from .kinds import Progress, TeacherPairs, Trainer
+from .kinds import Progress, Trainer
 from .linear import LinearHead, refuse_others
-from .pairs import as_pairs, refuse_not_finite
+from .pairs import TeacherPairs
 from .recipe import Recipe
 
 _ROWS = 4096
@@ -64,19 +65,22 @@ def fit_ridge(X: np.ndarray, E: np.ndarray, recipe: Recipe, progress: Progress |
     value: the squared error without the penalty. Raises UsageError for what is no pairs of finite
     numbers, ExpclipError where no weights follow from them.
     """
-    X, E = as_pairs(X, E)
-    for name, array in (("X", X), ("E", E)):
-        refuse_not_finite(name, array)
+    return _fitted(TeacherPairs(X, E), recipe, progress)
+
+
+def _fitted(pairs: TeacherPairs, recipe: Recipe, progress: Progress | None) -> LinearHead:
+    pairs.refuse_not_finite()
     if not 0 <= recipe.ridge_lambda < np.inf:
         raise UsageError(f"{option('ridge_lambda')} {recipe.ridge_lambda}: give a share of 0 or more")
-    starts = range(0, len(X), _ROWS)
+    rows = SHARD_ROWS if pairs.is_on_disk else _ROWS
+    blocks = -(-len(pairs.X) // rows)
 
-    def part(k: int) -> Sums:
+    def part(done: int, block: tuple[np.ndarray, np.ndarray]) -> Sums:
         if progress:
-            progress(k + 1, len(starts))
-        return Sums.of(X[starts[k] : starts[k] + _ROWS], E[starts[k] : starts[k] + _ROWS])
+            progress(done, blocks)
+        return Sums.of(*block)
 
-    total = reduce(add, map(part, range(len(starts))))
+    total = reduce(add, map(part, range(1, blocks + 1), pairs.blocks(rows)))
     weight = total.solve(recipe.ridge_lambda)
     if not np.isfinite(weight.astype(np.float32)).all() or not weight.any():
         raise ExpclipError("X and E determine no head: their numbers are too large, too small or all zero")
@@ -85,8 +89,4 @@ def fit_ridge(X: np.ndarray, E: np.ndarray, recipe: Recipe, progress: Progress |
     return head
 
 
-def _fit(pairs: TeacherPairs, recipe: Recipe, progress: Progress | None) -> LinearHead:
-    return fit_ridge(pairs.X, pairs.E, recipe, progress)
-
-
-TRAINER = Trainer(_fit, LinearHead.from_tensors, refuse_others)
+TRAINER = Trainer(_fitted, LinearHead.from_tensors, refuse_others)
