@@ -10,10 +10,11 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch.nn.functional import linear, relu
+from torch.nn.functional import relu
 
 from .linear_fit import initial_weight
 from .network import Network, initial_layer, trainer
+from .products import linear
 
 
 def _widths(layers: int, width: int, teacher_width: int) -> list[int]:

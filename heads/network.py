@@ -16,8 +16,8 @@ from .objectives import OBJECTIVES
 from .pairs import TeacherPairs
 from .recipe import Recipe
 
-_ROWS = 2048
-"""Embeddings projected at once: what bounds the memory."""
+_ROWS = 512
+"""Embeddings projected at once: what is between two layers stays in the processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,8 @@ class NetworkHead:
     def transform(self, X: np.ndarray) -> np.ndarray:
         """(n, L) embeddings of images or texts to (n, L') float32, not normalised."""
         rows = torch.from_numpy(np.asarray(X, dtype=np.float32))
-        return torch.cat([self.network.project(self.weights_, some) for some in rows.split(_ROWS)]).numpy()
+        parts = [self.network.project(self.weights_, some).numpy() for some in rows.split(_ROWS)]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def pooled(self, samples: Samples) -> Iterator[np.ndarray]:
         """(n, L') of samples, some at a time."""

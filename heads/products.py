@@ -33,9 +33,8 @@ def linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = No
     """x Wᵀ + bias, (…, m) for x (…, k), weight (m, k) and bias (m,), with gradients; by `product` in float32."""
     if x.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
         return torch.nn.functional.linear(x, weight, bias)
-    rows = _Linear.apply(x.reshape(-1, x.shape[-1]), weight)
-    out = rows.reshape(*x.shape[:-1], -1)
-    return out if bias is None else out + bias
+    out: torch.Tensor = _Linear.apply(x.reshape(-1, x.shape[-1]), weight)  # pyright: ignore[reportAssignmentType]
+    return (out if bias is None else out.add_(bias)).reshape(*x.shape[:-1], -1)
 
 
 class _Linear(torch.autograd.Function):

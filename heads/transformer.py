@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch.nn.functional import gelu, layer_norm, linear, scaled_dot_product_attention
+from torch.nn.functional import gelu, layer_norm, scaled_dot_product_attention
 
 from .linear_fit import initial_weight
 from .network import Network, initial_layer, trainer
+from .products import linear
 
 TOKEN = 64
 """Numbers a token; where they do not divide L, the largest width that divides both."""
