@@ -8,7 +8,6 @@ output layer, which must stay unread. Then a fresh process loads it as `expclip 
 import argparse
 import json
 import re
-import resource
 import shutil
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from expclip.pipeline.machine import peak_memory
 from measure import timed
 
 INSTRUCTION = "related-1"
@@ -118,14 +118,6 @@ def step(what: str, run: Callable[[], Any]) -> Any:
     seconds, result = timed(run)
     print(f"{what:18} {seconds:6.1f} s   peak {peak_memory() / 1e9:6.2f} GB", flush=True)
     return result
-
-
-def peak_memory() -> int:
-    """Bytes; on Linux by VmHWM, as getrusage counts what the process was before it became another program."""
-    status = Path("/proc/self/status")
-    if status.is_file():
-        return 1024 * int(re.findall(r"VmHWM:\s*(\d+) kB", status.read_text())[0])
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Features that stay on the disk: for fitting heads to more of them than memory holds."""
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -15,6 +16,14 @@ class RowsOnDisk:
         self.shape = (store.header.rows, *store.header.row_shape)
         self.dtype = np.dtype(store.header.dtype)
 
+    @property
+    def rows_per_shard(self) -> int:
+        return self._store.header.shard_shape[0]
+
+    @property
+    def nbytes(self) -> int:
+        return math.prod(self.shape) * self.dtype.itemsize
+
     def shards(self) -> Iterator[np.ndarray]:
         """The rows of one shard after another, checked, each until the next: they share their memory."""
         header = self._store.header
@@ -23,6 +32,6 @@ class RowsOnDisk:
             rows = header.shard_rows(shard)
             yield self._store.read(rows, into=memory[: len(rows)])
 
-    def take(self, rows: np.ndarray, out: np.ndarray) -> None:
-        """Put some rows, in any order, into `out` (len(rows), *row_shape); whether they changed is not looked at."""
-        self._store.read_scattered(rows, out)
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        """(len(rows), *row_shape) of some rows, in any order; their checksums are not looked at again."""
+        return self._store.read_scattered(rows)

@@ -16,11 +16,13 @@ from ..errors import ExpclipError, reason
 from ..untrusted import open_file, parse_json, read_text, refuse_pipes
 from . import shard_file
 from .files import flush, fsync, new_folder, read_json, writing
-from .header import SHARD_ROWS, Header, parse_header
+from .header import Header, parse_header
 from .receipts import FailedRow, Receipt, Receipts
 
 _READERS = 2
 """Threads that read shards: while one waits for the disk or copies, the other checks."""
+_SCATTERED_READERS = 8
+"""Threads that read single rows, which all wait for the disk."""
 
 
 if TYPE_CHECKING:
@@ -155,19 +157,25 @@ class FeatureStore:
             list(threads.map(read_shard, self.header.shards_of(rows)))
         return features
 
-    def read_scattered(self, rows: np.ndarray, out: np.ndarray) -> None:
-        """Read some rows, in any order, into `out` (len(rows), *row_shape), from shards that `read` found whole.
+    def read_scattered(self, rows: np.ndarray) -> np.ndarray:
+        """(len(rows), *row_shape) of some rows, in any order, of shards that `read` found whole.
 
         Their checksums are not looked at again. Only for stores that are plain. Raises ExpclipError where a file is
         gone, or is shorter than it was.
         """
-        order = np.argsort(rows, kind="stable")
-        shards, starts = np.unique(rows[order] // SHARD_ROWS, return_index=True)
-        for shard, places in zip(shards, np.split(order, starts[1:]), strict=True):
+        out = np.empty((len(rows), *self.header.row_shape), dtype=self.header.dtype)
+        per_shard, order = self.header.shard_shape[0], np.argsort(rows, kind="stable")
+        shards, starts = np.unique(rows[order] // per_shard, return_index=True)
+
+        def read_some(shard: int, places: np.ndarray) -> None:
             try:
-                shard_file.read_rows(self._file(int(shard)), rows[places] % SHARD_ROWS, places, out)
+                shard_file.read_rows(self._file(shard), rows[places] % per_shard, places, out)
             except (OSError, ValueError) as error:
-                raise self._damage(int(shard), str(error)) from error
+                raise self._damage(shard, str(error)) from error
+
+        with ThreadPoolExecutor(_SCATTERED_READERS) as threads:
+            list(threads.map(read_some, shards.tolist(), np.split(order, starts[1:])))
+        return out
 
     def _read_shard(self, shard: int, wanted: range, part: np.ndarray) -> None:
         is_whole = part.shape == self.header.shard_shape

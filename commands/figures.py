@@ -16,6 +16,7 @@ KINDS = {
     "variance": "stages.figures.of_embeddings:draw_variance",
     "tsne": "stages.figures.of_embeddings:draw_tsne",
     "retrieval": "stages.figures.of_embeddings:draw_retrieval",
+    "curves": "stages.figures.of_fitting:draw_curves",
 }
 """What may be drawn: a function that takes a Subject and gives figures with their names. A new one is a line here."""
 
@@ -24,15 +25,16 @@ class Figures(Request, verb="figures"):
     """Draw figures of cached features, as PNG and PDF.
 
     Confusion matrices side by side and sample predictions with probabilities for every data set, backbone and prompt
-    set; variance within classes, t-SNE and retrieval by descriptions for every data set and backbone. All but the
-    matrices show at most four rows of the score tables: choose with --head. Only descriptions run a model. Example:
+    set; variance within classes, t-SNE, retrieval by descriptions, and curves of the loss while heads were fitted for
+    every data set and backbone. All but the matrices show at most four rows of the score tables: choose with --head.
+    Only descriptions run a model. Example:
 
     `expclip figures raf-db --clip ViT-L-14 --prompts P-3`
     """
 
     datasets: Names = options.DATASETS
     kind: Names = ask(
-        "Repeat for several; `auto` is all but retrieval, which comes with --descriptions.",
+        "Repeat for several; `auto` is all but curves, and retrieval only with --descriptions.",
         (),
         choices=KINDS,
         unset="auto",

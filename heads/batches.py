@@ -1,18 +1,19 @@
 """Batches of pairs of embeddings, put together in memory that is used again."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
 
 from .objectives import OBJECTIVES
-from .pairs import Embeddings, TeacherPairs
+from .pairs import TeacherPairs
 from .recipe import Recipe
 
 _SMALLEST_NORM = 1e-12
 
-Gather = Callable[[torch.Tensor], torch.Tensor]
-"""Row numbers (B,) → these rows (B, L) as stored, on the device, until the next call."""
+Read = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
+"""Row numbers (B,) → images (B, L) and teacher (B, L') as stored, on the device."""
 
 
 class Batches:
@@ -23,38 +24,54 @@ class Batches:
     """
 
     def __init__(self, pairs: TeacherPairs, recipe: Recipe):
-        device, dtype = torch.device(recipe.device), getattr(torch, recipe.precision)
-        self._images, self._teacher = (_gather(side, recipe.batch_size, device) for side in (pairs.X, pairs.E))
+        device, size = torch.device(recipe.device), recipe.batch_size
+        self._read = _from_disk(pairs, device) if pairs.is_on_disk else _from_memory(pairs, size, device)
+        self._ahead = _one_ahead if pairs.is_on_disk else map
         self._scale = None
         if OBJECTIVES[recipe.objective].unit_teacher:
             lengths = torch.from_numpy(pairs.E.lengths).to(device)
             self._scale = (1 / lengths.clamp_min(_SMALLEST_NORM))[:, None]
-        self._images_out = torch.empty(recipe.batch_size, pairs.X.width, dtype=dtype, device=device)
-        self._teacher_out = torch.empty(recipe.batch_size, pairs.E.width, device=device)
+        self._images = torch.empty(size, pairs.X.width, dtype=getattr(torch, recipe.precision), device=device)
+        self._teacher = torch.empty(size, pairs.E.width, device=device)
 
-    def gathered(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Images (B, L) in the dtype of the products and teacher (B, L') float32 of some rows (B,).
+    def gathered(self, batches: Sequence[torch.Tensor]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """For row numbers (B,) images (B, L) in the dtype of the products and teacher (B, L') float32.
 
         Both are overwritten by the next batch.
         """
-        self._images_out.copy_(self._images(rows))
-        teacher = self._teacher(rows)
-        if self._scale is None:
-            self._teacher_out.copy_(teacher)
-        else:
-            torch.mul(teacher, self._scale[rows.to(self._scale.device)], out=self._teacher_out)
-        return self._images_out, self._teacher_out
+        for rows, (images, teacher) in zip(batches, self._ahead(self._read, batches), strict=True):
+            self._images.copy_(images)
+            if self._scale is None:
+                self._teacher.copy_(teacher)
+            else:
+                torch.mul(teacher, self._scale[rows.to(self._scale.device)], out=self._teacher)
+            yield self._images, self._teacher
 
 
-def _gather(side: Embeddings, size: int, device: torch.device) -> Gather:
-    if isinstance(side.values, np.ndarray):
-        there = torch.from_numpy(side.values).to(device)
-        out = torch.empty(size, side.width, dtype=there.dtype, device=device)
-        return lambda rows: torch.index_select(there, 0, rows.to(device), out=out)
-    stored, read = side.values, np.empty((size, side.width), dtype=side.values.dtype)
+def _from_memory(pairs: TeacherPairs, size: int, device: torch.device) -> Read:
+    there = [torch.from_numpy(np.asarray(side.values)).to(device) for side in (pairs.X, pairs.E)]
+    X, E = ((one, torch.empty(size, one.shape[1], dtype=one.dtype, device=device)) for one in there)
 
-    def from_disk(rows: torch.Tensor) -> torch.Tensor:
-        stored.take(rows.numpy(), read)
-        return torch.from_numpy(read).to(device)
+    def read(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        rows = rows.to(device)
+        return torch.index_select(X[0], 0, rows, out=X[1]), torch.index_select(E[0], 0, rows, out=E[1])
 
-    return from_disk
+    return read
+
+
+def _from_disk(pairs: TeacherPairs, device: torch.device) -> Read:
+    def read(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        images, teacher = (torch.from_numpy(side.take(rows.numpy())).to(device) for side in (pairs.X, pairs.E))
+        return images, teacher
+
+    return read
+
+
+def _one_ahead(read: Read, batches: Sequence[torch.Tensor]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Each batch is read by another thread while the one before it is learnt from."""
+    with ThreadPoolExecutor(1) as reader:
+        coming = [reader.submit(read, rows) for rows in batches[:1]]
+        for rows in batches[1:]:
+            coming.append(reader.submit(read, rows))
+            yield coming.pop(0).result()
+        yield from (one.result() for one in coming)

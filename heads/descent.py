@@ -61,8 +61,8 @@ def descend(
     losses = torch.zeros(recipe.epochs, steps, device=recipe.device)
     for epoch in range(recipe.epochs):
         order = rows[torch.randperm(len(rows), generator=generator)]
-        for k in range(steps):
-            losses[epoch, k] = step(*batches.gathered(order[k * size : (k + 1) * size]))
+        for k, batch in enumerate(batches.gathered(order.split(size)[:steps])):
+            losses[epoch, k] = step(*batch)
             if progress:
                 progress(epoch * steps + k + 1, recipe.epochs * steps)
         mean = float(losses[epoch].mean())

@@ -5,7 +5,6 @@ from functools import cached_property
 
 import numpy as np
 
-from ..cache.header import SHARD_ROWS
 from ..cache.rows_on_disk import RowsOnDisk
 from ..errors import UsageError, reason
 
@@ -32,11 +31,15 @@ class Embeddings:
         """L."""
         return self.values.shape[1]
 
-    def blocks(self, rows: int = SHARD_ROWS) -> Iterator[np.ndarray]:
+    def blocks(self, rows: int) -> Iterator[np.ndarray]:
         """All of them, in order, so many at a time; from a disk whole shards."""
         if isinstance(self.values, RowsOnDisk):
             return self.values.shards()
         return (self.values[start : start + rows] for start in range(0, len(self), rows))
+
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        """(B, L) some of them, in any order."""
+        return self.values.take(rows) if isinstance(self.values, RowsOnDisk) else self.values[rows]
 
     @cached_property
     def lengths(self) -> np.ndarray:
@@ -45,7 +48,7 @@ class Embeddings:
 
         found = np.empty(len(self), dtype=np.float32)
         start = 0
-        for block in self.blocks():
+        for block in self.blocks(_ROWS):
             for rows in torch.from_numpy(block).split(_ROWS):
                 found[start : start + len(rows)] = torch.linalg.vector_norm(rows.float(), dim=1).numpy()
                 start += len(rows)
@@ -79,7 +82,13 @@ class TeacherPairs:
 
     @property
     def is_on_disk(self) -> bool:
-        return RowsOnDisk in (type(self.X.values), type(self.E.values))
+        """Whether either side is."""
+        return any(isinstance(side.values, RowsOnDisk) for side in (self.X, self.E))
+
+    def block_rows(self, usual: int) -> int:
+        """Rows of a block: as usual, or from a disk those of a shard."""
+        on_disk = (side.values.rows_per_shard for side in (self.X, self.E) if isinstance(side.values, RowsOnDisk))
+        return next(on_disk, usual)
 
     def blocks(self, rows: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """X (k, L) and E (k, L') of what is learnt from, in order; what a block of so many rows holds of it."""

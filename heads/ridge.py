@@ -12,7 +12,6 @@ from operator import add
 
 import numpy as np
 
-from ..cache.header import SHARD_ROWS
 from ..errors import ExpclipError, UsageError, option
 from .kinds import Progress, Trainer
 from .linear import LinearHead, refuse_others
@@ -72,7 +71,7 @@ def _fitted(pairs: TeacherPairs, recipe: Recipe, progress: Progress | None) -> L
     pairs.refuse_not_finite()
     if not 0 <= recipe.ridge_lambda < np.inf:
         raise UsageError(f"{option('ridge_lambda')} {recipe.ridge_lambda}: give a share of 0 or more")
-    rows = SHARD_ROWS if pairs.is_on_disk else _ROWS
+    rows = pairs.block_rows(_ROWS)
     blocks = -(-len(pairs.X) // rows)
 
     def part(done: int, block: tuple[np.ndarray, np.ndarray]) -> Sums:

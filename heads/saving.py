@@ -16,13 +16,14 @@ from safetensors.numpy import save_file
 from ..cache.files import new_folder, read_json, write_json
 from ..cache.keys import digest
 from ..errors import UsageError, option, quoted, reason
-from ..untrusted import open_file, parse_json
+from ..untrusted import open_file, parse_json, read_text
 from .kinds import KINDS
 
 SUFFIXES = (".pth", ".safetensors")
 """Of files that heads are exported to."""
 _WEIGHTS = "head.safetensors"
 _CARD = "head.json"
+_LOSSES = "losses.csv"
 _CARD_WITHIN = "expclip"
 """Key of the card among the metadata of a file that was exported."""
 
@@ -92,14 +93,28 @@ def head_id(spec: dict[str, Any]) -> str:
     return digest(spec)[:12]
 
 
-def save_head(heads: Path, card: HeadCard, tensors: Mapping[str, np.ndarray]) -> Path:
-    """Write a head's folder whole; returns it. An existing one is kept."""
+def save_head(
+    heads: Path, card: HeadCard, tensors: Mapping[str, np.ndarray], step_losses: Sequence[float] = ()
+) -> Path:
+    """Write a head's folder whole, with the loss of each step if it took any; returns it. One that exists is kept."""
     folder = heads / card.id
     with new_folder(folder) as temporary:
         save_file(_contiguous(tensors), temporary / _WEIGHTS)
         stamped = asdict(card) | {"fitted": card.fitted or datetime.now(UTC).isoformat(timespec="seconds")}
         write_json(temporary / _CARD, stamped)
+        if step_losses:
+            lines = [f"{k},{loss:.6g}" for k, loss in enumerate(step_losses, 1)]
+            (temporary / _LOSSES).write_text("\n".join(["step,loss", *lines, ""]), encoding="utf-8")
     return folder
+
+
+def read_step_losses(folder: Path) -> np.ndarray | None:
+    """(steps,) the loss of each step of a head's fitting; None where they are not kept, or cannot be read."""
+    try:
+        lines = read_text(folder / _LOSSES).split()
+        return np.array([float(line.split(",")[1]) for line in lines[1:]]) if lines[0] == "step,loss" else None
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 def write_head(file: Path, card: HeadCard, tensors: Mapping[str, np.ndarray]) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-import numpy as np
+from rich.filesize import decimal
 
 from ..cache.header import Header
 from ..cache.keys import digest
@@ -24,8 +24,11 @@ from ..manifests.manifest import Manifest
 from ..manifests.protocols import PROTOCOLS
 from ..pipeline.checks import refuse_unknown_models
 from ..pipeline.features import read_features
+from ..pipeline.learnt import Shelf
+from ..pipeline.machine import peak_memory
 from ..pipeline.needs import Need, Needs
 from ..pipeline.workspace import Workspace
+from ..reports.console import say
 from ..scoring.compare import LABELS, Scorable
 
 
@@ -45,7 +48,16 @@ def fit_head(request: FitHead) -> list[FittedHead]:
     for lesson in lessons:
         lesson.refuse(request.batch_size)
     _note_unused(request)
-    return [_fit(workspace, lesson, card, request) for lesson in lessons for card in _cards(lesson, request)]
+    jobs = [(lesson, card) for lesson in lessons for card in _cards(lesson, request)]
+    shelf = Shelf()
+    teachers = [lesson.teacher and lesson.teacher.path for lesson, _ in jobs]
+    found: dict[int, FittedHead] = {}
+    for k in sorted(range(len(jobs)), key=lambda k: teachers.index(teachers[k])):  # one teacher after the other
+        lesson, card = jobs[k]
+        found[k] = _fit(workspace, lesson, card, request, shelf)
+    if shelf.has_any_on_disk:
+        say(f"note: up to {decimal(peak_memory())} of memory were used")
+    return [found[k] for k in range(len(jobs))]
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,15 +76,9 @@ class Lesson:
         stores = [self.images, self.teacher] if self.teacher else [self.images]
         return sorted({row.row for store in stores for row in store.failed_rows()})
 
-    @cached_property
-    def content(self) -> TeacherPairs | LabelledSamples:
+    def content(self, shelf: Shelf) -> TeacherPairs | LabelledSamples:
         """What is learnt from, read when it is needed."""
-        if self.teacher is None:
-            return self._labelled()
-        X, E = self.images.read(), self.teacher.read()
-        if not self.failed:
-            return TeacherPairs(X, E)
-        return TeacherPairs(np.delete(X, self.failed, axis=0), np.delete(E, self.failed, axis=0))
+        return shelf.pairs(self.images, self.teacher, self.failed) if self.teacher else self._labelled
 
     def refuse(self, batch_size: int) -> None:
         """Raise UsageError where heads learn from labels that are not there, or from fewer rows than a batch."""
@@ -85,6 +91,7 @@ class Lesson:
                 f"{rows:,}: choose a smaller one"
             )
 
+    @cached_property
     def _labelled(self) -> LabelledSamples:
         manifest, features = self.manifest, read_features(self.images, self.manifest)
         clips, pools = manifest.samples(DEFAULT_POLICIES[0]), PROTOCOLS[self.images.header.protocol].pools
@@ -197,7 +204,7 @@ def _by_labels(lesson: Lesson, head: str, seed: int | None, request: FitHead) ->
     return how | ({"optimiser": optimiser_of(request, ""), "seed": seed} if KINDS[head].has_steps else {})
 
 
-def _fit(workspace: Workspace, lesson: Lesson, card: HeadCard, request: FitHead) -> FittedHead:
+def _fit(workspace: Workspace, lesson: Lesson, card: HeadCard, request: FitHead, shelf: Shelf) -> FittedHead:
     folder = workspace.cache.heads / card.id
     known = read_card(folder)
     if known is not None:
@@ -215,6 +222,7 @@ def _fit(workspace: Workspace, lesson: Lesson, card: HeadCard, request: FitHead)
         def show(done: int, total: int) -> None:
             bars.update(bar, completed=done, total=total)
 
-        head = KINDS[card.head].trainer.fit(lesson.content, recipe, show)
+        head = KINDS[card.head].trainer.fit(lesson.content(shelf), recipe, show)
     card = replace(card, losses=head.losses_, seconds=round(time.perf_counter() - started, 3))
-    return FittedHead(save_head(workspace.cache.heads, card, head.tensors()), card, is_new=True)
+    losses = getattr(head, "step_losses_", [])  # ridge, for one, takes no steps
+    return FittedHead(save_head(workspace.cache.heads, card, head.tensors(), losses), card, is_new=True)

@@ -24,7 +24,7 @@ def figures(request: Figures) -> list[Path]:
     cannot be drawn is said.
     """
     refuse_folder(request.out)
-    every = [kind for kind in KINDS if kind != "retrieval" or request.descriptions is not None]
+    every = [kind for kind in KINDS if kind != "curves" and (kind != "retrieval" or request.descriptions is not None)]
     kinds = dict.fromkeys(request.kind or every)
     if not kinds.keys() & {"samples", "tsne"}:
         note_unused(request, "seed", "none of these figures is drawn at random")

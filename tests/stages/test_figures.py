@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from expclip import UsageError
 from expclip.cli import app
+from expclip.heads.saving import read_step_losses
 from expclip.reports.confusion import comparison_figure
+from expclip.reports.curves import curves_figure
 from expclip.reports.sample_sheet import probabilities
 from expclip.reports.tables import rows_by_head
 from PIL import Image
@@ -106,3 +108,28 @@ def test_every_seed_that_the_option_takes_draws(lab, labelled, tmp_path, seed):
     assert lab.figures(labelled, **SCORING, kind="tsne", seed=seed, out=tmp_path / "out")
     with pytest.raises(UsageError, match="seed 4294967296: give at most 4,294,967,295"):
         lab.figures(labelled, **SCORING, kind="tsne", seed=2**32, out=tmp_path / "out")
+
+
+def test_curves_are_the_losses_that_heads_have_kept_and_are_drawn_when_asked(
+    lab, labelled, scored, tmp_path, monkeypatch
+):
+    shown = {}
+    monkeypatch.setattr(
+        "expclip.stages.figures.of_fitting.curves_figure",
+        lambda curves, title: shown.update(curves) or curves_figure(curves, title),
+    )
+    drawn = lab.figures(labelled, **SCORING, kind="curves", out=tmp_path / "out")
+    assert [path.name for path in drawn] == [f"curves-labelled-miniature.{kind}" for kind in ("png", "pdf")]
+    assert [len(seeds) for seeds in shown["infonce"].values()] == [2, 2]
+    kept = {tuple(read_step_losses(folder)) for folder in lab.cache.heads.iterdir()}
+    assert {tuple(losses) for seeds in shown["infonce"].values() for losses in seeds} == kept
+
+
+def test_heads_without_losses_have_no_curves(lab, labelled, scored, tmp_path, capsys):
+    for k, folder in enumerate(sorted(lab.cache.heads.iterdir())):
+        losses = folder / "losses.csv"
+        losses.unlink() if k % 2 else losses.write_text("step,loss\n1,x\n")
+    assert not lab.figures(labelled, **SCORING, kind="curves", out=tmp_path / "out")
+    assert (
+        "curves-labelled-miniature is not drawn: none of these heads has its losses kept" in capsys.readouterr().err
+    )

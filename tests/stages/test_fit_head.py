@@ -4,15 +4,18 @@ import json
 import re
 import shlex
 import shutil
+from functools import cached_property
 
 import numpy as np
 import pytest
 import zarr
 from expclip import LinearHead, UsageError
+from expclip.cache.store import FeatureStore
 from expclip.cli import app
 from expclip.commands.fit_head import FitHead
 from expclip.encoders.cards import fitting
 from expclip.heads.kinds import KINDS, TeacherPairs
+from expclip.heads.pairs import Embeddings
 from expclip.heads.recipe import Recipe
 from expclip.stages.fit_head import optimiser_of
 from safetensors.numpy import load_file
@@ -229,3 +232,67 @@ def test_a_file_that_is_edited_is_another_instruction(lab, photos, tmp_path):
         keys |= {(store.instruction, store.key) for store in stores if store.node == "llm"}
     assert len({name for name, _ in keys}) == len({key for _, key in keys}) == 2
     assert all(name.startswith("mine~") for name, _ in keys)
+
+
+def test_a_sweep_reads_each_store_once_and_finds_its_lengths_once(lab, photos, tiny_models, monkeypatch):
+    clips = ["miniature", f"local-dir:{tiny_models / 'clip'}"]
+    sweep = SMALL | {"clip": clips, "instruction": ["related-1", "empty"], "seed": [1, 2]}
+    lab.extract(photos, **MINIATURE | {"clip": clips})
+    work: list[str] = []
+    read, lengths = FeatureStore.read, Embeddings.lengths.func
+
+    def reading(store, *args, **how):
+        work.append(f"read {store.path.name}")
+        return read(store, *args, **how)
+
+    def measuring(side):
+        work.append(f"lengths of {id(side)}")
+        return lengths(side)
+
+    counted = cached_property(measuring)
+    counted.__set_name__(Embeddings, "lengths")
+    monkeypatch.setattr(FeatureStore, "read", reading)
+    monkeypatch.setattr(Embeddings, "lengths", counted)
+    asked = lab.fit_head(photos, **sweep, head=["linear", "mlp2", "ridge"])
+    assert [one.card.head for one in asked] == 2 * 2 * ["linear", "linear", "mlp2", "mlp2", "ridge"]
+    assert len(work) == len(set(work)) == 4 + 4
+    work.clear()
+    assert not any(one.is_new for one in lab.fit_head(photos, **sweep))
+    assert not work
+
+
+def test_heads_are_the_same_where_memory_is_short(lab, photos, tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "photos"
+    shutil.copytree(photos, folder)
+    (folder / "007.png").write_bytes(b"no image")
+    lab.extract(folder, **MINIATURE)
+    asked = SMALL | {"head": ["linear", "mlp2"]}
+    usual = lab.fit_head(folder, **asked)
+    expected = [load_file(one.path / "head.safetensors") for one in usual]
+    shutil.rmtree(lab.cache.heads)
+    capsys.readouterr()
+    monkeypatch.setattr("expclip.pipeline.learnt.free_memory", lambda: 40_000)
+    found = [
+        load_file(one.path / "head.safetensors") for one in lab.fit_head(folder, **SMALL, head=["linear", "mlp2"])
+    ]
+    for one, other in zip(found, expected, strict=True):
+        for name, value in other.items():
+            np.testing.assert_array_equal(one[name], value)
+    said = capsys.readouterr().err
+    assert re.search(r"llm-.* has 20.5 kB, and 40.0 kB of memory are free: batches are read from the disk", said)
+    assert "clip_image" not in said
+    assert re.search(r"up to [\d.]+ [MG]B of memory were used", said)
+
+
+def test_the_loss_of_every_step_is_kept(lab, photos):
+    lab.extract(photos, **MINIATURE)
+    linear, ridge = lab.fit_head(photos, **SMALL, head=["linear", "ridge"])
+    X, E = stored(lab, "photos", "clip_image"), stored(lab, "photos", "llm", "related-1")
+    expected = LinearHead(epochs=2, batch_size=16, seed=1, lr=2e-3).fit(X, E)
+    assert len(expected.step_losses_) == 2 * 2
+    np.testing.assert_allclose(np.reshape(expected.step_losses_, (2, 2)).mean(axis=1), expected.losses_, rtol=1e-6)
+    lines = (linear.path / "losses.csv").read_text().splitlines()
+    assert lines[0] == "step,loss"
+    assert [int(line.split(",")[0]) for line in lines[1:]] == [1, 2, 3, 4]
+    np.testing.assert_allclose([float(line.split(",")[1]) for line in lines[1:]], expected.step_losses_, rtol=1e-5)
+    assert not (ridge.path / "losses.csv").exists()
