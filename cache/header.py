@@ -45,10 +45,18 @@ class Header:
     wrote_by: str = ""
 
     @property
-    def tower_dtype(self) -> str:
-        """The dtype of a CLIP tower; empty for encoders whose parts have several."""
+    def main_dtype(self) -> str:
+        """The dtype of a CLIP tower or of a T5; empty for encoders that have neither."""
         found = self.spec.get("precision")
+        found = found.get("t5") if isinstance(found, dict) else found
         return found if isinstance(found, str) else ""
+
+    @property
+    def precision(self) -> str:
+        """The dtypes of what can have several, human-readable: a CLIP tower, or a teacher's vision tower or T5."""
+        found = self.spec.get("precision")
+        parts = found if isinstance(found, dict) else {}
+        return ", ".join(f"{part} {parts[part]}" for part in ("vision", "t5") if part in parts) or self.main_dtype
 
     @property
     def shards(self) -> int:

@@ -108,6 +108,8 @@ class StoreState:
     instruction: str
     protocol: str
     untrained: bool
+    precision: str
+    """The encoder's dtypes: `float32`, or of a teacher `vision float32` and `t5 bfloat16`."""
     rows: int
     encoder_digest: str
     key: str
@@ -147,7 +149,10 @@ _COLUMNS = {
     "size": lambda store: byte_count(store.bytes) if store.missing else "",
 }
 _PLANNED = {("missing" if name == "encoded" else name): cell for name, cell in _COLUMNS.items()}
-_PLANNED |= {"estimated time": lambda store: duration(store.seconds) if store.missing else ""}
+_PLANNED |= {
+    "precision": "precision",
+    "estimated time": lambda store: duration(store.seconds) if store.missing else "",
+}
 
 
 def show(request: Extract, answer: Extraction) -> None:

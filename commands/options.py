@@ -102,7 +102,8 @@ BATCH_SIZE = ask(
 DEVICE = ask("cpu, cuda, cuda:N or mps; `auto` is the best one here.", None, unset="auto", in_defaults=True)
 DTYPE = ask(
     "The dtype of the vision towers; `auto` is float16 on CUDA, else float32. T5 is float32 with float32, else "
-    "bfloat16.",
+    "bfloat16; under `auto` as its features in the cache, or where there are none bfloat16, but float32 on a CPU "
+    "that would emulate it.",
     None,
     choices=DTYPES,
     unset="auto",

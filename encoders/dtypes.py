@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ..errors import UsageError, option
+from .processor import multiplies_bfloat16
 
 if TYPE_CHECKING:
     import torch
 
 DType = Literal["float32", "float16", "bfloat16"]
 DTYPES: tuple[DType, ...] = ("float32", "float16", "bfloat16")
+T5_DTYPES: tuple[DType, ...] = ("float32", "bfloat16")
+"""Those that a T5 runs in: float16 overflows."""
 _DRIVERS = ("nvidia*", "nvhost*", "nvmap", "dxg", "kfd")
 """Files in /dev of the drivers of GPUs: NVIDIA's, those of its small boards, Windows' under Linux, and AMD's."""
 
@@ -53,10 +56,15 @@ def _count() -> dict[str, int]:
 
 @dataclass(frozen=True)
 class PartDTypes:
-    """Dtypes part by part. `asked` is for the vision towers; T5 never runs in float16, which overflows."""
+    """Dtypes part by part."""
 
     device: str
     asked: str | None = None
+    """For the vision towers; T5 follows it as far as it can."""
+    kept_t5: str | None = None
+    """Of the T5 of features that are there and that these continue; None where there are none."""
+    is_builtin: bool = False
+    """Whether the model comes with expclip."""
 
     @property
     def tower(self) -> str:
@@ -65,7 +73,14 @@ class PartDTypes:
 
     @property
     def t5(self) -> str:
-        return "float32" if self.asked == "float32" else "bfloat16"
+        """As asked, else as kept, else bfloat16 as released, but float32 on a CPU that would only emulate that.
+
+        A built-in model is float32 on every CPU, so that it gives the same on all machines.
+        """
+        known = self.asked or self.kept_t5
+        if known is None and self.device.startswith("cpu") and (self.is_builtin or not multiplies_bfloat16()):
+            known = "float32"
+        return "float32" if known == "float32" else "bfloat16"
 
 
 def torch_dtype(name: str) -> "torch.dtype":

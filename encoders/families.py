@@ -13,7 +13,7 @@ from ..errors import ExpclipError
 from ..lazy import load
 from ..manifests.prompts import Instruction, instruction
 from ..manifests.protocols import PROTOCOLS, RELEASED, Protocol
-from .dtypes import DTYPES, PartDTypes, resolve_device
+from .dtypes import DTYPES, T5_DTYPES, PartDTypes, resolve_device
 from .hashes import Hashes
 from .names import ModelName, clip_name, teacher_name
 from .node import NODES, Encoder, Node, Role
@@ -115,15 +115,24 @@ class Models:
         return Hashes(self.memory)
 
     def node(
-        self, name: str, model: str, protocol: str = RELEASED, dtype: str | None = None, instruction_name: str = ""
+        self,
+        name: str,
+        model: str,
+        protocol: str = RELEASED,
+        dtype: str | None = None,
+        instruction_name: str = "",
+        kept_t5: str | None = None,
     ) -> Node:
         """A node of NODES by its name, under a model, a protocol, a dtype and, where it has one, an instruction.
 
-        Raises UsageError for an unknown model, ExpclipError where its files cannot be had.
+        `kept_t5` is T5's dtype in features that the node's are to continue, where no dtype is asked for. Raises
+        UsageError for an unknown model, ExpclipError where its files cannot be had.
         """
-        key = name, model, protocol, dtype, instruction_name
+        key = name, model, protocol, dtype, instruction_name, kept_t5
         if key not in self._nodes:
-            self._nodes[key] = self._made(name, model, protocol, PartDTypes(self.device, dtype), instruction_name)
+            known = family_of(NODES[name].role, model).name(model)
+            dtypes = PartDTypes(self.device, dtype, kept_t5, known.is_builtin)
+            self._nodes[key] = self._made(name, model, protocol, dtypes, instruction_name)
         return self._nodes[key]
 
     def _made(self, name: str, model: str, protocol: str, dtypes: PartDTypes, instruction_name: str) -> Node:
@@ -145,7 +154,8 @@ class Models:
             files = family_of(NODES[name].role, model).code.files(model, False)
             if not all(files.path(one) for one in files.names):
                 return None
-            every = [PartDTypes("cpu", dtype) for dtype in (None, *DTYPES)]
+            every = [PartDTypes("cpu", dtype) for dtype in DTYPES]
+            every += [PartDTypes("cpu", kept_t5=dtype) for dtype in T5_DTYPES]
             return {self._made(name, model, protocol, dtypes, instruction_name).digest for dtypes in every}
         except ExpclipError:
             return None

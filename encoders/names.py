@@ -32,6 +32,11 @@ class ModelName:
     """Of a CLIP: open_clip's name for it; empty for a folder."""
 
     @property
+    def is_builtin(self) -> bool:
+        """Whether it comes with expclip."""
+        return self.source in BUILTIN and not self.is_path
+
+    @property
     def typed(self) -> str:
         """A CLIP as it may be typed."""
         return f"{self.architecture}@{self.source}" if self.architecture else f"{LOCAL_DIR}{self.source}"

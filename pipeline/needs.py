@@ -17,6 +17,7 @@ from ..cache.select import describe, differences
 from ..cache.store import FeatureStore
 from ..commands import options
 from ..commands.extract import Extract
+from ..encoders.dtypes import PartDTypes
 from ..encoders.families import family_of
 from ..encoders.node import NODES, Node
 from ..errors import ExpclipError, UsageError, one_of, option
@@ -27,6 +28,7 @@ from ..manifests.prompts import instruction_name
 from ..manifests.protocols import RELEASED
 from .plan import Wanted, header_of
 from .rereading import known_manifest
+from .t5_precision import continued
 from .workspace import Workspace
 
 
@@ -42,7 +44,7 @@ class Need:
     instruction: str = ""
     protocol: str = RELEASED
     dtype: str | None = None
-    """Of the vision tower; None is whichever is there."""
+    """Of the vision tower, which T5 follows as far as it can; None is whichever is there."""
     frames: str | None = None
 
     def fields(self, manifest: Manifest) -> dict[str, str]:
@@ -51,7 +53,9 @@ class Need:
         if NODES[self.node].has_instruction:
             wanted["instruction"] = instruction_name(self.instruction)
         if self.dtype and self.node == "clip_image":
-            wanted["tower_dtype"] = self.dtype
+            wanted["main_dtype"] = self.dtype
+        if self.dtype and self.node == "llm":
+            wanted["main_dtype"] = PartDTypes("", self.dtype).t5
         return wanted
 
 
@@ -173,20 +177,25 @@ class Needs:
         if need.dataset not in self._read:
             self._read[need.dataset] = workspace.read(workspace.dataset(need.dataset), need.frames)
         manifest = self._read[need.dataset]
-        node = node_of(workspace, need)
+        node = node_of(workspace, need, manifest)
         return Answer(manifest, header_of(manifest, node), node)
 
 
-def node_of(workspace: Workspace, need: Need) -> Node:
-    """The node that makes what is needed."""
-    return workspace.models.node(need.node, need.model, need.protocol, need.dtype, need.instruction)
+def node_of(workspace: Workspace, need: Need, manifest: Manifest) -> Node:
+    """The node that makes what is needed of a data set; its T5 goes on in the precision in which it was begun."""
+
+    def make(kept_t5: str | None) -> Node:
+        return workspace.models.node(need.node, need.model, need.protocol, need.dtype, need.instruction, kept_t5)
+
+    return continued(workspace.cache, make, manifest)
 
 
 def chosen_store(workspace: Workspace, manifest: Manifest, need: Need) -> FeatureStore | None:
     """The store that a need means, complete or not; complete ones are preferred. None where there is none.
 
     A model that is named by a path is known by its weights where they can be read, whatever it was called; any other
-    by its name, and by its weights where no store has the name. Raises UsageError where several stores are left.
+    by its name, and by its weights where no store has the name. Raises UsageError where several complete stores are
+    left; of others the one with most rows is meant.
     """
     matching: list[FeatureStore] = []
     for stores in workspace.cache.of_manifest(manifest, need.node, **need.fields(manifest)):
@@ -196,17 +205,17 @@ def chosen_store(workspace: Workspace, manifest: Manifest, need: Need) -> Featur
             matching += _of_model(workspace, stores, need)
         if any(store.is_complete() for store in matching):
             break
-    found = [store for store in matching if store.is_complete()] or matching
+    found = [store for store in matching if store.is_complete()]
     if len({store.header.key for store in found}) > 1:
         said = describe({"model": need.model} | need.fields(manifest))
         digests = one_of(dict.fromkeys(store.header.encoder_digest[:12] for store in found))
-        by_dtype = len({store.header.tower_dtype for store in found}) == len(found) and workspace.has("dtype")
+        by_dtype = len({store.header.main_dtype for store in found}) == len(found) and workspace.has("dtype")
         advice = f"give {option('dtype')}, or " if by_dtype else "give "
         raise UsageError(
             f"{manifest.label} has {len(found)} stores of {need.node} for {said}, which differ in "
             f"{differences(found)}: {advice}one's digest ({digests}) instead of the model's name"
         )
-    return found[0] if found else None
+    return found[0] if found else max(matching, key=FeatureStore.rows_done, default=None)
 
 
 def _of_model(workspace: Workspace, stores: Sequence[FeatureStore], need: Need) -> list[FeatureStore]:
@@ -267,15 +276,15 @@ def _instead(workspace: Workspace, manifest: Manifest, need: Need) -> str:
     role = "model" if workspace.has("model") else NODES[need.node].role
     every = chain.from_iterable(workspace.cache.of_manifest(manifest, need.node))
     stores = [store for store in every if store.is_complete()]
-    found: dict[str, None] = {}
+    asked, found = need.fields(manifest), dict[str, None]()
     for header in (store.header for store in stores):
         wanted = {role: (header.model, canonical_model(need.node, need.model))}
-        wanted["instruction"] = (header.instruction, need.fields(manifest).get("instruction", header.instruction))
+        wanted["instruction"] = (header.instruction, asked.get("instruction", header.instruction))
         wanted["protocol"] = (header.protocol or need.protocol, need.protocol)
-        wanted["dtype"] = (header.tower_dtype, need.dtype or header.tower_dtype)
-        other = [f"{option(name)} {has}" for name, (has, asked) in wanted.items() if has != asked]
-        if other and all(workspace.has(name) for name, (has, asked) in wanted.items() if has != asked):
-            found[" ".join(other)] = None
+        wanted["dtype"] = (header.main_dtype, asked.get("main_dtype", header.main_dtype))
+        other = {name: has for name, (has, needed) in wanted.items() if has != needed}
+        if other and all(map(workspace.has, other)):
+            found[" ".join(f"{option(name)} {has}" for name, has in other.items())] = None
     return f"it is there with {one_of(found)}" if found else ""
 
 

@@ -17,6 +17,7 @@ from ..errors import ExpclipError, UsageError, option, reason
 from ..manifests.manifest import text_manifest
 from .needs import canonical_model, is_digest
 from .plan import Wanted
+from .t5_precision import continued
 from .workspace import Workspace
 
 _CONTEXT = 77
@@ -191,7 +192,10 @@ class Texts:
         return [text for text in texts if text in unknown]
 
     def _node(self, encoder: TextEncoder) -> Node:
-        node = self._workspace.models.node(encoder.node, encoder.model, dtype=encoder.dtype)
+        def make(kept_t5: str | None) -> Node:
+            return self._workspace.models.node(encoder.node, encoder.model, dtype=encoder.dtype, kept_t5=kept_t5)
+
+        node = continued(self._workspace.cache, make)
         if encoder.identity and _identity(node.spec) != encoder.identity:
             raise UsageError(
                 f"{encoder.asked} has other weights now than those that made {encoder.of}: extract again, or bring "

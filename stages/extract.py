@@ -30,7 +30,8 @@ def extract(request: Extract) -> Extraction:
     chosen_classes(workspace.chosen, (), [name for manifest in manifests for name in manifest.classes])
     _note_unused(workspace, request, manifests)
     wanted = [
-        Wanted(manifest, _nodes(workspace, request, text)) for manifest, text in zip(manifests, datasets, strict=True)
+        Wanted(manifest, _nodes(workspace, request, text, manifest))
+        for manifest, text in zip(manifests, datasets, strict=True)
     ]
     portion = Portion(request.limit, request.shards(), request.retry_failed)
     if request.plan:
@@ -57,9 +58,10 @@ def _note_unused(workspace: Workspace, request: Extract, manifests: Sequence[Man
         note_unused(request, "instruction", "none of these features depends on it")
 
 
-def _nodes(workspace: Workspace, request: Extract, dataset: str) -> tuple[Node, ...]:
+def _nodes(workspace: Workspace, request: Extract, dataset: str, manifest: Manifest) -> tuple[Node, ...]:
     features = _features(request, workspace.dataset(dataset))
-    return tuple(node_of(workspace, need) for name in features for need in _needs(request, dataset, name))
+    needs = (need for name in features for need in _needs(request, dataset, name))
+    return tuple(node_of(workspace, need, manifest) for need in needs)
 
 
 def _features(request: Extract, known: Known) -> tuple[str, ...]:
@@ -83,7 +85,7 @@ def _needs(request: Extract, dataset: str, node: str) -> Iterator[Need]:
 
 
 def _state(line: Line) -> StoreState:
-    names = ("node", "model", "instruction", "protocol", "untrained", "rows", "encoder_digest", "key")
+    names = ("node", "model", "instruction", "protocol", "untrained", "precision", "rows", "encoder_digest", "key")
     known = {name: getattr(line.header, name) for name in names}
     missing = {"missing": line.to_do, "bytes": line.bytes, "seconds": line.seconds}
     return StoreState(line.label, **known, cached=line.done, **missing, path=line.path)

@@ -62,7 +62,8 @@ class Trial:
         text = models.node("clip_text", clip).load("cpu")
         self._texts = [text(list(words[name])) for name in CLASSES]
         e_q = _encode(models.node("query_tokens", teacher).load("cpu"), fit)
-        llm = {name: models.node("llm", teacher, instruction_name=name) for name in INSTRUCTIONS}
+        # in float32, as the built-in miniature is on every CPU
+        llm = {name: models.node("llm", teacher, dtype="float32", instruction_name=name) for name in INSTRUCTIONS}
         self._teacher = {name: _encode(node.load("cpu"), e_q) for name, node in llm.items()}
         self._plain = self._predict(PlainClip())
 

@@ -13,7 +13,6 @@ from expclip.errors import UsageError
     [
         ("cuda", None, "float16", "bfloat16"),
         ("cuda:1", None, "float16", "bfloat16"),
-        ("cpu", None, "float32", "bfloat16"),
         ("mps", None, "float32", "bfloat16"),
         ("cuda", "float32", "float32", "float32"),
         ("cpu", "float16", "float16", "bfloat16"),
@@ -21,8 +20,37 @@ from expclip.errors import UsageError
     ],
 )
 def test_each_part_has_a_dtype_and_the_t5_never_float16(device, asked, tower, t5):
-    parts = PartDTypes(device, asked)
-    assert (parts.tower, parts.t5) == (tower, t5)
+    for is_builtin in (False, True):
+        parts = PartDTypes(device, asked, is_builtin=is_builtin)
+        assert (parts.tower, parts.t5) == (tower, t5)
+
+
+@pytest.mark.parametrize("device", ["cpu", "cpu:0"])
+@pytest.mark.parametrize(
+    ("is_native", "asked", "kept", "is_builtin", "t5"),
+    [
+        (True, None, None, False, "bfloat16"),
+        (False, None, None, False, "float32"),
+        (True, None, None, True, "float32"),
+        (False, None, None, True, "float32"),
+        (True, None, "float32", False, "float32"),
+        (False, None, "bfloat16", False, "bfloat16"),
+        (False, None, "bfloat16", True, "bfloat16"),
+        (True, "float32", "bfloat16", False, "float32"),
+        (False, "bfloat16", "float32", False, "bfloat16"),
+        (False, "bfloat16", None, True, "bfloat16"),
+        (False, "float16", "float32", False, "bfloat16"),
+    ],
+)
+def test_on_a_cpu_a_t5_is_as_asked_or_as_kept_or_as_the_processor_is_fast(
+    monkeypatch, device, is_native, asked, kept, is_builtin, t5
+):
+    monkeypatch.setattr(dtypes, "multiplies_bfloat16", lambda: is_native)
+    assert PartDTypes(device, asked, kept, is_builtin).t5 == t5
+
+
+def test_what_is_kept_goes_on_on_a_gpu_too():
+    assert PartDTypes("cuda", None, "float32").t5 == "float32"
 
 
 @pytest.mark.parametrize(

@@ -51,8 +51,12 @@ class Place:
 
 @contextlib.contextmanager
 def standing_in(folder: Path) -> Iterator[Place]:
-    """Work in a folder with the pictures, an empty cache, a made-up cache of the hub and no network."""
+    """Work in a folder with the pictures, an empty cache, a made-up cache of the hub and no network.
+
+    The processor is one that multiplies bfloat16.
+    """
     import huggingface_hub.constants
+    from expclip.encoders import dtypes
     from matplotlib.figure import Figure
 
     folder = folder.resolve()
@@ -64,6 +68,7 @@ def standing_in(folder: Path) -> Iterator[Place]:
         contextlib.chdir(folder),
         patch.dict(os.environ, {"EXPCLIP_CACHE": str(folder / "cache"), "COLUMNS": "200"}),
         patch.multiple(huggingface_hub.constants, **constants),
+        patch.object(dtypes, "multiplies_bfloat16", lambda: True),  # whichever processor this is
         patch.object(Figure, "savefig", lambda self, path, **_: Path(path).touch()),  # drawing takes most of the time
     ):
         yield Place(folder)

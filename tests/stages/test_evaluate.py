@@ -474,7 +474,7 @@ def test_where_two_precisions_are_cached_one_is_named_by_dtype_or_digest(lab, la
         lab.evaluate(labelled, **SCORING, dtype=dtype).predictions[0].similarity for dtype in ("float32", "bfloat16")
     )
     assert (exact != rough).any()
-    (store,) = lab.cache.find("labelled", "clip_image", tower_dtype="bfloat16")
+    (store,) = lab.cache.find("labelled", "clip_image", main_dtype="bfloat16")
     by_digest = lab.evaluate(labelled, clip=store.header.encoder_digest[:10])
     np.testing.assert_array_equal(by_digest.predictions[0].similarity, rough)
 

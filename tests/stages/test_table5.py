@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import zarr
 from expclip import UsageError
+from expclip.encoders.dtypes import PartDTypes
 from expclip.manifests.classes import CLASSES
 from expclip.manifests.prompts import prompt_set
 from safetensors.numpy import load_file
@@ -127,9 +128,12 @@ def test_results_name_what_encoded_images_and_prompts(lab, fitted, labelled, tmp
     assert "LLM alone · related-1" in tables
 
 
-def test_e_g_of_another_kind_than_a_head_was_fitted_to_is_refused(lab, fitted, labelled):
+def test_e_g_of_another_kind_than_a_head_was_fitted_to_is_refused(lab, fitted, labelled, monkeypatch):
+    with monkeypatch.context() as earlier:
+        earlier.setattr(PartDTypes, "t5", "bfloat16")
+        lab.extract(labelled, **MINIATURE, instruction="related-1")
     with pytest.raises(UsageError, match=r"was fitted to llm features .* of photos; labelled has"):
-        lab.evaluate(labelled, **BY_MINIATURE | {"text": "clip"}, dtype="float32")
+        lab.evaluate(labelled, **BY_MINIATURE | {"text": "clip"})
 
 
 def test_what_is_missing_is_named_with_its_command(lab, fitted, labelled):
