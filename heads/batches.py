@@ -29,10 +29,10 @@ class Batches:
         self._ahead = _one_ahead if pairs.is_on_disk else map
         self._scale = None
         if OBJECTIVES[recipe.objective].unit_teacher:
-            lengths = torch.from_numpy(pairs.E.lengths).to(device)
+            lengths = torch.from_numpy(pairs.teacher.lengths).to(device)
             self._scale = (1 / lengths.clamp_min(_SMALLEST_NORM))[:, None]
-        self._images = torch.empty(size, pairs.X.width, dtype=getattr(torch, recipe.precision), device=device)
-        self._teacher = torch.empty(size, pairs.E.width, device=device)
+        self._images = torch.empty(size, pairs.images.width, dtype=getattr(torch, recipe.precision), device=device)
+        self._teacher = torch.empty(size, pairs.teacher.width, device=device)
 
     def gathered(self, batches: Sequence[torch.Tensor]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """For row numbers (B,) images (B, L) in the dtype of the products and teacher (B, L') float32.
@@ -49,7 +49,7 @@ class Batches:
 
 
 def _from_memory(pairs: TeacherPairs, size: int, device: torch.device) -> Read:
-    there = [torch.from_numpy(np.asarray(side.values)).to(device) for side in (pairs.X, pairs.E)]
+    there = [torch.from_numpy(np.asarray(side.values)).to(device) for side in (pairs.images, pairs.teacher)]
     X, E = ((one, torch.empty(size, one.shape[1], dtype=one.dtype, device=device)) for one in there)
 
     def read(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -61,8 +61,8 @@ def _from_memory(pairs: TeacherPairs, size: int, device: torch.device) -> Read:
 
 def _from_disk(pairs: TeacherPairs, device: torch.device) -> Read:
     def read(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        images, teacher = (torch.from_numpy(side.take(rows.numpy())).to(device) for side in (pairs.X, pairs.E))
-        return images, teacher
+        images, teacher = pairs.images.take(rows.numpy()), pairs.teacher.take(rows.numpy())
+        return torch.from_numpy(images).to(device), torch.from_numpy(teacher).to(device)
 
     return read
 

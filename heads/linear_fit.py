@@ -16,7 +16,7 @@ from .recipe import Recipe
 def fitted(recipe: Recipe, pairs: TeacherPairs, progress: Progress | None) -> tuple[np.ndarray, Losses]:
     """The weights (L', L) float32 of `LinearHead.fit`, and the losses."""
     generator = generator_of(recipe.seed)
-    start = initial_weight(pairs.X.width, pairs.E.width, generator)
+    start = initial_weight(pairs.images.width, pairs.teacher.width, generator)
     weight = start.T.contiguous().to(recipe.device)  # (L, L'): so no product of a step has to copy a matrix first
     update = torch.optim.SGD(
         [weight], lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay, fused=True

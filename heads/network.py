@@ -81,7 +81,7 @@ class NetworkHead:
         """As `fit`, from pairs that several heads learn from."""
         recipe = self.recipe
         generator = generator_of(recipe.seed)
-        start = self.network.initial(pairs.X.width, pairs.E.width, generator)
+        start = self.network.initial(pairs.images.width, pairs.teacher.width, generator)
         weights = {name: value.to(recipe.device).requires_grad_() for name, value in start.items()}
         sgd = torch.optim.SGD(
             weights.values(), lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay

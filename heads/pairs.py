@@ -68,41 +68,50 @@ class TeacherPairs:
         E: "np.ndarray | RowsOnDisk | Embeddings",
         rows: np.ndarray | None = None,
     ):
-        self.X = X if isinstance(X, Embeddings) else Embeddings("X", X)
-        self.E = E if isinstance(E, Embeddings) else Embeddings("E", E)
-        if len(self.X) != len(self.E) or len(self.X) == 0:
-            raise UsageError(
-                f"X has {len(self.X)} rows and E has {len(self.E)}: they must be the same images, one or more"
-            )
-        self.rows = np.arange(len(self.X)) if rows is None else rows
+        self.images = X if isinstance(X, Embeddings) else Embeddings("X", X)
+        self.teacher = E if isinstance(E, Embeddings) else Embeddings("E", E)
+        n, others = len(self.images), len(self.teacher)
+        if n != others or n == 0:
+            raise UsageError(f"X has {n} rows and E has {others}: they must be the same images, one or more")
+        self.rows = np.arange(n) if rows is None else rows
 
     def __len__(self) -> int:
         """How many are learnt from."""
         return len(self.rows)
 
     @property
+    def X(self) -> np.ndarray:  # noqa: N802
+        """(k, L) of what is learnt from, as one array."""
+        return self.images.take(self.rows)
+
+    @property
+    def E(self) -> np.ndarray:  # noqa: N802
+        """(k, L') of what is learnt from, as one array."""
+        return self.teacher.take(self.rows)
+
+    @property
     def is_on_disk(self) -> bool:
         """Whether either side is."""
-        return any(isinstance(side.values, RowsOnDisk) for side in (self.X, self.E))
+        return any(isinstance(side.values, RowsOnDisk) for side in (self.images, self.teacher))
 
     def block_rows(self, usual: int) -> int:
         """Rows of a block: as usual, or from a disk those of a shard."""
-        on_disk = (side.values.rows_per_shard for side in (self.X, self.E) if isinstance(side.values, RowsOnDisk))
-        return next(on_disk, usual)
+        sides = (self.images.values, self.teacher.values)
+        return next((side.rows_per_shard for side in sides if isinstance(side, RowsOnDisk)), usual)
 
     def blocks(self, rows: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """X (k, L) and E (k, L') of what is learnt from, in order; what a block of so many rows holds of it."""
-        is_learnt = np.zeros(len(self.X), dtype=bool)
+        is_learnt = np.zeros(len(self.images), dtype=bool)
         is_learnt[self.rows] = True
         start = 0
-        for x, e in zip(self.X.blocks(rows), self.E.blocks(rows), strict=True):
+        for x, e in zip(self.images.blocks(rows), self.teacher.blocks(rows), strict=True):
             some = is_learnt[start : start + len(x)]
             start += len(x)
             yield (x, e) if some.all() else (x[some], e[some])
 
     def refuse_not_finite(self) -> None:
         """Raise UsageError where numbers that are learnt from are not finite in float32."""
-        for side in (self.X, self.E):
+        for side in (self.images, self.teacher):
             bad = ~np.isfinite(side.lengths[self.rows])
             if bad.any():
                 row = int(self.rows[bad.argmax()])

@@ -72,7 +72,7 @@ def _fitted(pairs: TeacherPairs, recipe: Recipe, progress: Progress | None) -> L
     if not 0 <= recipe.ridge_lambda < np.inf:
         raise UsageError(f"{option('ridge_lambda')} {recipe.ridge_lambda}: give a share of 0 or more")
     rows = pairs.block_rows(_ROWS)
-    blocks = -(-len(pairs.X) // rows)
+    blocks = -(-len(pairs.images) // rows)
 
     def part(done: int, block: tuple[np.ndarray, np.ndarray]) -> Sums:
         if progress:

@@ -1,7 +1,7 @@
 """`expclip fit-head`: train heads from cached features."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -14,7 +14,7 @@ from ..cache.store import FeatureStore
 from ..commands.fit_head import FitHead, FittedHead
 from ..commands.unused import note_unused
 from ..encoders.cards import fitting
-from ..encoders.dtypes import resolve_device
+from ..encoders.dtypes import emulates_bfloat16, resolve_device
 from ..errors import UsageError, option
 from ..heads.kinds import KINDS, LabelledSamples, TeacherPairs
 from ..heads.recipe import LOGIT_SCALE, RELEASED, Recipe
@@ -49,6 +49,7 @@ def fit_head(request: FitHead) -> list[FittedHead]:
         lesson.refuse(request.batch_size)
     _note_unused(request)
     jobs = [(lesson, card) for lesson in lessons for card in _cards(lesson, request)]
+    _note_emulated(workspace, request, [card for _, card in jobs])
     shelf = Shelf()
     teachers = [lesson.teacher and lesson.teacher.path for lesson, _ in jobs]
     found: dict[int, FittedHead] = {}
@@ -118,6 +119,15 @@ def _note_unused(request: FitHead) -> None:
         note_unused(request, "objective", f"{none} has a choice of it")
     elif all(kind.has_steps for kind in taught):
         note_unused(request, "ridge_lambda", f"{none} is fitted in closed form")
+
+
+def _note_emulated(workspace: Workspace, request: FitHead, cards: Sequence[HeadCard]) -> None:
+    """Say that products in bfloat16 are slow here, where there are any."""
+    has_products = any(
+        KINDS[card.head].has_steps and read_card(workspace.cache.heads / card.id) is None for card in cards
+    )
+    if request.precision == "bfloat16" and has_products and emulates_bfloat16(resolve_device(request.device)):
+        say("note: this processor only emulates products in bfloat16: in float32 they are faster, and more exact")
 
 
 def _lessons(workspace: Workspace, request: FitHead) -> Iterator[Lesson]:

@@ -296,3 +296,15 @@ def test_the_loss_of_every_step_is_kept(lab, photos):
     assert [int(line.split(",")[0]) for line in lines[1:]] == [1, 2, 3, 4]
     np.testing.assert_allclose([float(line.split(",")[1]) for line in lines[1:]], expected.step_losses_, rtol=1e-5)
     assert not (ridge.path / "losses.csv").exists()
+
+
+@pytest.mark.parametrize("is_native", [True, False])
+def test_products_in_bfloat16_that_would_be_emulated_are_warned_about(lab, photos, monkeypatch, capsys, is_native):
+    monkeypatch.setattr("expclip.encoders.dtypes.multiplies_bfloat16", lambda: is_native)
+    lab.extract(photos, **MINIATURE)
+    for precision, heads in (("float32", "linear"), ("bfloat16", "ridge"), ("bfloat16", ["linear", "mlp2"])):
+        capsys.readouterr()
+        lab.fit_head(photos, **SMALL, precision=precision, head=heads)
+        said = capsys.readouterr().err
+        expected = int(not is_native and heads == ["linear", "mlp2"])
+        assert said.count("this processor only emulates products in bfloat16") == expected
