@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from expclip import LinearHead
-from expclip.heads.products import product
+from expclip.encoders.products import product
 from measure import Row, in_turn, parser, show
 
 WIDTH, TEACHER_WIDTH, BATCH = 768, 4096, 512

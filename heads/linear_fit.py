@@ -5,11 +5,11 @@ import math
 import numpy as np
 import torch
 
+from ..encoders.products import product
 from .descent import Losses, descend, generator_of
 from .kinds import Progress
 from .objectives import OBJECTIVES
 from .pairs import TeacherPairs
-from .products import product
 from .recipe import Recipe
 
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from .products import product
+from ..encoders.products import product
 
 _SMALLEST_NORM = 1e-12
 

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch.nn.functional import relu
 
+from ..encoders.products import linear
 from .linear_fit import initial_weight
 from .network import Network, initial_layer, trainer
-from .products import linear
 
 
 def _widths(layers: int, width: int, teacher_width: int) -> list[int]:

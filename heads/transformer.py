@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch.nn.functional import gelu, layer_norm, scaled_dot_product_attention
 
+from ..encoders.products import linear
 from .linear_fit import initial_weight
 from .network import Network, initial_layer, trainer
-from .products import linear
 
 TOKEN = 64
 """Numbers a token; where they do not divide L, the largest width that divides both."""

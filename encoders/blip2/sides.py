@@ -14,6 +14,7 @@ from ..configuration import in_one_line
 from ..dtypes import torch_dtype
 from ..filling import fill
 from ..pixels import as_tensor, to_planes
+from ..products import faster_layers
 from ..squash import MeanStd
 from ..tokenizer_steps import refuse_endless_steps
 from .parts import ImageParts, TextParts
@@ -34,10 +35,11 @@ class ImageSide:
     def __call__(self, pixels: np.ndarray) -> np.ndarray:
         planes = to_planes(pixels, self._device, self._mean_std)
         kind = self._device.partition(":")[0]
-        with torch.autocast(kind, dtype=self._products, enabled=self._products != torch.float32):
-            seen = self._parts.vision_model(pixel_values=planes).last_hidden_state
         queries = self._parts.query_tokens.expand(len(planes), -1, -1)
-        found = self._parts.qformer(query_embeds=queries, encoder_hidden_states=seen.float()).last_hidden_state
+        with faster_layers(self._device):
+            with torch.autocast(kind, dtype=self._products, enabled=self._products != torch.float32):
+                seen = self._parts.vision_model(pixel_values=planes).last_hidden_state
+            found = self._parts.qformer(query_embeds=queries, encoder_hidden_states=seen.float()).last_hidden_state
         return found.cpu().numpy()
 
 
@@ -79,7 +81,8 @@ class Texts:
 
 def _token_mean(parts: TextParts, tokens: torch.Tensor) -> np.ndarray:
     """(n, L') float32 from token embeddings (n, tokens, L'): the plain mean of the T5 encoder's output."""
-    hidden = parts.language_model(inputs_embeds=tokens).last_hidden_state
+    with faster_layers(tokens.device.type):
+        hidden = parts.language_model(inputs_embeds=tokens).last_hidden_state
     return hidden.mean(dim=1).float().cpu().numpy()
 
 

@@ -19,6 +19,7 @@ from ..configuration import in_one_line
 from ..dtypes import torch_dtype
 from ..node import Reading
 from ..pixels import to_planes
+from ..products import faster_layers
 from ..squash import MeanStd
 from ..state_dict import require_loadable
 from .checked_folder import checked_folder
@@ -41,7 +42,8 @@ class ImageTower:
     @torch.inference_mode()
     def __call__(self, pixels: np.ndarray) -> np.ndarray:
         planes = to_planes(pixels, self._device, self._mean_std).to(self._input_dtype)
-        return self._model.encode_image(planes, normalize=False).float().cpu().numpy()
+        with faster_layers(self._device):
+            return self._model.encode_image(planes, normalize=False).float().cpu().numpy()
 
 
 class TextTower:
@@ -56,7 +58,8 @@ class TextTower:
     @torch.inference_mode()
     def __call__(self, texts: list[str]) -> np.ndarray:
         tokens = self._tokenize(texts).to(self._device)
-        return self._model.encode_text(tokens, normalize=False).float().cpu().numpy()
+        with faster_layers(self._device):
+            return self._model.encode_text(tokens, normalize=False).float().cpu().numpy()
 
 
 def _tokenizer(model: ClipModel) -> Any:

@@ -1,11 +1,12 @@
 """Matrix products by either library, and linear layers made of them, against torch's own."""
 
+import open_clip
 import pytest
 import torch
-from expclip.heads import products
-from expclip.heads.products import linear, product
+from expclip.encoders import products
+from expclip.encoders.products import faster_layers, linear, product
 
-KERNELS = [torch.mm, *([products._by_onednn] if torch.backends.mkldnn.is_available() else [])]
+KERNELS = [products._by_blas, *([products._by_onednn] if torch.backends.mkldnn.is_available() else [])]
 LARGE = 300, 520, 700
 """Rows, length and columns of products that are timed first."""
 
@@ -34,7 +35,9 @@ def factors(a_has_rows: bool, b_has_rows: bool) -> tuple[torch.Tensor, torch.Ten
 def test_either_library_multiplies_views_as_float64_does(timed, kernel, a_has_rows, b_has_rows):
     timed += [other for other in KERNELS if other is not kernel]
     a, b = factors(a_has_rows, b_has_rows)
-    torch.testing.assert_close(product(a, b).double(), a.double() @ b.double(), rtol=1e-4, atol=1e-4)
+    expected, bias = a.double() @ b.double(), torch.randn(b.shape[1])
+    torch.testing.assert_close(product(a, b).double(), expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(product(a, b, bias).double(), expected + bias.double(), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
@@ -81,3 +84,40 @@ def test_a_linear_layer_and_its_gradients_are_those_of_torch(shape, has_bias):
     torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one.grad, other.grad, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("shape", [(5, 7), (2, 3, 7), (300, 520)])
+@pytest.mark.parametrize("has_bias", [True, False])
+def test_a_linear_layer_without_gradients_is_the_same(shape, has_bias):
+    torch.manual_seed(0)
+    inputs = [torch.randn(*shape), torch.randn(700, shape[-1]), *([torch.randn(700)] if has_bias else [])]
+    with torch.inference_mode():
+        torch.testing.assert_close(linear(*inputs), torch.nn.functional.linear(*inputs), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_a_frozen_model_gives_the_same_with_our_layers(timed, kernel, monkeypatch):
+    timed += [other for other in KERNELS if other is not kernel]
+    monkeypatch.setattr(products, "_SMALL", 1)
+    torch.manual_seed(0)
+    model = open_clip.create_model("RN50", load_weights=False).eval()
+    texts, pictures = torch.randint(1, 49000, (3, 77)), torch.randn(2, 3, 224, 224)
+    with torch.inference_mode():
+        expected = model.encode_text(texts), model.encode_image(pictures)
+        with faster_layers("cpu"):
+            found = model.encode_text(texts), model.encode_image(pictures)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    assert any(not torch.equal(one, other) for one, other in zip(found, expected, strict=True)) == (
+        kernel is not products._by_blas
+    )
+
+
+def test_on_other_devices_and_in_other_dtypes_the_layers_stay_as_they_are(monkeypatch):
+    monkeypatch.setattr(products, "linear", None)
+    x, weight = torch.randn(3, 4), torch.randn(5, 4)
+    with faster_layers("cuda:0"):
+        torch.nn.functional.linear(x, weight)
+    with faster_layers("cpu"):
+        torch.nn.functional.linear(x.bfloat16(), weight.bfloat16())
+    with pytest.raises(TypeError), faster_layers("cpu"):
+        torch.nn.functional.linear(x, weight)
