@@ -2,6 +2,7 @@
 
 import inspect
 import io
+import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -190,6 +191,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that lacks a letter does not end the work
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # to look for them takes time
     warnings.showwarning = lambda message, category, *_: say(f"{category.__name__}: {message}")
     app()
 

@@ -25,6 +25,8 @@ class Batches:
 
     def __init__(self, pairs: TeacherPairs, recipe: Recipe):
         device, size = torch.device(recipe.device), recipe.batch_size
+        self.place = torch.device("cpu") if pairs.is_on_disk else device
+        """Where row numbers are expected: so nothing but these moves to a GPU that holds the embeddings."""
         self._read = _from_disk(pairs, device) if pairs.is_on_disk else _from_memory(pairs, size, device)
         self._ahead = _one_ahead if pairs.is_on_disk else map
         self._scale = None
@@ -53,7 +55,6 @@ def _from_memory(pairs: TeacherPairs, size: int, device: torch.device) -> Read:
     X, E = ((one, torch.empty(size, one.shape[1], dtype=one.dtype, device=device)) for one in there)
 
     def read(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        rows = rows.to(device)
         return torch.index_select(X[0], 0, rows, out=X[1]), torch.index_select(E[0], 0, rows, out=E[1])
 
     return read

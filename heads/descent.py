@@ -60,7 +60,7 @@ def descend(
     rows, batches = torch.from_numpy(pairs.rows), Batches(pairs, recipe)
     losses = torch.zeros(recipe.epochs, steps, device=recipe.device)
     for epoch in range(recipe.epochs):
-        order = rows[torch.randperm(len(rows), generator=generator)]
+        order = rows[torch.randperm(len(rows), generator=generator)].to(batches.place)
         for k, batch in enumerate(batches.gathered(order.split(size)[:steps])):
             losses[epoch, k] = step(*batch)
             if progress:

@@ -8,7 +8,6 @@ from ..cache.store import FeatureStore
 from ..commands.options import EXECUTORS
 from ..lazy import load
 from ..manifests.limits import MAX_PIXELS
-from .apart import processes
 from .events import Emit, ignore
 from .plan import Plan, Wanted
 
@@ -34,6 +33,8 @@ class RunOptions:
 
     @property
     def processes(self) -> int:
+        from .apart import processes
+
         return processes(self.workers)
 
 

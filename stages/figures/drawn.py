@@ -45,4 +45,5 @@ def _save(figure: Figure, out: Path, name: str) -> list[Path]:
         mark_output(out, "figures")
         for path in paths:
             figure.savefig(path, dpi=130)
+            figure.set_layout_engine("none")  # what was found for one format is right for the next
     return paths
