@@ -54,8 +54,9 @@ def main() -> None:
 
 
 def rows(count: int = 12288, repeats: int = 3) -> Iterator[Row]:
-    took = measure(count, 1, repeats, ("float32",))
-    rate = f"{flop(count, 1) / took['float32'] / 1e9:.0f} GFLOP/s"
+    epochs = 5  # as it is fitted usually: what is done once counts as little as there
+    took = measure(count, epochs, repeats, ("float32",))
+    rate = f"{flop(count, epochs) / took['float32'] / 1e9:.0f} GFLOP/s"
     ratio = took["products, float32"] / took["float32"]
     yield Row("fit-head, linear, 768 → 4,096", rate, "its bare products", ratio, 0.9, is_least=True)
 

@@ -12,6 +12,7 @@ import bill
 import extract
 import fit_head
 import no_ops
+import project
 import read_store
 import sweep
 import torch
@@ -21,6 +22,7 @@ BENCHMARKS: dict[str, Callable[[], Iterable[Row]]] = {
     "no_ops": no_ops.rows,
     "read_store": read_store.rows,
     "fit_head": fit_head.rows,
+    "project": project.rows,
     "extract": extract.rows,
     "bill": bill.rows,
     "sweep": sweep.rows,
