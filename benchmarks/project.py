@@ -11,6 +11,7 @@ import torch
 from expclip.encoders.products import linear, product
 from expclip.heads import mlp, transformer
 from expclip.heads.network import Network, NetworkHead
+from expclip.manifests.manifest import Clips
 from expclip.scoring.samples import Samples
 from measure import Row, in_turn, parser, show
 
@@ -26,15 +27,18 @@ def main() -> None:
 
 
 def rows(count: int = 8192, repeats: int = 5) -> Iterator[Row]:
-    for name in ("mlp2", "mlp3"):
-        took = measure(HEADS[name], count, repeats)
+    for name, frames in (("mlp2", 1), ("mlp3", 1), ("mlp3", 16)):
+        took = measure(HEADS[name], count, repeats, frames)
         rate, ratio = f"{count / took['head']:,.0f} embeddings/s", took["products"] / took["head"]
-        yield Row(f"{name} head, 768 → 4,096", rate, "its bare products", ratio, 0.85, is_least=True)
+        of = "images" if frames == 1 else f"clips of {frames}"
+        yield Row(f"{name} head, 768 → 4,096, {of}", rate, "its bare products", ratio, 0.85, is_least=True)
 
 
-def measure(network: Network, count: int, repeats: int) -> dict[str, float]:
-    """Seconds of projecting some embeddings, and of the products for it."""
+def measure(network: Network, count: int, repeats: int, frames: int = 1) -> dict[str, float]:
+    """Seconds of projecting the embeddings of images, or of clips of some frames, and of the products for it."""
     X = np.random.default_rng(0).standard_normal((count, WIDTH), dtype=np.float32)
+    clips = Clips(np.arange(0, count + 1, frames), np.arange(count))
+    samples = Samples(X, clips if frames > 1 else None)
     head = NetworkHead(network)
     head.weights_ = network.initial(WIDTH, TEACHER_WIDTH, torch.Generator().manual_seed(0))
     factors: list[tuple[torch.Tensor, torch.Tensor]] = []
@@ -51,7 +55,7 @@ def measure(network: Network, count: int, repeats: int) -> dict[str, float]:
             product(a, weight.T)
 
     def project() -> None:
-        for _ in head.pooled(Samples(X)):
+        for _ in head.pooled(samples):
             pass
 
     with torch.inference_mode():
