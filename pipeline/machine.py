@@ -3,13 +3,13 @@
 import sys
 from pathlib import Path
 
-import psutil
-
 _CGROUP = Path("/sys/fs/cgroup")
 
 
 def free_memory() -> int:
     """Bytes that can be taken without swapping, within what a container may use."""
+    import psutil  # where nothing is fitted, there is no need of it
+
     free = psutil.virtual_memory().available
     try:
         most = int((_CGROUP / "memory.max").read_text())
@@ -27,6 +27,8 @@ def peak_memory() -> int:
         (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
         return 1024 * int(line.split()[1])
     if sys.platform == "win32":
+        import psutil
+
         return psutil.Process().memory_info().peak_wset
     import resource
 

@@ -22,13 +22,21 @@ def clip_means(frames: np.ndarray, clips: Clips, dtype: np.dtype | type) -> np.n
 
     def average(some: np.ndarray) -> None:
         length = int(lengths[some[0]])
-        rows = clips.offsets[some][:, None] + np.arange(length)
-        gathered = frames[clips.indices[rows]].astype(dtype)
+        rows = clips.indices[clips.offsets[some][:, None] + np.arange(length)]
+        gathered = _gathered(frames, rows).astype(dtype, copy=False)
         means[some] = np.matmul(np.full((1, length), 1 / length, dtype=dtype), gathered)[:, 0]
 
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         list(threads.map(average, _of_one_length(lengths)))
     return means
+
+
+def _gathered(frames: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """(n, length, L) the frames of clips by their rows (n, length): without a copy where these follow each other."""
+    first = int(rows[0, 0])
+    if (rows.ravel() == np.arange(first, first + rows.size)).all():
+        return frames[first : first + rows.size].reshape(*rows.shape, -1)
+    return frames[rows]
 
 
 def _of_one_length(lengths: np.ndarray) -> Iterator[np.ndarray]:

@@ -12,8 +12,8 @@ from .pooling import clip_means
 
 Pooling = Literal["before", "behind"]
 
-_CLIPS = 128
-"""Clips transformed at once: what bounds the memory."""
+_IMAGES, _CLIPS = 512, 128
+"""Transformed at once: what bounds the memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,9 +50,12 @@ class Samples:
 
         Equal frames of neighbouring clips are transformed once. Source: Exp-CLIP's released code.
         """
-        clips = self.clips or Clips(np.arange(len(self) + 1), np.arange(len(self)))
-        if not len(clips):
-            yield np.empty((0, transform(self.frames[:0]).shape[1]), dtype=self.dtype)
+        clips = self.clips
+        if clips is None or not len(clips):  # images, or nothing
+            images = self.frames if clips is None else self.frames[:0]
+            starts = range(0, max(len(images), 1), _IMAGES)
+            yield from (transform(images[start : start + _IMAGES]).astype(self.dtype, copy=False) for start in starts)
+            return
         for start in range(0, len(clips), _CLIPS):
             some = clips.take(np.arange(start, min(start + _CLIPS, len(clips))))
             rows, places = np.unique(some.indices, return_inverse=True)
