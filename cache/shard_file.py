@@ -5,7 +5,9 @@ whatever does not fit is left to zarr.
 """
 
 import math
+import os
 import struct
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -61,9 +63,16 @@ def read_rows(file: Path, rows: np.ndarray, places: np.ndarray, out: np.ndarray)
     parts = out.reshape(len(out), -1).view(np.uint8)
     with open_file(file) as opened:
         for row, place in zip(rows.tolist(), places.tolist(), strict=True):
-            opened.seek(row * parts.shape[1])
-            if opened.readinto(parts[place].data) != parts.shape[1]:
+            if _read_at(opened, row * parts.shape[1], parts[place].data) != parts.shape[1]:
                 raise ValueError("it ends too early")
+
+
+def _read_at(file: BufferedReader, offset: int, into: memoryview) -> int:
+    """How many bytes from some place of a file were put into memory."""
+    if hasattr(os, "preadv"):  # not on Windows
+        return os.preadv(file.fileno(), [into], offset)
+    file.seek(offset)
+    return file.readinto(into)
 
 
 def _tail(data: np.ndarray) -> bytes:

@@ -21,8 +21,6 @@ from .receipts import FailedRow, Receipt, Receipts
 
 _READERS = 2
 """Threads that read shards: while one waits for the disk or copies, the other checks."""
-_SCATTERED_READERS = 8
-"""Threads that read single rows, which all wait for the disk."""
 
 
 if TYPE_CHECKING:
@@ -173,7 +171,7 @@ class FeatureStore:
             except (OSError, ValueError) as error:
                 raise self._damage(shard, str(error)) from error
 
-        with ThreadPoolExecutor(_SCATTERED_READERS) as threads:
+        with ThreadPoolExecutor(_READERS) as threads:
             list(threads.map(read_some, shards.tolist(), np.split(order, starts[1:])))
         return out
 
