@@ -29,7 +29,6 @@ from ..pipeline.machine import peak_memory
 from ..pipeline.needs import Need, Needs
 from ..pipeline.workspace import Workspace
 from ..reports.console import say
-from ..scoring.compare import LABELS, Scorable
 
 
 def fit_head(request: FitHead) -> list[FittedHead]:
@@ -94,6 +93,8 @@ class Lesson:
 
     @cached_property
     def _labelled(self) -> LabelledSamples:
+        from ..scoring.compare import Scorable  # which only heads that learn from labels need
+
         manifest, features = self.manifest, read_features(self.images, self.manifest)
         clips, pools = manifest.samples(DEFAULT_POLICIES[0]), PROTOCOLS[self.images.header.protocol].pools
         scorable = Scorable.of(manifest, features.array, features.mask, clips, pools)
@@ -210,6 +211,8 @@ def _by_teacher(head: str, seed: int | None, request: FitHead, images: Header, t
 
 def _by_labels(lesson: Lesson, head: str, seed: int | None, request: FitHead) -> dict[str, Any]:
     """What determines a head that learns from labels, beside the features."""
+    from ..scoring.compare import LABELS
+
     how = {"objective": {"name": LABELS}, "labels": lesson.manifest.digest, "classes": list(lesson.manifest.classes)}
     return how | ({"optimiser": optimiser_of(request, ""), "seed": seed} if KINDS[head].has_steps else {})
 
