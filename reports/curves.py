@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 
 from .legibility import COLOURS, LONG, legible
 
@@ -11,7 +12,7 @@ from .legibility import COLOURS, LONG, legible
 def curves_figure(curves: Mapping[str, Mapping[str, Sequence[np.ndarray]]], title: str) -> Figure:
     """A panel for each objective with, by the name of a row, the losses (steps,) of each of its seeds.
 
-    Single steps are thin; the line is their mean over a twentieth of all steps.
+    The loss is on a logarithmic axis. Single steps are thin; the line is their mean over a hundredth of all steps.
     """
     figure = Figure(figsize=(9, 0.8 + 3.4 * len(curves)), layout="constrained")
     figure.suptitle(title, fontsize=11, x=0.01, ha="left")
@@ -24,12 +25,15 @@ def curves_figure(curves: Mapping[str, Mapping[str, Sequence[np.ndarray]]], titl
                 axes.plot(steps, losses, color=colours[row], linewidth=0.6, alpha=0.3)
                 label = legible(row, LONG) if k == 0 else None
                 axes.plot(*_smooth(steps, losses), color=colours[row], linewidth=1.6, label=label)
+        axes.set_yscale("log")
+        for which in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+            which(LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 1)))
         axes.set_xlabel("step")
         axes.set_ylabel(f"{legible(objective)} loss of a batch")
         axes.margins(x=0.01)
         axes.grid(axis="y", color="#e6e8ec", linewidth=0.8)
         axes.set_axisbelow(True)
-        axes.tick_params(length=0, labelsize=9)
+        axes.tick_params(which="both", length=0, labelsize=9)
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False, fontsize=9)
     return figure
@@ -37,5 +41,6 @@ def curves_figure(curves: Mapping[str, Mapping[str, Sequence[np.ndarray]]], titl
 
 def _smooth(steps: np.ndarray, losses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Steps and losses, both as running means."""
-    window = np.full(max(1, len(losses) // 20), 1 / max(1, len(losses) // 20))
+    length = max(1, len(losses) // 100)
+    window = np.full(length, 1 / length)
     return np.convolve(steps, window, mode="valid"), np.convolve(losses, window, mode="valid")
