@@ -128,6 +128,8 @@ class Models:
         `kept_t5` is T5's dtype in features that the node's are to continue, where no dtype is asked for. Raises
         UsageError for an unknown model, ExpclipError where its files cannot be had.
         """
+        if NODES[name].role == "clip":
+            kept_t5 = None  # it has none, and is made once
         key = name, model, protocol, dtype, instruction_name, kept_t5
         if key not in self._nodes:
             known = family_of(NODES[name].role, model).name(model)

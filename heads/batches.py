@@ -6,11 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import torch
 
+from .losses import SMALLEST_NORM
 from .objectives import OBJECTIVES
 from .pairs import TeacherPairs
 from .recipe import Recipe
-
-_SMALLEST_NORM = 1e-12
 
 Read = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 """Row numbers (B,) → images (B, L) and teacher (B, L') as stored, on the device."""
@@ -32,7 +31,7 @@ class Batches:
         self._scale = None
         if OBJECTIVES[recipe.objective].unit_teacher:
             lengths = torch.from_numpy(pairs.teacher.lengths).to(device)
-            self._scale = (1 / lengths.clamp_min(_SMALLEST_NORM))[:, None]
+            self._scale = (1 / lengths.clamp_min(SMALLEST_NORM))[:, None]
         self._images = torch.empty(size, pairs.images.width, dtype=getattr(torch, recipe.precision), device=device)
         self._teacher = torch.empty(size, pairs.teacher.width, device=device)
 
@@ -51,11 +50,11 @@ class Batches:
 
 
 def _from_memory(pairs: TeacherPairs, size: int, device: torch.device) -> Read:
-    there = [torch.from_numpy(np.asarray(side.values)).to(device) for side in (pairs.images, pairs.teacher)]
-    X, E = ((one, torch.empty(size, one.shape[1], dtype=one.dtype, device=device)) for one in there)
+    X, E = (torch.from_numpy(np.asarray(side.values)).to(device) for side in (pairs.images, pairs.teacher))
+    x, e = (torch.empty(size, side.shape[1], dtype=side.dtype, device=device) for side in (X, E))
 
     def read(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return torch.index_select(X[0], 0, rows, out=X[1]), torch.index_select(E[0], 0, rows, out=E[1])
+        return torch.index_select(X, 0, rows, out=x), torch.index_select(E, 0, rows, out=e)
 
     return read
 

@@ -59,13 +59,14 @@ def descend(
     pairs.refuse_not_finite()
     rows, batches = torch.from_numpy(pairs.rows), Batches(pairs, recipe)
     losses = torch.zeros(recipe.epochs, steps, device=recipe.device)
+    means: list[float] = []
     for epoch in range(recipe.epochs):
         order = rows[torch.randperm(len(rows), generator=generator)].to(batches.place)
         for k, batch in enumerate(batches.gathered(order.split(size)[:steps])):
             losses[epoch, k] = step(*batch)
             if progress:
                 progress(epoch * steps + k + 1, recipe.epochs * steps)
-        mean = float(losses[epoch].mean())
-        if not math.isfinite(mean):
-            raise ExpclipError(f"the loss is {mean} after epoch {epoch + 1}: choose a smaller {option('lr')}")
-    return Losses(losses.flatten().tolist(), losses.mean(dim=1).tolist())
+        means.append(float(losses[epoch].mean()))
+        if not math.isfinite(means[-1]):
+            raise ExpclipError(f"the loss is {means[-1]} after epoch {epoch + 1}: choose a smaller {option('lr')}")
+    return Losses(losses.flatten().tolist(), means)

@@ -4,7 +4,8 @@ import torch
 
 from ..encoders.products import product
 
-_SMALLEST_NORM = 1e-12
+SMALLEST_NORM = 1e-12
+"""What lengths are at least where they divide."""
 
 
 def infonce(projected: torch.Tensor, teacher: torch.Tensor, scale: float) -> tuple[torch.Tensor, torch.Tensor]:
@@ -15,7 +16,7 @@ def infonce(projected: torch.Tensor, teacher: torch.Tensor, scale: float) -> tup
     in float32 and in the dtype of `projected`.
     """
     teacher = teacher.to(projected.dtype)
-    norm = torch.linalg.vector_norm(projected.float(), dim=1, keepdim=True).clamp_min(_SMALLEST_NORM)
+    norm = torch.linalg.vector_norm(projected.float(), dim=1, keepdim=True).clamp_min(SMALLEST_NORM)
     logits = product(projected, teacher.T).float().mul_(scale / norm)
     (slope, to_teacher), (of_teacher, to_image) = _softmax(logits, dim=1), _softmax(logits, dim=0)
     loss = ((to_teacher.mean() + to_image.mean()) / 2) - logits.diagonal().mean()

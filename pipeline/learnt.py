@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from rich.filesize import decimal
+from rich.filesize import decimal as byte_count
 
 from ..cache.rows_on_disk import RowsOnDisk
 from ..cache.store import FeatureStore
@@ -40,7 +40,7 @@ class Shelf:
             return Embeddings(name, store.read())
         self.has_any_on_disk = True
         say(
-            f"note: {store.path.name} has {decimal(values.nbytes)}, and {decimal(free)} of memory are free: batches "
-            "are read from the disk"
+            f"note: {store.path.name} has {byte_count(values.nbytes)}, and {byte_count(free)} of memory are free: "
+            "batches are read from the disk"
         )
         return Embeddings(name, values)

@@ -1,6 +1,7 @@
 """How the loss of heads fell while they were fitted."""
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -17,7 +18,8 @@ def curves_figure(curves: Mapping[str, Mapping[str, Sequence[np.ndarray]]], titl
     figure = Figure(figsize=(9, 0.8 + 3.4 * len(curves)), layout="constrained")
     figure.suptitle(title, fontsize=11, x=0.01, ha="left")
     panels = figure.subplots(len(curves), squeeze=False)[:, 0]
-    colours = dict(zip({row: None for rows in curves.values() for row in rows}, COLOURS[1:] * LONG, strict=False))
+    every_row = dict.fromkeys(row for rows in curves.values() for row in rows)
+    colours = dict(zip(every_row, cycle(COLOURS[1:]), strict=False))
     for axes, (objective, rows) in zip(panels, curves.items(), strict=True):
         for row, seeds in rows.items():
             for k, losses in enumerate(seeds):

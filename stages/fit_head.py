@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from rich.filesize import decimal
+from rich.filesize import decimal as byte_count
 
 from ..cache.header import Header
 from ..cache.keys import digest
@@ -56,7 +56,7 @@ def fit_head(request: FitHead) -> list[FittedHead]:
         lesson, card = jobs[k]
         found[k] = _fit(workspace, lesson, card, request, shelf)
     if shelf.has_any_on_disk:
-        say(f"note: up to {decimal(peak_memory())} of memory were used")
+        say(f"note: up to {byte_count(peak_memory())} of memory were used")
     return [found[k] for k in range(len(jobs))]
 
 
@@ -124,10 +124,9 @@ def _note_unused(request: FitHead) -> None:
 
 def _note_emulated(workspace: Workspace, request: FitHead, cards: Sequence[HeadCard]) -> None:
     """Say that products in bfloat16 are slow here, where there are any."""
-    has_products = any(
-        KINDS[card.head].has_steps and read_card(workspace.cache.heads / card.id) is None for card in cards
-    )
-    if request.precision == "bfloat16" and has_products and emulates_bfloat16(resolve_device(request.device)):
+    if request.precision != "bfloat16" or not emulates_bfloat16(resolve_device(request.device)):
+        return
+    if any(KINDS[card.head].has_steps and read_card(workspace.cache.heads / card.id) is None for card in cards):
         say("note: this processor only emulates products in bfloat16: in float32 they are faster, and more exact")
 
 
@@ -237,5 +236,5 @@ def _fit(workspace: Workspace, lesson: Lesson, card: HeadCard, request: FitHead,
 
         head = KINDS[card.head].trainer.fit(lesson.content(shelf), recipe, show)
     card = replace(card, losses=head.losses_, seconds=round(time.perf_counter() - started, 3))
-    losses = getattr(head, "step_losses_", [])  # ridge, for one, takes no steps
+    losses = getattr(head, "step_losses_", [])  # heads without steps need not have it
     return FittedHead(save_head(workspace.cache.heads, card, head.tensors(), losses), card, is_new=True)
