@@ -4,34 +4,45 @@ import errno
 import json
 import os
 import shutil
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ..aside import beside, clear
 from ..errors import ExpclipError, option
-from ..manifests.disk import short_name
 from ..untrusted import parse_json, read_text
+from .keys import digest
 
+CACHE = option("cache")
+"""What chooses where something is written, unless another option or argument does."""
 _DISK_TROUBLE = {
     errno.ENOSPC: "the disk is full: free some space",
     errno.EDQUOT: "the disk quota is used up: free some space",
     errno.EFBIG: "the file would be larger than allowed: raise the limit",
-    errno.EROFS: f"the disk is read-only: choose another folder with {option('cache')}",
-    errno.EACCES: f"writing is not permitted: change the permissions or choose another folder with {option('cache')}",
-    errno.EPERM: f"writing is not permitted: change the permissions or choose another folder with {option('cache')}",
     errno.EIO: "the disk reports an input/output error: check it",
 }
+_NOT_HERE = {
+    errno.EROFS: "the disk is read-only: ",
+    errno.EACCES: "writing is not permitted: change the permissions or ",
+    errno.EPERM: "writing is not permitted: change the permissions or ",
+}
+_SEAL = "digest"
 
 
 @contextmanager
-def writing(place: Path) -> Iterator[None]:
-    """Turn the disk's refusals into one line; what was finished before stays usable."""
+def writing(place: Path, choose: str = CACHE) -> Iterator[None]:
+    """Turn the disk's refusals into one line; what was finished before stays usable.
+
+    `choose` is what chooses another place: `option("out")`, or "FILE" for an argument.
+    """
     try:
         yield
     except OSError as error:
-        why = _DISK_TROUBLE.get(error.errno or 0, f"{error}: choose another folder")
+        elsewhere = f"choose another place with {choose}"
+        code = error.errno or 0
+        known = f"{_NOT_HERE[code]}{elsewhere}" if code in _NOT_HERE else _DISK_TROUBLE.get(code)
+        why = known or f"{error}: {elsewhere}"
         raise ExpclipError(
             f"cannot write {place}: {why}, and run the command again. What is finished stays."
         ) from error
@@ -45,20 +56,36 @@ def write_json(path: Path, content: Any) -> None:
         fsync(path.parent)
 
 
-def _hidden_sibling(final: Path) -> Path:
-    """A new name beside a path, whose parent is made where it is missing.
+def seal(content: dict[str, Any]) -> dict[str, Any]:
+    """JSON-like content with a digest over all of it, by which a change is noticed."""
+    return content | {_SEAL: digest(content)}
 
-    It is hidden, so that nobody reads or minds what a killed process leaves behind.
-    """
+
+def unseal(content: dict[str, Any]) -> dict[str, Any]:
+    """The content without its digest, which older files lack. Raises ValueError where it has a wrong one."""
+    plain = {name: value for name, value in content.items() if name != _SEAL}
+    if _SEAL in content and content[_SEAL] != digest(plain):
+        raise ValueError("it changed since it was written: its digest is another one")
+    return plain
+
+
+def is_sealed(content: dict[str, Any]) -> bool:
+    """Whether it carries a digest, as older files do not."""
+    return _SEAL in content
+
+
+def _temporary(final: Path) -> Path:
+    """A path aside, whose folder is made where it is missing; what the dead left there is removed."""
     final.parent.mkdir(parents=True, exist_ok=True)
-    return final.with_name(f".{short_name(final.name)}.{uuid.uuid4().hex[:8]}")
+    clear(final)
+    return beside(final)
 
 
 @contextmanager
-def new_file(final: Path) -> Iterator[Path]:
+def new_file(final: Path, choose: str = CACHE) -> Iterator[Path]:
     """A temporary path whose file replaces the final one, flushed to the disk, when the block ends well."""
-    with writing(final):
-        temporary = _hidden_sibling(final)
+    with writing(final, choose):
+        temporary = _temporary(final)
         try:
             yield temporary
             fsync(temporary)
@@ -94,13 +121,13 @@ def flush(folder: Path) -> None:
 
 
 @contextmanager
-def new_folder(final: Path) -> Iterator[Path]:
+def new_folder(final: Path, choose: str = CACHE) -> Iterator[Path]:
     """A temporary folder that takes its final name when the block ends well.
 
     If another process finished first, its folder is kept.
     """
-    with writing(final):
-        temporary = _hidden_sibling(final)
+    with writing(final, choose):
+        temporary = _temporary(final)
         temporary.mkdir()
         try:
             yield temporary
