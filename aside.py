@@ -20,49 +20,48 @@ from pathlib import Path
 _LONGEST = 180
 """Bytes of a name that are kept in the name of its temporary."""
 _ABANDONED_SECONDS = 24 * 3600.0
-"""After which another machine's temporary that did not change is nobody's."""
-_SECONDS_APART = 2
-"""By which two readings of when a process began may differ."""
+"""After which a temporary that did not change is nobody's, whatever can be told of its maker."""
 _NAME = re.compile(
-    r"\.(?P<final>.+)\.(?P<host>[0-9a-f]{8})-(?P<pid>[0-9a-f]+)-(?P<began>[0-9a-f]+)-[0-9a-f]{6}", re.S
+    r"\.(?P<final>.+)\.(?P<host>[0-9a-f]{8})-(?P<pid>[0-9a-f]{1,16})-(?P<run>[0-9a-f]{6})-[0-9a-f]{6}", re.DOTALL
 )
+_RUN = uuid.uuid4().hex[:6]
 
 
 @dataclass(frozen=True)
 class Process:
-    """A process of some machine, told apart from an earlier one with the same number by when it began."""
+    """A process of some machine."""
 
     host: str
     """8 digits that stand for the machine."""
     pid: int
-    began: int
-    """Seconds since 1970."""
+    run: str
+    """6 digits that tell it from an earlier one with the same number, as there is one in each container."""
 
     @classmethod
     def this(cls) -> "Process":
         """The one that asks."""
-        return _known(os.getpid())
+        return cls(_host(), os.getpid(), _RUN)
 
     @property
     def is_dead(self) -> bool:
         """Whether it has ended; False for one of another machine, of which nothing is known here."""
-        import psutil
-
         if self.host != _host():
             return False
-        try:
-            return abs(psutil.Process(self.pid).create_time() - self.began) > _SECONDS_APART
-        except psutil.NoSuchProcess:
-            return True
-        except psutil.Error:  # it is there, and somebody else's
-            return False
+        return self.run != _RUN if self.pid == os.getpid() else not _is_running(self.pid)
 
 
-@cache
-def _known(pid: int) -> Process:
-    import psutil
+def _is_running(pid: int) -> bool:
+    if os.name == "nt":  # where the signal would end it
+        import psutil
 
-    return Process(_host(), pid, int(psutil.Process(pid).create_time()))
+        return psutil.pid_exists(pid)
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:  # it is there, and somebody else's
+        return True
+    return True
 
 
 @cache
@@ -73,7 +72,7 @@ def _host() -> str:
 def beside(final: Path) -> Path:
     """A new hidden name beside a path, for what is to take its place; nothing is made yet."""
     maker = Process.this()
-    return final.with_name(f".{_stem(final.name)}.{maker.host}-{maker.pid:x}-{maker.began:x}-{uuid.uuid4().hex[:6]}")
+    return final.with_name(f".{_stem(final.name)}.{maker.host}-{maker.pid:x}-{maker.run}-{uuid.uuid4().hex[:6]}")
 
 
 def _stem(name: str) -> str:
@@ -84,15 +83,12 @@ def _stem(name: str) -> str:
 
 
 def is_left_behind(path: Path) -> bool:
-    """Whether this is a temporary whose maker is dead, or one of another machine that has not changed for a day."""
+    """Whether this is a temporary whose maker is dead, or one that has not changed for a day."""
     found = _NAME.fullmatch(path.name)
     if found is None:
         return False
-    maker = Process(found["host"], int(found["pid"], 16), int(found["began"], 16))
-    if maker.is_dead:
+    if Process(found["host"], int(found["pid"], 16), found["run"]).is_dead:
         return True
-    if maker.host == _host():
-        return False
     try:
         return time.time() - path.stat().st_mtime > _ABANDONED_SECONDS
     except OSError:

@@ -1,10 +1,7 @@
 """What a cache notes of each of its data sets: what it is called, where and when it was read."""
 
-import errno
 import json
-import os
 import re
-import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +9,7 @@ from typing import Any
 
 from ..errors import ExpclipError
 from ..manifests.manifest import Manifest, Origin
-from .files import fsync, read_json, write_json, writing
+from .files import read_json, seal, unseal, write_json, write_new
 
 CURRENT = "current.json"
 
@@ -45,7 +42,7 @@ class Entry:
 def read_entry(folder: Path) -> Entry | None:
     """What is noted of a data set's folder; None where nothing is, or it is half-written."""
     file = folder / CURRENT
-    content = read_json(file)
+    content = _unsealed(read_json(file))
     needed = [content.get(key) for key in ("manifest", "root")] if isinstance(content, dict) else [None]
     if not isinstance(content, dict) or not all(isinstance(value, str) and "\0" not in value for value in needed):
         return None
@@ -65,6 +62,14 @@ def read_entry(folder: Path) -> Entry | None:
     how["numbers"] = tuple(map(str, numbers)) if isinstance(numbers, list) else ()
     origin = Origin(**where, stamp=noted("stamp"), read=read, **how)
     return Entry(folder.name, noted("title") or folder.name, content["manifest"], content["root"], origin)
+
+
+def _unsealed(content: Any) -> Any:
+    """What a note says; None where it changed since it was written."""
+    try:
+        return unseal(content) if isinstance(content, dict) else content
+    except ValueError:
+        return None
 
 
 def _is_date(text: str) -> bool:
@@ -88,32 +93,17 @@ def write_entry(folder: Path, manifest: Manifest, name: str) -> None:
         "numbers": list(origin.numbers),
         "order": origin.order or "",
     }
-    noted = read_json(folder / CURRENT)
+    noted = _unsealed(read_json(folder / CURRENT))
     known = {key: noted.get(key) for key in current} if isinstance(noted, dict) else None
     if known == current:
         return
     current["read"] = datetime.now(UTC).isoformat()
-    if noted is not None or not _claimed(folder / CURRENT, current):
+    is_new = not (folder / CURRENT).exists()
+    current = seal(current)
+    if not is_new or not write_new(folder / CURRENT, json.dumps(current, indent=1)):
         other = read_entry(folder)
         if other is not None and other.origin.path and other.origin.identity != origin.identity:
             raise ExpclipError(
                 f"{folder}: another process has begun a data set of this title, {other.where}: run the command again"
             )
         write_json(folder / CURRENT, current)
-
-
-def _claimed(file: Path, content: dict[str, Any]) -> bool:
-    """Write a note where there is none; False where another process was first, or the file system has no links."""
-    temporary = file.with_name(f".{file.name}.{uuid.uuid4().hex[:8]}")
-    with writing(file):
-        try:
-            temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
-            fsync(temporary)
-            os.link(temporary, file)
-        except OSError as error:
-            if temporary.exists() and error.errno in (errno.EEXIST, errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS):
-                return False
-            raise
-        finally:
-            temporary.unlink(missing_ok=True)
-    return True

@@ -27,7 +27,8 @@ _NOT_HERE = {
     errno.EACCES: "writing is not permitted: change the permissions or ",
     errno.EPERM: "writing is not permitted: change the permissions or ",
 }
-_SEAL = "digest"
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+_SEAL = "content_digest"
 
 
 @contextmanager
@@ -93,6 +94,34 @@ def new_file(final: Path, choose: str = CACHE) -> Iterator[Path]:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
+
+
+def write_new(final: Path, text: str) -> bool:
+    """Write a small file where there is none; False where there is one, if only since this moment."""
+    with writing(final):
+        temporary = _temporary(final)
+        try:
+            temporary.write_text(text, encoding="utf-8")
+            os.link(temporary, final)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            if error.errno not in _NO_LINKS or not temporary.exists():
+                raise
+            return _written_first(final, text)
+        finally:
+            temporary.unlink(missing_ok=True)
+    return True
+
+
+def _written_first(final: Path, text: str) -> bool:
+    """The same on a file system without links, where the file is there before all of its text is."""
+    try:
+        with final.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        return False
+    return True
 
 
 def read_json(path: Path) -> Any | None:

@@ -11,7 +11,9 @@ import numpy as np
 from pydantic import Field, TypeAdapter
 
 from ..errors import HIDDEN, ExpclipError
+from ..manifests.prompts import names_instruction
 from ..untrusted import parse_json
+from .keys import digest, store_key
 
 SCHEMA = 1
 SHARD_ROWS = 1024
@@ -101,10 +103,23 @@ def parse_header(text: str) -> Header:
         raise ValueError(f"{header.dataset!r} and {header.node!r} are not names of a data set and a node")
     if not math.prod(header.row_shape) * header.rows < _MOST_VALUES:
         raise ValueError("no disk holds so many features")
+    _refuse_contradictions(header)
+    return header
+
+
+def _refuse_contradictions(header: Header) -> None:
+    """Raise ValueError where a header's key, or what it calls things, is not what its spec says."""
+    if (header.encoder_digest, header.key) != (digest(header.spec), store_key(header.spec, header.rows_digest)):
+        raise ValueError("its key does not fit its header")
     for name in ("node", "protocol"):
         if header.spec.get(name, getattr(header, name)) != getattr(header, name):
             raise ValueError(f"its {name} is not the one of its encoder")
-    return header
+    text, name = header.spec.get("instruction"), header.instruction
+    if (text is None) != (name == "") or (text is not None and not names_instruction(name, text)):
+        raise ValueError(f"its instruction {name!r} is not the one of its encoder")
+    weights = header.spec.get("weights")
+    if isinstance(weights, dict) and "random_seed" in weights and not header.untrained:
+        raise ValueError("its weights are random, and it does not say so")
 
 
 def is_name(text: str) -> bool:

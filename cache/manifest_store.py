@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from ..manifests.manifest import NO_LABEL, Clips, Kind, Manifest, Rows
 from ..untrusted import refuse_pipes
-from .files import printable, read_json
+from .files import printable, read_json, seal, unseal
 from .plain_group import MOST_BYTES, PlainGroup, layout
 
 
@@ -40,7 +40,7 @@ def to_arrays(manifest: Manifest) -> tuple[dict[str, Any], dict[str, np.ndarray]
 
 def from_arrays(known: dict[str, Any], array: Callable[[str], np.ndarray], root: str) -> Manifest:
     """The inverse of `to_arrays`; `array(name)` gives an array. Raises ValueError where anything changed since."""
-    said = _Known.model_validate(known)
+    said = _Known.model_validate(unseal(known))
     manifest = Manifest(
         name=said.name,
         kind=said.kind,
@@ -99,7 +99,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     import zarr
 
     known, arrays = to_arrays(manifest)
-    group = zarr.create_group(folder, attributes=known)
+    group = zarr.create_group(folder, attributes=seal(known))
     for name, array in arrays.items():
         group.create_array(name, data=array, **layout(array))
 

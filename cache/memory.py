@@ -6,8 +6,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from ..aside import clear
 from ..errors import ExpclipError
-from .files import read_json, write_json
+from .files import read_json, seal, unseal, write_json
 
 Value = TypeVar("Value", str, int)
 
@@ -40,10 +41,13 @@ class FileMemory(Generic[Value]):
 
     def keep(self) -> None:
         """Write down what is new. A folder that may not be written to costs the time of finding out, nothing else."""
-        if self._kept_in is None or not self._new:
+        if self._kept_in is None:
+            return
+        clear(self._kept_in)
+        if not self._new:
             return
         with suppress(ExpclipError, OSError):
-            write_json(self._kept_in, self._written() | self._new)
+            write_json(self._kept_in, seal(self._written() | self._new))
             self._kept.update(self._new)
             self._new.clear()
 
@@ -53,5 +57,8 @@ class FileMemory(Generic[Value]):
 
     def _written(self) -> dict[str, Value]:
         content = read_json(self._kept_in) if self._kept_in else None
-        known = content if isinstance(content, dict) else {}
+        try:
+            known = unseal(content) if isinstance(content, dict) else {}
+        except ValueError:  # what changed since it was written is found out again
+            known = {}
         return {name: value for name, value in known.items() if type(value) is self._kind}

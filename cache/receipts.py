@@ -1,6 +1,7 @@
 """Receipts: one small JSON file per finished shard. The set of receipts is the state of an extraction."""
 
 import re
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
@@ -8,10 +9,12 @@ from typing import Annotated
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from ..untrusted import read_text
-from .files import fsync, write_json
+from ..untrusted import parse_json, read_text
+from .files import fsync, is_sealed, seal, unseal, write_json
 from .header import Header
 
+CLAIM = ".claim"
+CLAIM = ".claim"
 _Count = Annotated[int, Field(ge=0)]
 
 
@@ -50,6 +53,8 @@ class Receipt:
     versions: dict[str, str] = field(default_factory=dict)
     written: str = ""
     """UTC, ISO 8601."""
+    crc32c: int | None = None
+    """Of the whole shard as its file carries it, rows that are missing as NaN; older receipts have none."""
 
 
 class Receipts:
@@ -61,6 +66,10 @@ class Receipts:
 
     def path(self, shard: int) -> Path:
         return self._folder / f"{shard:05d}.json"
+
+    def claim(self, shard: int) -> Path:
+        """The file that says who makes a shard at the moment."""
+        return self._folder / f"{shard:05d}{CLAIM}"
 
     def get(self, shard: int) -> Receipt | None:
         """The receipt of a shard; None where it is missing, unreadable, contradicts itself or is of another store."""
@@ -77,7 +86,7 @@ class Receipts:
         return {shard: receipt for shard, receipt in found if receipt is not None}
 
     def write(self, receipt: Receipt) -> None:
-        write_json(self.path(receipt.shard), asdict(receipt))
+        write_json(self.path(receipt.shard), seal(asdict(receipt)))
 
     def withdraw(self, shard: int) -> None:
         """Remove a receipt, before its shard is written again: a crash in between loses the shard, but never lies."""
@@ -86,14 +95,28 @@ class Receipts:
             path.unlink(missing_ok=True)
             fsync(self._folder)
 
-    def withdraw_all(self) -> None:
-        """The receipts of a store that was removed say nothing about the one that replaces it."""
-        for path in self._folder.glob("*.json"):
-            path.unlink(missing_ok=True)
+    def present(self) -> dict[Path, tuple[int, int]]:
+        """The files that are there, and what tells each from one that replaces it."""
+        return {path: _identity(path) for path in self._folder.glob("*.json")}
+
+    def remove(self, known: dict[Path, tuple[int, int]]) -> None:
+        """Remove files that were there, but not what has taken their place since."""
+        for path, identity in known.items():
+            with suppress(FileNotFoundError):
+                if _identity(path) == identity:
+                    path.unlink()
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_ino, status.st_mtime_ns
 
 
 def parse_receipt(text: bytes | str) -> Receipt:
-    """A receipt from its JSON. Raises ValueError where it is not one."""
+    """A receipt from its JSON. Raises ValueError where it is not one, or changed since it was written."""
+    content = parse_json(text)
+    if isinstance(content, dict) and is_sealed(content):
+        unseal(content)
     try:
         return _adapter().validate_json(text, strict=True)
     except ValidationError as error:

@@ -1,7 +1,7 @@
-"""Shard files as this package has zarr write them, read straight into memory.
+"""Shard files as zarr writes them in our stores, read straight into memory, and replaced whole.
 
-zarr takes several times as long as reading the bytes does. What is read here is verified against the same checksums;
-whatever does not fit is left to zarr.
+zarr takes several times as long as reading the bytes does, and what it writes aside cannot be told from what a killed
+process left. The checksums are the same; whatever does not fit is left to zarr.
 """
 
 import math
@@ -15,6 +15,7 @@ import google_crc32c
 import numpy as np
 
 from ..untrusted import open_file
+from .files import new_file
 from .header import Header
 
 _TAIL_BYTES = 4 + 16 + 4
@@ -45,14 +46,41 @@ def size(header: Header) -> int:
     return values + _TAIL_BYTES
 
 
-def read_into(values: np.ndarray, file: Path) -> bool:
-    """Fill `values` (shard_shape) from the file of such a shard; False where it is missing or not one."""
+def read_into(values: np.ndarray, file: Path) -> int | None:
+    """Fill `values` (shard_shape) from the file of such a shard, and return their CRC-32C.
+
+    None where the file is missing or not such a one.
+    """
     data = values.reshape(-1).view(np.uint8)
     try:
         with open_file(file) as opened:
-            return opened.readinto(data.data) == len(data) and opened.read() == _tail(data)
+            is_full = opened.readinto(data.data) == len(data)
+            found = crc32c(data)
+            return found if is_full and opened.read() == _tail(len(data), found) else None
     except FileNotFoundError:
-        return False
+        return None
+
+
+def noted_crc32c(file: Path, header: Header) -> int | None:
+    """The CRC-32C that such a file carries, without looking at its values; None where it is not whole."""
+    try:
+        with open_file(file) as opened:
+            if os.fstat(opened.fileno()).st_size != size(header):
+                return None
+            opened.seek(-_TAIL_BYTES, os.SEEK_END)
+            return struct.unpack("<I", opened.read(4))[0]
+    except (OSError, ValueError, struct.error):
+        return None
+
+
+def replace(file: Path, values: np.ndarray) -> int:
+    """Put `values` (shard_shape) in the place of such a file, flushed to the disk; returns their CRC-32C."""
+    data = values.reshape(-1).view(np.uint8)
+    found = crc32c(data)
+    with new_file(file) as temporary, temporary.open("wb") as opened:
+        opened.write(data.data)
+        opened.write(_tail(len(data), found))
+    return found
 
 
 def read_rows(file: Path, rows: np.ndarray, places: np.ndarray, out: np.ndarray) -> None:
@@ -75,11 +103,12 @@ def _read_at(file: BufferedReader, offset: int, into: memoryview) -> int:
     return file.readinto(into)
 
 
-def _tail(data: np.ndarray) -> bytes:
+def _tail(length: int, crc: int) -> bytes:
     """What follows the values: their CRC-32C, then the index (offset and length of the one chunk) and its CRC-32C."""
-    index = struct.pack("<QQ", 0, len(data) + 4)
-    return struct.pack("<I", _crc(data)) + index + struct.pack("<I", _crc(index))
+    index = struct.pack("<QQ", 0, length + 4)
+    return struct.pack("<I", crc) + index + struct.pack("<I", google_crc32c.value(index))
 
 
-def _crc(data: np.ndarray | bytes) -> int:
-    return google_crc32c.value(data)  # pyright: ignore[reportArgumentType]
+def crc32c(values: np.ndarray) -> int:
+    """The CRC-32C of an array's bytes."""
+    return google_crc32c.value(values.reshape(-1).view(np.uint8))  # pyright: ignore[reportArgumentType]

@@ -2,9 +2,11 @@
 
 import hashlib
 import json
+import random
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -15,12 +17,17 @@ import numpy as np
 from ..errors import ExpclipError, reason
 from ..untrusted import open_file, parse_json, read_text, refuse_pipes
 from . import shard_file
-from .files import flush, fsync, new_folder, read_json, writing
+from .files import flush, fsync, new_folder, read_json, seal, unseal, writing
 from .header import Header, parse_header
+from .keys import digest
 from .receipts import FailedRow, Receipt, Receipts
 
 _READERS = 2
 """Threads that read shards: while one waits for the disk or copies, the other checks."""
+_TRIES = 5
+"""How often a shard is read or written while another process replaces it."""
+DESCRIPTION = "description"
+"""Attribute of the group: the digest of what zarr notes of its array."""
 
 
 if TYPE_CHECKING:
@@ -39,11 +46,13 @@ class FeatureStore:
     def open(cls, path: Path) -> "FeatureStore":
         """Open an existing store. Raises ExpclipError where it is damaged or of another schema."""
         try:
-            metadata = parse_json(read_text(path / "zarr.json"))
-            return cls(path, parse_header(json.dumps(metadata["attributes"])))
+            attributes = parse_json(read_text(path / "zarr.json"))["attributes"]
+            store = cls(path, parse_header(json.dumps(attributes)))
+            unseal(attributes)
         except Exception as error:
             why = f"not a feature store of this version ({reason(error)})"
             raise ExpclipError(f"{path}: {why}: remove it and run `expclip extract` again") from error
+        return store
 
     @classmethod
     def create(cls, path: Path, header: Header) -> "FeatureStore":
@@ -52,8 +61,9 @@ class FeatureStore:
             import zarr
             from zarr.codecs import Crc32cCodec
 
+            receipts = Receipts(path.with_suffix(".receipts"), header)
             with new_folder(path) as temporary:
-                group = zarr.create_group(temporary, attributes=asdict(header))
+                group = zarr.create_group(temporary)
                 group.create_array(
                     "features",
                     shape=(header.rows, *header.row_shape),
@@ -64,8 +74,12 @@ class FeatureStore:
                     fill_value=float("nan"),
                     dimension_names=("row", *["token"] * (len(header.row_shape) - 1), "embedding"),
                 )
+                described = {DESCRIPTION: digest(read_json(temporary / "features" / "zarr.json"))}
+                group.update_attributes(seal(asdict(header) | described))
                 flush(temporary)
-                Receipts(path.with_suffix(".receipts"), header).withdraw_all()
+                stale, made = receipts.present(), temporary.stat().st_ino
+            if path.stat().st_ino == made:  # only who makes a store knows that no receipt can be its own
+                receipts.remove(stale)
         store = cls.open(path)
         if store.header.key != header.key:
             raise ExpclipError(f"{path} has the key {store.header.key[:16]}…, not {header.key[:16]}…: remove it")
@@ -88,31 +102,36 @@ class FeatureStore:
         unless rows were tried `again`. Raises ExpclipError where the disk refuses, or where a row that did not fail
         is not finite.
         """
-        present = None if again else self.receipts.get(shard)
-        if present is not None and present.rows >= len(features) and self._is_whole(shard):
+        present = None if again else self.whole(shard, len(features))
+        if present is not None:
             return present
         started = time.perf_counter()
-        sha256 = self._write_values(shard, features, failed)
-        seconds = {"write": 0.0} | (seconds or {})
-        seconds["write"] += time.perf_counter() - started
-        known = circumstances | {"seconds": seconds, "written": datetime.now(UTC).isoformat(timespec="seconds")}
-        receipt = Receipt(self.header.key, shard, len(features), sha256, failed, **known)
-        self.receipts.write(receipt)
-        if self.receipts.get(shard) != receipt:
-            raise ExpclipError(f"{self.receipts.path(shard)} does not read back as it was written: check the disk")
-        return receipt
+        values = self._shard_of(shard, features, failed)
+        sha256 = checksum(values[: len(features)])
+        spent = {"write": 0.0} | (seconds or {})
+
+        def receipt(crc32c: int) -> Receipt:
+            took = spent | {"write": spent["write"] + time.perf_counter() - started}
+            known = circumstances | {"seconds": took, "written": datetime.now(UTC).isoformat(timespec="seconds")}
+            return Receipt(self.header.key, shard, len(features), sha256, failed, crc32c=crc32c, **known)
+
+        return self._replace(shard, values, receipt, again)
 
     def restore_shard(self, receipt: Receipt, features: np.ndarray) -> None:
         """Write a shard as another copy of this store has it, with its receipt, unless as many rows are here."""
-        present = self.receipts.get(receipt.shard)
-        if present is None or present.rows < receipt.rows:
-            self._write_values(receipt.shard, features, receipt.failed)
-            self.receipts.write(receipt)
+        if self.whole(receipt.shard, receipt.rows) is None:
+            values = self._shard_of(receipt.shard, features, receipt.failed)
+            self._replace(receipt.shard, values, lambda crc32c: replace(receipt, crc32c=crc32c))
 
-    def _write_values(self, shard: int, features: np.ndarray, failed: tuple[FailedRow, ...]) -> str:
-        """Replace a shard's file, after withdrawing its receipt; returns the checksum of the rows given."""
+    def whole(self, shard: int, rows: int = 1) -> Receipt | None:
+        """The receipt of a shard with at least so many rows, whose file is the one that it speaks of."""
+        receipt = self.receipts.get(shard)
+        return receipt if receipt is not None and receipt.rows >= rows and self._is_whole(receipt) else None
+
+    def _shard_of(self, shard: int, features: np.ndarray, failed: tuple[FailedRow, ...]) -> np.ndarray:
+        """(shard_shape) what a shard's file is to hold. Raises ExpclipError for a row that is not finite by fault."""
         rows = self.header.shard_rows(shard)
-        values = np.full((len(rows), *self.header.row_shape), np.nan, dtype=self.header.dtype)
+        values = np.full(self.header.shard_shape, np.nan, dtype=self.header.dtype)
         done = values[: len(features)]
         with np.errstate(over="ignore"):
             done[:] = features
@@ -123,13 +142,44 @@ class FeatureStore:
         if bad.any():
             row = rows[int(bad.argmax())]
             raise ExpclipError(f"{self.path}: row {row} did not fail but is not finite: the shard is not written")
-        with writing(self.path):
-            self.receipts.withdraw(shard)
-            self._file(shard).unlink(missing_ok=True)  # zarr would read it first, damaged or not
-            self._array("r+")[rows.start : rows.stop] = values
-            fsync(self._file(shard))
-            fsync(self._file(shard).parent)
-        return checksum(done)
+        return values
+
+    def _replace(
+        self, shard: int, values: np.ndarray, receipt: Callable[[int], Receipt], again: bool = False
+    ) -> Receipt:
+        """Withdraw a shard's receipt, replace its file and write the new receipt, which is returned.
+
+        Another process may do the same at the same moment. What holds is that in the end file and receipt belong
+        together: where another's do, they are kept, and where one's file came before the other's receipt, it is
+        done again.
+        """
+        for _ in range(_TRIES):
+            with writing(self.path):
+                self.receipts.withdraw(shard)
+                new = receipt(self._write_file(shard, values))
+                others = None if again else self.whole(shard, new.rows)
+                if others is not None:
+                    return others
+                self.receipts.write(new)
+            kept = self.whole(shard, new.rows)
+            if kept is not None:
+                return kept
+            time.sleep(random.uniform(0.01, 0.1))
+        raise ExpclipError(f"{self.receipts.path(shard)} does not read back as it was written: check the disk")
+
+    def _write_file(self, shard: int, values: np.ndarray) -> int:
+        file = self._file(shard)
+        if self.is_plain:
+            found = shard_file.replace(file, values)
+        else:
+            rows = self.header.shard_rows(shard)
+            file.unlink(missing_ok=True)  # zarr would read it first, damaged or not
+            self._array("r+")[rows.start : rows.stop] = values[: len(rows)]
+            fsync(file)
+            found = shard_file.crc32c(values)
+        for folder in file.parents[: 1 + len(self.header.row_shape)]:
+            fsync(folder)
+        return found
 
     def read(self, rows: range | None = None, into: np.ndarray | None = None) -> np.ndarray:
         """Features of a run of rows, by default all, as stored; NaN where they failed or are not yet written.
@@ -147,9 +197,7 @@ class FeatureStore:
         def read_shard(shard: int) -> None:
             of_shard = self.header.shard_rows(shard)
             wanted = range(max(rows.start, of_shard.start), min(rows.stop, of_shard.stop))
-            part = features[wanted.start - rows.start : wanted.stop - rows.start]
-            self._read_shard(shard, wanted, part)
-            self._refuse_vanished(shard, wanted, part)
+            self._read_shard(shard, wanted, features[wanted.start - rows.start : wanted.stop - rows.start])
 
         with ThreadPoolExecutor(_READERS) as threads:
             list(threads.map(read_shard, self.header.shards_of(rows)))
@@ -176,14 +224,38 @@ class FeatureStore:
         return out
 
     def _read_shard(self, shard: int, wanted: range, part: np.ndarray) -> None:
+        """Fill `part` with the wanted rows of a shard; those without a receipt are NaN."""
         is_whole = part.shape == self.header.shard_shape
         values = part if is_whole else np.empty(self.header.shard_shape, dtype=self.header.dtype)
+        receipt = self._read_checked(shard, values)
+        if not is_whole:
+            first = self.header.shard_rows(shard).start
+            part[:] = values[wanted.start - first : wanted.stop - first]
+        self._refuse_contradiction(shard, wanted, part, receipt)
+
+    def _read_checked(self, shard: int, values: np.ndarray) -> Receipt | None:
+        """Fill `values` (shard_shape) from a shard's file; returns the receipt that speaks of it."""
+        for _ in range(_TRIES):
+            receipt = self.receipts.get(shard)
+            found = self._read_file(shard, values)
+            if receipt is None or receipt.crc32c in (None, found):
+                return receipt
+            if self.receipts.get(shard) == receipt:  # else another process replaces the shard
+                is_gone = not self._file(shard).exists()
+                raise self._damage(shard, "its file is gone" if is_gone else "its bytes are not those of its receipt")
+        raise ExpclipError(f"{self.path}: another process writes shard {shard}: run the command again when it ended")
+
+    def _read_file(self, shard: int, values: np.ndarray) -> int:
+        """Fill `values` (shard_shape) with what a shard's file holds, or with NaN; returns their CRC-32C."""
         try:
-            if not (self.is_plain and shard_file.read_into(values, self._file(shard))):
-                part[:] = self._array("r")[wanted.start : wanted.stop]
-            elif not is_whole:
-                first = self.header.shard_rows(shard).start
-                part[:] = values[wanted.start - first : wanted.stop - first]
+            found = shard_file.read_into(values, self._file(shard)) if self.is_plain else None
+            if found is not None:
+                return found
+            values[:] = np.nan
+            rows = self.header.shard_rows(shard)
+            if not self.is_plain or self._file(shard).exists():
+                values[: len(rows)] = self._array("r")[rows.start : rows.stop]
+            return shard_file.crc32c(values)
         except (ExpclipError, MemoryError):
             raise
         except OSError as error:
@@ -191,17 +263,19 @@ class FeatureStore:
         except Exception as error:
             raise self._damage(shard, str(error)) from error
 
-    def _refuse_vanished(self, shard: int, wanted: range, part: np.ndarray) -> None:
-        """A missing file reads as NaN; of the rows that have a receipt, only failed ones may be NaN."""
-        is_there = np.isfinite(part[:, *(0 for _ in self.header.row_shape)])
-        receipt = None if is_there.all() else self.receipts.get(shard)
+    def _refuse_contradiction(self, shard: int, wanted: range, part: np.ndarray, receipt: Receipt | None) -> None:
+        """Of the rows that have a receipt, the failed ones must be NaN, and only they."""
         if receipt is None:
+            part[:] = np.nan
             return
         rows = np.arange(wanted.start, wanted.stop)
         is_done = rows < self.header.shard_rows(shard).start + receipt.rows
-        if receipt.failed:
-            is_done[np.isin(rows, [row.row for row in receipt.failed])] = False
-        if not is_there[is_done].all():
+        part[~is_done] = np.nan
+        is_there = np.isfinite(part[:, *(0 for _ in self.header.row_shape)])
+        has_failed = np.isin(rows, [row.row for row in receipt.failed]) if receipt.failed else np.zeros_like(is_done)
+        if (is_there & has_failed).any():
+            raise self._damage(shard, "rows that failed are not NaN")
+        if (is_done & ~has_failed & ~is_there).any():
             is_gone = not self._file(shard).exists()
             raise self._damage(shard, "its file is gone" if is_gone else "rows that did not fail are NaN")
 
@@ -239,15 +313,15 @@ class FeatureStore:
 
     def finished(self) -> dict[int, Receipt]:
         """The receipts of the shards whose files are complete, by shard."""
-        return {shard: receipt for shard, receipt in self.receipts.read().items() if self._is_whole(shard)}
+        return {shard: receipt for shard, receipt in self.receipts.read().items() if self._is_whole(receipt)}
 
-    def _is_whole(self, shard: int) -> bool:
-        """Whether a shard's file has its full length; what is in it is checked on reading."""
-        try:
-            size = self._file(shard).stat().st_size
-        except OSError:
-            return False
-        return not self.is_plain or size == shard_file.size(self.header)
+    def _is_whole(self, receipt: Receipt) -> bool:
+        """Whether a shard's file has its full length and is the one of its receipt; reading checks what is in it."""
+        file = self._file(receipt.shard)
+        if not self.is_plain:
+            return file.exists()
+        noted = shard_file.noted_crc32c(file, self.header)
+        return noted is not None and receipt.crc32c in (None, noted)
 
     def rows_done(self) -> int:
         """How many rows have a receipt and a file."""

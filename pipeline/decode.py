@@ -1,7 +1,7 @@
 """Decoding ahead of the encoders: others read images while the models compute, and order is kept."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import groupby
@@ -72,11 +72,13 @@ class Decoder:
     decoder, all rows that the task has of it fail.
     """
 
-    def __init__(self, tasks: Sequence[Task], batch_size: int, crew: Crew):
+    def __init__(self, tasks: Iterable[Task | None], batch_size: int, crew: Crew):
+        self._tasks = iter(tasks)
+        """None comes where the next task is not known yet."""
         self._batch_size = batch_size
         self._crew = crew
         self._ahead: deque[_Coming] = deque()
-        self._coming = (coming for task in tasks for coming in self._submit(task))
+        self._coming: Iterator[_Coming] = iter(())
 
     def __enter__(self) -> "Decoder":
         return self
@@ -90,10 +92,19 @@ class Decoder:
     def batches(self, task: Task) -> Iterator[Batch]:
         """The batches of the next task whose images are needed."""
         for _ in self._batch_rows(task):
-            while len(self._ahead) < _BATCHES_AHEAD and (coming := next(self._coming, None)):
-                self._ahead.append(coming)
+            self._fill()
             rows, files = self._ahead.popleft()
             yield _assemble(rows, files)
+
+    def _fill(self) -> None:
+        while len(self._ahead) < _BATCHES_AHEAD:
+            coming = next(self._coming, None)
+            if coming is not None:
+                self._ahead.append(coming)
+            elif (task := next(self._tasks, None)) is not None:
+                self._coming = self._submit(task)
+            else:
+                return
 
     def _batch_rows(self, task: Task) -> list[list[int]]:
         rows = task.pixel_rows

@@ -4,9 +4,10 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import CancelledError
 from contextlib import AbstractContextManager, contextmanager, suppress
+from typing import Any
 
 import dask.config
 from dask.distributed import Client, Future, LocalCluster, as_completed
@@ -23,6 +24,7 @@ from .events import Emit, RowsEncoded, ShardFinished, ignore
 from .executors import RunOptions
 from .plan import Plan, Task
 from .scheduler import connected
+from .sharing import Turns
 from .work import encode_task
 
 _DECODING_PROCESSES = 2
@@ -45,19 +47,30 @@ def run(plan: Plan, options: RunOptions, emit: Emit) -> None:
     A task whose worker dies is given to another one by Dask; a task that fails is not repeated. Raises ExpclipError
     for the first failure, UsageError where no scheduler answers; what runs is cancelled then.
     """
-    with _silence("distributed"), _silence("asyncio"), _client(options, plan) as client:
-        futures = {
-            client.submit(_run_task, task, options.device, options.rows_per_batch, pure=False): task
-            for task in plan.tasks
-        }
+    with (
+        _silence("distributed"),
+        _silence("asyncio"),
+        _client(options, plan) as client,
+        Turns(plan.tasks, emit) as turns,
+    ):
         watch = _Watch(client)
+        futures: dict[Future, Task] = {}
+
+        def begin() -> Iterator[Future]:
+            while len(futures) < watch.most and (task := turns.now()) is not None:
+                future = client.submit(_run_task, task, options.device, options.rows_per_batch, pure=False)
+                futures[future] = task
+                yield future
+
         try:
-            for future in watch.completed(futures):
+            for future in watch.completed(begin, turns):
                 task = futures[future]
                 receipts = _result(watch, future, task)
                 emit(RowsEncoded(task.rows))
                 for job, receipt in zip(task.jobs, receipts, strict=True):
                     emit(ShardFinished(task.dataset, job.store.name, receipt))
+                turns.done(task)
+                del futures[future]
         except (CommClosedError, CancelledError) as error:
             raise ExpclipError(_LOST) from error
         finally:
@@ -75,15 +88,24 @@ class _Watch:
     def __init__(self, client: Client):
         self._client = client
         self._looked = self._seen = time.monotonic()
+        self.most = _most(client.scheduler_info()["workers"])
+        """How many tasks may be under way."""
 
-    def completed(self, futures: Collection[Future]) -> Iterator[Future]:
-        """Futures as they are done."""
-        waiting = as_completed(futures, loop=self._client.loop)
-        while not waiting.is_empty():
-            yield from waiting.next_batch(block=False)
-            if not waiting.has_ready():
+    def completed(self, begin: Callable[[], Iterable[Future]], turns: Turns) -> Iterator[Future]:
+        """Futures as they are done, as long as `begin` gives more of them or others have what is left."""
+        waiting = as_completed(loop=self._client.loop)
+        while True:
+            for future in begin():
+                waiting.add(future)
+            if waiting.has_ready():
+                yield from waiting.next_batch(block=False)
+            elif not waiting.is_empty():
                 time.sleep(0.02)
                 self._look()
+            elif turns.are_left:
+                turns.wait()
+            else:
+                return
 
     def result(self, future: Future) -> list[Receipt]:
         """The result of one that is done. Where its worker died meanwhile, the task is done again."""
@@ -107,8 +129,14 @@ class _Watch:
             raise ExpclipError(_LOST) from error
         if workers:
             self._seen = now
+            self.most = _most(workers)
         elif now > self._seen + _WORKERLESS_SECONDS:
             raise ExpclipError(f"all Dask workers are gone: {_RESUME}")
+
+
+def _most(workers: Mapping[str, Any]) -> int:
+    """Two tasks a thread: the next one is there when one is done, and other processes find some."""
+    return 2 * max(1, sum(one["nthreads"] for one in workers.values()))
 
 
 def _run_task(task: Task, device: str, batch_size: int) -> list[Receipt]:

@@ -5,6 +5,7 @@ from .decode import Decoder, decoders
 from .events import Emit
 from .executors import RunOptions
 from .plan import Plan
+from .sharing import Turns
 from .work import encode_task
 
 
@@ -17,6 +18,11 @@ def run(plan: Plan, options: RunOptions, emit: Emit) -> None:
             loaded[node.digest] = node.load(options.device)
         return loaded[node.digest]
 
-    with decoders(options.processes) as crew, Decoder(plan.tasks, options.rows_per_batch, crew) as decoder:
-        for task in plan.tasks:
+    with (
+        Turns(plan.tasks, emit) as turns,
+        decoders(options.processes) as crew,
+        Decoder(turns.ahead(), options.rows_per_batch, crew) as decoder,
+    ):
+        for task in turns:
             encode_task(task, decoder.batches(task), load, options.device, options.rows_per_batch, emit)
+            turns.done(task)

@@ -15,6 +15,7 @@ import os, sys, threading
 from dataclasses import replace
 from pathlib import Path
 import numpy as np
+import zarr, zarr.codecs  # else each child imports them, and dies of that
 import expclip.cache.header
 from expclip.cache.header import parse_header
 from expclip.cache.store import FeatureStore

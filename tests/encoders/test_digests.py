@@ -214,6 +214,6 @@ def test_a_library_is_asked_once_for_each_version_and_description(tmp_path, monk
 def test_a_fact_that_was_damaged_is_asked_for_again(tmp_path, damage):
     memory = tmp_path / "memory.json"
     Hashes(memory).fact("torch", {"width": 3}, lambda: {"twice": 6})
-    (name,) = json.loads(memory.read_text(encoding="utf-8"))
+    (name,) = json.loads(memory.read_text(encoding="utf-8")).keys() - {"content_digest"}
     memory.write_text(json.dumps({name: damage}), encoding="utf-8")
     assert Hashes(memory).fact("torch", {"width": 3}, lambda: {"twice": 6}) == {"twice": 6}
