@@ -15,9 +15,10 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from .commands import COMMANDS, GROUPS, command
-from .commands.command import INTERRUPTED, Command
+from .commands.command import Command
 from .commands.request import NO_DEFAULT, Asked, Request, asked, from_typed, refuse_unknown
 from .errors import ExpclipError, flag, shown
+from .interruption import ending, signals_interrupt
 from .reports.console import print_json, print_line, say
 from .settings import Settings, read_settings
 
@@ -161,13 +162,9 @@ def _usual(one: Asked) -> str:
 
 
 def run(one: Command, request: Callable[[], Request], as_json: bool = False) -> int:
-    """Do a command and show its answer; returns the exit code.
-
-    A user's mistake is one line without a traceback; an interruption leaves what is finished.
-    """
+    """Do a command and show its answer; returns the exit code. A user's mistake is one line without a traceback."""
     try:
-        asked_for = request()
-        answer = one.do(asked_for)
+        answer = one.do(asked_for := request())
         if as_json and one.document:
             print_json(one.document(asked_for, answer))
         else:
@@ -176,9 +173,10 @@ def run(one: Command, request: Callable[[], Request], as_json: bool = False) -> 
     except ExpclipError as error:
         say(f"error: {error.as_typed}")
         return error.exit_code
-    except KeyboardInterrupt:
-        say("interrupted. Finished work is kept: run the same command to resume")
-        return INTERRUPTED
+    except KeyboardInterrupt as error:
+        line, code = ending(error)
+        say(line)
+        return code
     except (MemoryError, RuntimeError) as error:
         if not isinstance(error, MemoryError) and "out of memory" not in str(error):
             raise
@@ -193,7 +191,8 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")  # a terminal that lacks a letter does not end the work
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # to look for them takes time
     warnings.showwarning = lambda message, category, *_: say(f"{category.__name__}: {message}")
-    app()
+    with signals_interrupt():
+        app()
 
 
 _register()

@@ -9,8 +9,8 @@ from ..lazy import load
 from ..reports.console import print_table, say
 from .request import Request
 
-DONE, FAILED, DONE_WITH_FAILURES, INTERRUPTED = 0, 1, 3, 130
-"""Exit codes. Wrong use is 2."""
+DONE, FAILED, DONE_WITH_FAILURES = 0, 1, 3
+"""Exit codes. Wrong use is 2, and an interruption 128 and the number of the signal."""
 _FAILURES_SHOWN = 20
 
 

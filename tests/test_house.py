@@ -14,6 +14,7 @@ ROOT = Path(__file__).parent.parent
 FLOORS = {
     "errors": 0,
     "aside": 0,
+    "interruption": 0,
     "lazy": 0,
     "untrusted": 0,
     "settings": 1,
