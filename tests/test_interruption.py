@@ -1,4 +1,4 @@
-"""Signals end a command as Ctrl-C does: finished work stays, no process is left, and the exit code names the signal."""
+"""Signals end a command as Ctrl-C does: finished work stays, no process is left, the exit code names the signal."""
 
 import json
 import os
@@ -38,15 +38,20 @@ def wait_for(process: subprocess.Popen, place: Path, pattern: str) -> None:
     assert process.poll() is None, process.communicate()
 
 
+def shared_memory() -> set[Path]:
+    place = Path("/dev/shm")
+    return set(place.iterdir()) if place.is_dir() else set()
+
+
 def ended(process: subprocess.Popen, name: str) -> str:
     """Ends a process by a signal; returns what it said, after its children have ended too."""
     children = psutil.Process(process.pid).children(recursive=True)
-    shared = set(os.listdir("/dev/shm")) if os.path.isdir("/dev/shm") else set()
+    before = shared_memory()
     process.send_signal(getattr(signal, name))
     _, said = process.communicate(timeout=60)
     _, alive = psutil.wait_procs(children, timeout=10)
     assert alive == []
-    assert {one for one in os.listdir("/dev/shm") if one not in shared} == set() if shared else True
+    assert shared_memory() <= before
     return said
 
 
