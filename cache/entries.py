@@ -4,12 +4,12 @@ import errno
 import json
 import os
 import re
-import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ..aside import beside, clear
 from ..errors import ExpclipError
 from ..manifests.manifest import Manifest, Origin
 from .files import fsync, read_json, write_json, writing
@@ -104,7 +104,8 @@ def write_entry(folder: Path, manifest: Manifest, name: str) -> None:
 
 def _claimed(file: Path, content: dict[str, Any]) -> bool:
     """Write a note where there is none; False where another process was first, or the file system has no links."""
-    temporary = file.with_name(f".{file.name}.{uuid.uuid4().hex[:8]}")
+    clear(file)
+    temporary = beside(file)
     with writing(file):
         try:
             temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
