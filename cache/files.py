@@ -89,18 +89,22 @@ def is_sealed(content: dict[str, Any]) -> bool:
     return _SEAL in content
 
 
-def _temporary(final: Path) -> Path:
+def _temporary(final: Path, clears: bool = True) -> Path:
     """A path aside, whose folder is made where it is missing; what the dead left there is removed."""
     final.parent.mkdir(parents=True, exist_ok=True)
-    clear(final)
+    if clears:
+        clear(final)
     return beside(final)
 
 
 @contextmanager
-def new_file(final: Path, choose: str = CACHE) -> Iterator[Path]:
-    """A temporary path whose file replaces the final one, flushed to the disk, when the block ends well."""
+def new_file(final: Path, choose: str = CACHE, clears: bool = True) -> Iterator[Path]:
+    """A temporary path whose file replaces the final one, flushed to the disk, when the block ends well.
+
+    To clear up after the dead is to list the folder: who writes many files into it sweeps it once instead.
+    """
     with writing(final, choose):
-        temporary = _temporary(final)
+        temporary = _temporary(final, clears)
         try:
             yield temporary
             fsync(temporary)

@@ -17,7 +17,7 @@ from pathlib import Path
 from ..aside import beside, clear, is_left_behind, is_temporary, remove
 from ..errors import UsageError
 from .files import flush, fsync, writing
-from .run_note import NOTES, OUT, Run, files_of, write_note
+from .run_note import NOTES, OUT, Run, files_of, write_first_note, write_note
 
 _HAS_TO_STAY = {
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.EXDEV, errno.EBUSY, errno.EMLINK, errno.ENOSYS),
@@ -93,11 +93,12 @@ def _refuse_in_the_way(final: Path, files: Sequence[str]) -> None:
 
 
 def _put_in_place(final: Path, made: Path, run: Run, files: Sequence[str]) -> None:
-    write_note(made, run, files, of=final)
-    flush(made)
     if made.parent == final:
+        flush(made)
         _replace_each(final, made, run, files)
         return
+    write_first_note(made, final, run, files)
+    flush(made)
     try:
         _replace_whole(final, made, run)
     except OSError as error:
@@ -152,33 +153,39 @@ def _settle(before: Path, final: Path, run: Run) -> None:
     remove([rest])
 
 
-def _link(old: Path, new: Path, ours: set[str], inner: str = "") -> None:
+def _link(old: Path, new: Path, ours: set[str]) -> None:
     """Give all that others have in a folder a second name in another, where it lacks that. Raises OSError."""
-    if not os.access(old, os.W_OK | os.X_OK):
-        raise PermissionError(errno.EACCES, "this folder could not be removed", str(old))
-    with os.scandir(old) as scan:
+    folders = []
+    for name in _of_others(old, ours):
+        source, target = old / name, new / name
+        if source.is_dir() and not source.is_symlink():
+            target.mkdir(exist_ok=True)
+            folders.append((source, target))
+        elif not os.path.lexists(target):
+            if source.is_symlink():
+                target.symlink_to(source.readlink())
+            else:
+                os.link(source, target)
+    for source, target in reversed(folders):  # their times are those of the last change in them
+        _like(source, target)
+
+
+def _of_others(folder: Path, ours: set[str], above: str = "") -> Iterator[str]:
+    """What is not `ours` in a folder, by relative paths; a folder that holds nothing else is ours too."""
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, "nothing can be removed from this folder", str(folder))
+    with os.scandir(folder) as scan:
         entries = list(scan)
     for entry in entries:
-        source, target, name = Path(entry.path), new / entry.name, f"{inner}{entry.name}"
-        if entry.is_dir(follow_symlinks=False):
-            if not is_left_behind(source):
-                target.mkdir(exist_ok=True)
-                _link(source, target, ours, f"{name}/")
-                _leave_if_empty(source, target)
-        elif name in ours or name in NOTES or os.path.lexists(target) or is_left_behind(source):
+        name = f"{above}{entry.name}"
+        if name in ours or name in NOTES or is_left_behind(Path(entry.path)):
             continue
-        elif entry.is_symlink():
-            target.symlink_to(source.readlink())
-        else:
-            os.link(source, target)
-
-
-def _leave_if_empty(source: Path, target: Path) -> None:
-    """A folder that held nothing but files of an earlier run goes with them; another is as it was."""
-    if any(source.iterdir()) and not any(target.iterdir()):
-        target.rmdir()
-    else:
-        _like(source, target)
+        if not entry.is_dir(follow_symlinks=False):
+            yield name
+            continue
+        inner = list(_of_others(Path(entry.path), ours, f"{name}/"))
+        if inner or not any(Path(entry.path).iterdir()):
+            yield from (name, *inner)
 
 
 def _like(source: Path, target: Path) -> None:

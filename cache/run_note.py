@@ -1,5 +1,6 @@
 """What a folder of results says of the runs that wrote it: which version and command, and which files are theirs."""
 
+import json
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,15 +58,26 @@ def files_of(folder: Path, run: Run) -> set[str]:
     return set(run.older(folder)) if folder.is_dir() else set()
 
 
-def write_note(folder: Path, run: Run, files: Iterable[str], of: Path | None = None, is_whole: bool = True) -> None:
-    """Note a run and its files in a folder, in place of an earlier run of the same command.
+def write_note(folder: Path, run: Run, files: Iterable[str], is_whole: bool = True) -> None:
+    """Note a run and its files in a folder, in place of an earlier run of the same command; of others the word stays.
 
-    What is said of other commands stays; `of` is the folder that the written one is to replace, if it is another.
+    Raises ExpclipError where the disk refuses.
     """
-    place = of or folder
+    name, content = _noted(folder, run, files, is_whole)
+    write_json(folder / name, content, OUT)
+
+
+def write_first_note(made: Path, folder: Path, run: Run, files: Iterable[str]) -> None:
+    """The same into a hidden folder that is to take the place of another. Raises OSError where the disk refuses."""
+    name, content = _noted(folder, run, files, True)
+    (made / name).write_text(json.dumps(content, indent=1), encoding="utf-8")
+
+
+def _noted(folder: Path, run: Run, files: Iterable[str], is_whole: bool) -> tuple[str, dict[str, Any]]:
+    """The name and the content of the note."""
     said: dict[str, Any] = {_COMMAND: run.command, _IS_WHOLE: is_whole, _FILES: sorted(files)}
-    content = maker("results") | {_RUNS: _runs(place) | {run.name: said}}
-    write_json(folder / (MARKER if may_be_marked(place) else UNMARKED), content, OUT)
+    content = maker("results") | {_RUNS: _runs(folder) | {run.name: said}}
+    return MARKER if may_be_marked(folder) else UNMARKED, content
 
 
 def refuse_anothers(out: Path | None, name: str, file: str) -> None:
