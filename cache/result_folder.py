@@ -146,11 +146,15 @@ def _replace_whole(final: Path, made: Path, run: Run) -> None:
 
 
 def _settle(before: Path, final: Path, run: Run) -> None:
-    """Remove the folder of the run before, but for what others put there since it was looked through."""
-    _link(before, final, files_of(before, run))
-    rest = beside(final)  # a temporary: what is left of it says no more whose its files are
-    before.rename(rest)
-    remove([rest])
+    """Remove the folder of the run before, but for what others put there since it was looked through.
+
+    Where the disk refuses it stays, and the next run tries again.
+    """
+    with suppress(OSError):
+        _link(before, final, files_of(before, run))
+        rest = beside(final)  # a temporary: what is left of it says no more whose its files are
+        before.rename(rest)
+        remove([rest])
 
 
 def _link(old: Path, new: Path, ours: set[str]) -> None:

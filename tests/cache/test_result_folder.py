@@ -253,10 +253,10 @@ USERS = {"out/mine.txt", "out/figures/mine.png"}
 def test_killed_at_any_change_the_folder_is_the_old_one_the_new_one_or_absent(tmp_path):
     found = killed_at_every_change(tmp_path, STEPS.format(out='root / "out"'))
     whole = (visible(found.before), visible(found.after), {})
-    states = [whole.index(visible(state)) for state in found.killed]
+    states = [whole.index(visible(state)) for state in found.stopped]
     assert set(states) == {0, 1, 2}
     assert states == sorted(states, key=[0, 2, 1].index)
-    for state in found.killed:
+    for state in found.stopped:
         assert {path for path in USERS if any(one.endswith(path.removeprefix("out")) for one in state)} == USERS
     assert {path for path, what in found.after.items() if what and visible({path: what})} == {
         *USERS,
@@ -268,7 +268,7 @@ def test_killed_at_any_change_the_folder_is_the_old_one_the_new_one_or_absent(tm
 def test_killed_at_any_change_a_folder_that_has_to_stay_says_that_it_is_not_whole(tmp_path):
     steps = STEPS.format(out="here(root)") + "\ndef here(root):\n    os.chdir(root / 'out')\n    return Path()\n"
     found = killed_at_every_change(tmp_path, steps)
-    for number, state in enumerate(found.killed, 1):
+    for number, state in enumerate(found.stopped, 1):
         note = read_note(tmp_path / str(number) / "out", "evaluate")
         assert note is not None  # of the next run, which is whole again
         assert note.is_whole
