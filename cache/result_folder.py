@@ -17,7 +17,7 @@ from pathlib import Path
 from ..aside import beside, clear, is_left_behind, is_temporary, remove
 from ..errors import UsageError
 from .files import flush, fsync, writing
-from .run_note import NOTES, OUT, Run, files_of, write_first_note, write_note
+from .run_note import NOTES, OUT, Run, files_of, write_half_note, write_whole_note
 
 _HAS_TO_STAY = {
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.EXDEV, errno.EBUSY, errno.EMLINK, errno.ENOSYS),
@@ -93,12 +93,11 @@ def _refuse_in_the_way(final: Path, files: Sequence[str]) -> None:
 
 
 def _put_in_place(final: Path, made: Path, run: Run, files: Sequence[str]) -> None:
-    if made.parent == final:
-        flush(made)
-        _replace_each(final, made, run, files)
-        return
-    write_first_note(made, final, run, files)
+    note = write_whole_note(made, final, run, files)
     flush(made)
+    if made.parent == final:
+        _replace_each(final, made, run, files, note)
+        return
     try:
         _replace_whole(final, made, run)
     except OSError as error:
@@ -106,11 +105,11 @@ def _put_in_place(final: Path, made: Path, run: Run, files: Sequence[str]) -> No
             raise
         inside = beside(final / run.name)
         try:
-            for name in files:  # perhaps to another file system
+            for name in [*files, note]:  # perhaps to another file system
                 (inside / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(made / name, inside / name)
             flush(inside)
-            _replace_each(final, inside, run, files)
+            _replace_each(final, inside, run, files, note)
         finally:
             remove([inside])
 
@@ -176,7 +175,7 @@ def _link(old: Path, new: Path, ours: set[str]) -> None:
 
 def _of_others(folder: Path, ours: set[str], above: str = "") -> Iterator[str]:
     """What is not `ours` in a folder, by relative paths; a folder that holds nothing else is ours too."""
-    if not os.access(folder, os.W_OK | os.X_OK):
+    if not os.access(folder, os.W_OK | os.X_OK) or os.path.ismount(folder):
         raise PermissionError(errno.EACCES, "nothing can be removed from this folder", str(folder))
     with os.scandir(folder) as scan:
         entries = list(scan)
@@ -200,10 +199,10 @@ def _like(source: Path, target: Path) -> None:
     shutil.copystat(source, target)
 
 
-def _replace_each(final: Path, made: Path, run: Run, files: Sequence[str]) -> None:
+def _replace_each(final: Path, made: Path, run: Run, files: Sequence[str], note: str) -> None:
     """Replace the files of an earlier run one by one, under a note that they are not whole before the last."""
     earlier = files_of(final, run)
-    write_note(final, run, earlier | set(files), is_whole=False)
+    write_half_note(final, run, earlier | set(files))
     for name in sorted(earlier - set(files)):
         path = final / name
         if path.parent.resolve().is_relative_to(final) and not path.is_dir():
@@ -216,4 +215,5 @@ def _replace_each(final: Path, made: Path, run: Run, files: Sequence[str]) -> No
         (made / name).replace(path)
     for folder in {(final / name).parent for name in files} | {final}:
         fsync(folder)
-    write_note(final, run, files)
+    (made / note).replace(final / note)
+    fsync(final)

@@ -58,19 +58,21 @@ def files_of(folder: Path, run: Run) -> set[str]:
     return set(run.older(folder)) if folder.is_dir() else set()
 
 
-def write_note(folder: Path, run: Run, files: Iterable[str], is_whole: bool = True) -> None:
-    """Note a run and its files in a folder, in place of an earlier run of the same command; of others the word stays.
+def write_whole_note(made: Path, folder: Path, run: Run, files: Iterable[str]) -> str:
+    """Note a run and its files in a hidden folder, as they are to stand in another; returns the note's name.
 
-    Raises ExpclipError where the disk refuses.
+    It takes the place of an earlier run of the same command; what is said of other commands stays. Raises OSError
+    where the disk refuses.
     """
-    name, content = _noted(folder, run, files, is_whole)
+    name, content = _noted(folder, run, files, is_whole=True)
+    (made / name).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    return name
+
+
+def write_half_note(folder: Path, run: Run, files: Iterable[str]) -> None:
+    """Note in a folder that its files are being replaced: `files` are those of the earlier run and of the next."""
+    name, content = _noted(folder, run, files, is_whole=False)
     write_json(folder / name, content, OUT)
-
-
-def write_first_note(made: Path, folder: Path, run: Run, files: Iterable[str]) -> None:
-    """The same into a hidden folder that is to take the place of another. Raises OSError where the disk refuses."""
-    name, content = _noted(folder, run, files, True)
-    (made / name).write_text(json.dumps(content, indent=1), encoding="utf-8")
 
 
 def _noted(folder: Path, run: Run, files: Iterable[str], is_whole: bool) -> tuple[str, dict[str, Any]]:
