@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +30,8 @@ _NOT_HERE = {
 }
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 _SEAL = "content_digest"
+_RUST = re.compile(r"\(os error (\d+)\)")
+"""How libraries that are written in Rust, such as safetensors, say what the disk said."""
 
 
 @contextmanager
@@ -39,9 +42,11 @@ def writing(place: Path, choose: str = CACHE) -> Iterator[None]:
     """
     try:
         yield
-    except OSError as error:
+    except Exception as error:
+        code = _code(error)
+        if code is None:
+            raise
         elsewhere = f"choose another place with {choose}"
-        code = error.errno or 0
         known = f"{_NOT_HERE[code]}{elsewhere}" if code in _NOT_HERE else _DISK_TROUBLE.get(code)
         why = known or f"{error}: {elsewhere}"
         raise ExpclipError(
@@ -49,11 +54,21 @@ def writing(place: Path, choose: str = CACHE) -> Iterator[None]:
         ) from error
 
 
-def write_json(path: Path, content: Any) -> None:
+def _code(error: Exception) -> int | None:
+    """The number of what the disk refused, 0 for one without a number; None where it is no refusal of the disk."""
+    if isinstance(error, OSError):
+        return error.errno or 0
+    if isinstance(error, ExpclipError):
+        return None
+    said = _RUST.search(str(error))
+    return int(said[1]) if said else None
+
+
+def write_json(path: Path, content: Any, choose: str = CACHE) -> None:
     """Replace a JSON file; the new one is flushed to the disk before it appears under its name."""
-    with new_file(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+    with new_file(path, choose) as temporary, temporary.open("w", encoding="utf-8") as file:
         json.dump(content, file, indent=1)
-    with writing(path):
+    with writing(path, choose):
         fsync(path.parent)
 
 
@@ -75,18 +90,22 @@ def is_sealed(content: dict[str, Any]) -> bool:
     return _SEAL in content
 
 
-def _temporary(final: Path) -> Path:
+def _temporary(final: Path, clears: bool = True) -> Path:
     """A path aside, whose folder is made where it is missing; what the dead left there is removed."""
     final.parent.mkdir(parents=True, exist_ok=True)
-    clear(final)
+    if clears:
+        clear(final)
     return beside(final)
 
 
 @contextmanager
-def new_file(final: Path, choose: str = CACHE) -> Iterator[Path]:
-    """A temporary path whose file replaces the final one, flushed to the disk, when the block ends well."""
+def new_file(final: Path, choose: str = CACHE, clears: bool = True) -> Iterator[Path]:
+    """A temporary path whose file replaces the final one, flushed to the disk, when the block ends well.
+
+    To clear up after the dead is to list the folder: who writes many files into it sweeps it once instead.
+    """
     with writing(final, choose):
-        temporary = _temporary(final)
+        temporary = _temporary(final, clears)
         try:
             yield temporary
             fsync(temporary)

@@ -19,7 +19,7 @@ from ..errors import ExpclipError, UsageError, reason
 from ..manifests.manifest import Manifest, Origin
 from ..untrusted import open_file, parse_json
 from .cache import ROOMS, TEXT, Cache
-from .files import writing
+from .files import new_file
 from .header import Header, is_name, parse_header
 from .manifest_store import from_arrays, to_arrays
 from .receipts import Receipt, fits, parse_receipt
@@ -41,32 +41,29 @@ def export_store(store: FeatureStore, manifest: Manifest | None, path: Path) -> 
     header = store.header
     if path.exists():
         raise UsageError(f"{path} exists: choose another name or remove it")
-    temporary = path.with_name(f".{path.name}.part")
-    with writing(path):
-        try:
-            with _Sink(temporary, "w+") as sink, h5py.File(sink, "w") as file:
-                receipts = list(store.receipts.read().values())
-                file.attrs["format"] = _FORMAT
-                file.attrs["header"] = json.dumps(asdict(header))
-                file.attrs["receipts"] = json.dumps([asdict(receipt) for receipt in receipts])
-                if manifest is not None:
-                    known, arrays = to_arrays(manifest)
-                    group = file.create_group("manifest")
-                    group.attrs["known"] = json.dumps(known | {"root": manifest.root})
-                    for name, array in arrays.items():
-                        group.create_dataset(name, data=array)
-                shape = (header.rows, *header.row_shape)
-                features = file.create_dataset(
-                    "features", shape, header.dtype, chunks=header.shard_shape, fletcher32=True, fillvalue=np.nan
-                )
-                for receipt in receipts:
-                    rows = header.shard_rows(receipt.shard)
-                    features[rows.start : rows.stop] = store.read(rows)
-                    sink.raise_refusal()
-            sink.raise_refusal()
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+    if not path.absolute().parent.is_dir():
+        raise UsageError(f"cannot write {path}: there is no folder {path.parent}: make it, or choose another FILE")
+    with new_file(path, "FILE") as temporary, _Sink(temporary, "w+") as sink:
+        with h5py.File(sink, "w") as file:
+            receipts = list(store.receipts.read().values())
+            file.attrs["format"] = _FORMAT
+            file.attrs["header"] = json.dumps(asdict(header))
+            file.attrs["receipts"] = json.dumps([asdict(receipt) for receipt in receipts])
+            if manifest is not None:
+                known, arrays = to_arrays(manifest)
+                group = file.create_group("manifest")
+                group.attrs["known"] = json.dumps(known | {"root": manifest.root})
+                for name, array in arrays.items():
+                    group.create_dataset(name, data=array)
+            shape = (header.rows, *header.row_shape)
+            features = file.create_dataset(
+                "features", shape, header.dtype, chunks=header.shard_shape, fletcher32=True, fillvalue=np.nan
+            )
+            for receipt in receipts:
+                rows = header.shard_rows(receipt.shard)
+                features[rows.start : rows.stop] = store.read(rows)
+                sink.raise_refusal()
+        sink.raise_refusal()
 
 
 class _Sink(io.FileIO):

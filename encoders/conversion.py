@@ -53,7 +53,10 @@ def convert(system: str, source: Path, out: Path | None = None) -> Converted:
         raise UsageError(f"{final} is there already: remove it, or write elsewhere with {option('out')}")
     tensors, left_out = read_tensors(source, kind)
     card = WeightsCard(source.name, sha256, system, _SAID[kind.quick_gelu], version("expclip"))
-    with new_file(final) as temporary:
+    with new_file(final, option("out")) as temporary:
+        temporary.touch()
+        permissions = temporary.stat().st_mode
         save_file(tensors, temporary, card.metadata)
+        temporary.chmod(permissions)  # safetensors makes files that only their owner reads
     shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     return Converted(final, card, shapes, tuple(left_out))

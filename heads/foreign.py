@@ -1,5 +1,6 @@
 """Heads as others keep them: one matrix in a state dict of torch, or in a safetensors file."""
 
+import io
 import warnings
 import zipfile
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
+from ..cache.files import new_file
 from ..encoders.archives import opened
 from ..encoders.state_dict import besides_tensors
 from ..errors import ExpclipError, UsageError, brief, reason
@@ -87,7 +89,10 @@ def _values(path: Path, name: str, tensor: torch.Tensor) -> np.ndarray:
 
 def write_weight(path: Path, tensors: Mapping[str, np.ndarray]) -> None:
     """Write a head as a state dict of torch; for a linear head that is one of nn.Linear without bias."""
-    torch.save({name: torch.from_numpy(value.copy()) for name, value in tensors.items()}, path)
+    content = io.BytesIO()  # torch has no word for what a disk refuses
+    torch.save({name: torch.from_numpy(value.copy()) for name, value in tensors.items()}, content)
+    with new_file(path, "FILE") as temporary:
+        temporary.write_bytes(content.getbuffer())
 
 
 def _load(path: Path) -> Any:

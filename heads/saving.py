@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, TypeAdapter
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save, save_file
 
-from ..cache.files import new_folder, read_json, write_json
+from ..cache.files import new_file, new_folder, read_json, write_json
 from ..cache.keys import digest
 from ..errors import UsageError, option, quoted, reason
 from ..untrusted import open_file, parse_json, read_text
@@ -119,7 +119,9 @@ def read_step_losses(folder: Path) -> np.ndarray | None:
 
 def write_head(file: Path, card: HeadCard, tensors: Mapping[str, np.ndarray]) -> None:
     """Write a head as one safetensors file that carries its card."""
-    save_file(_contiguous(tensors), file, metadata={_CARD_WITHIN: json.dumps(asdict(card))})
+    content = save(_contiguous(tensors), metadata={_CARD_WITHIN: json.dumps(asdict(card))})
+    with new_file(file, "FILE") as temporary:
+        temporary.write_bytes(content)
 
 
 def _contiguous(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

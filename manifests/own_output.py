@@ -6,9 +6,12 @@ their folders are never marked.
 
 import json
 import os
-import uuid
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Any
+
+from .. import __version__
+from ..aside import beside, clear
 
 MARKER = ".expclip-output"
 """A small JSON file in a folder that holds nothing but what expclip wrote."""
@@ -29,18 +32,35 @@ def mark_output(folder: Path, what: str) -> bool:
     To be called as often as needed, before or after writing. Raises OSError where the disk refuses.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    if os.path.lexists(folder / MARKER):
+    marker = folder / MARKER
+    if os.path.lexists(marker):
         return True
-    visible = {path.name for path in folder.iterdir() if path.name[0] != "."}
-    if not (visible <= {*_FOLDERS_BESIDE_STORES, _FILE_BESIDE_STORES} or is_own_output(folder)):
+    if not may_be_marked(folder):
         return False
-    temporary = folder / f"{MARKER}.{uuid.uuid4().hex[:8]}"
+    clear(marker)
+    temporary = beside(marker)
     try:
-        temporary.write_text(json.dumps({"made_by": "expclip", "what": what}) + "\n", encoding="utf-8")
-        temporary.replace(folder / MARKER)
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(json.dumps(maker(what)) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(marker)
     finally:
         temporary.unlink(missing_ok=True)
     return True
+
+
+def maker(what: str) -> dict[str, Any]:
+    """What every marker says: who wrote the folder, and what is in it."""
+    return {"made_by": "expclip", "version": __version__, "what": what}
+
+
+def may_be_marked(folder: Path) -> bool:
+    """Whether nothing lies in a folder but what expclip wrote; True for one that is marked, empty or missing."""
+    if not folder.exists() or os.path.lexists(folder / MARKER):
+        return True
+    visible = {path.name for path in folder.iterdir() if path.name[0] != "."}
+    return visible <= {*_FOLDERS_BESIDE_STORES, _FILE_BESIDE_STORES} or is_own_output(folder)
 
 
 def is_own_output(folder: Path) -> bool:
@@ -80,11 +100,18 @@ def output_in(names: Collection[str]) -> str:
     visible = {name for name in names if name[0] != "."}
     if visible >= _RESULTS and all("." in name or name == _RESULTS_FOLDER for name in visible):
         return "results"
-    are_figures = visible and all(
-        name.startswith(_FIGURES) and all(name.rpartition(".")[0] + suffix in visible for suffix in _FIGURE_SUFFIXES)
-        for name in visible
-    )
-    return "figures" if are_figures else ""
+    return "figures" if visible and all(_is_figure(name, visible) for name in visible) else ""
+
+
+def older_figures(folder: Path) -> list[str]:
+    """The files that `figures` drew into a folder in which nothing is noted of it."""
+    names = {path.name for path in folder.iterdir()}
+    return [name for name in names if _is_figure(name, names)]
+
+
+def _is_figure(name: str, names: Collection[str]) -> bool:
+    """Whether a file is called as a figure of ours, and is there in both formats."""
+    return name.startswith(_FIGURES) and all(name.rpartition(".")[0] + end in names for end in _FIGURE_SUFFIXES)
 
 
 def is_drawn(folder: str) -> bool:

@@ -8,7 +8,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..cache.files import new_file
 from ..manifests.cells import cell
 from ..manifests.disk import distinct_names, file_safe, short_name
 from ..manifests.manifest import NO_FOLD
@@ -32,9 +31,10 @@ def write_parquet(predictions: Sequence[Predictions], folder: Path) -> None:
     """
     by_dataset = {of: list(some) for of, some in groupby(predictions, key=lambda one: one.of.dataset)}
     names = distinct_names(short_name(file_safe(name)) for name in by_dataset)
+    folder.mkdir(exist_ok=True)
     for name, some in zip(names, by_dataset.values(), strict=True):
         schema = _schema(some[0].manifest.classes)
-        with new_file(folder / f"{name}.parquet") as temporary, _writer(temporary, schema) as writer:
+        with _writer(folder / f"{name}.parquet", schema) as writer:
             for group in _groups(some):
                 writer.write_table(_table(group, schema))
 

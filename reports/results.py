@@ -1,7 +1,8 @@
 """The files of an evaluation: written, and read back."""
 
 import csv
-from collections.abc import Iterable, Sequence
+import zipfile
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
@@ -10,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..cache.files import writing
-from ..errors import UsageError
+from ..cache.result_folder import new_results
+from ..cache.run_note import OUT, Run, read_note
+from ..errors import UsageError, reason
 from ..manifests.cells import cell
 from ..manifests.disk import distinct_names
-from ..manifests.own_output import mark_output
+from ..manifests.own_output import mark_output, may_be_marked
 from ..scoring.intervals import METHOD, Interval
 from ..scoring.scores import ALL, MEAN, Certainty, Evaluation, Score
 from .console import say
@@ -23,39 +26,55 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _NOTHING = Interval(np.nan, np.nan, np.nan)
-_SCORES, _PREDICTIONS = "scores.csv", "predictions"
+EVALUATION = "evaluate"
+"""The name of the run of an evaluation."""
+TABLES = "tables.md"
+_SCORES, _PREDICTIONS, _CONFUSION, _FIGURES = "scores.csv", "predictions", "confusion.npz", "figures"
 _FEW = 4
 """Figures that are drawn sooner than further processes begin."""
 
 
-def write_results(found: Evaluation, out: Path, predictions: str = "parquet", figures: bool = False) -> None:
+def write_results(
+    found: Evaluation, out: Path, predictions: str = "parquet", figures: bool = False, command: str = ""
+) -> None:
     """`scores.csv`, `confusion.npz`, `tables.md` and the predictions, as `parquet` or `csv`; `figures` on request.
 
-    Raises ExpclipError where the disk refuses.
+    They take the place of the files of an earlier evaluation, all at once; what others put into the folder stays.
+    `command` is noted as what made them. Raises ExpclipError where the disk refuses.
     """
-    with writing(out):
-        is_marked = mark_output(out, "results")
+    run = Run(EVALUATION, command, _older_files)
+    with writing(out, OUT), new_results(out, run) as made:
         rows = [as_row(score) for score in found.scores]
         columns = list(dict.fromkeys(column for row in rows for column in row))
-        _write_csv(out / _SCORES, columns, ([row.get(column, "") for column in columns] for row in rows))
-        _write_predictions(found, out, predictions)
+        _write_csv(made / _SCORES, columns, ([row.get(column, "") for column in columns] for row in rows))
+        _write_predictions(found, made, predictions)
         every = [*tables(found.scores), *certainty_tables(found.scores)]
-        (out / "tables.md").write_text(markdown(every), encoding="utf-8")
+        (made / TABLES).write_text(markdown(every), encoding="utf-8")
         overall = [score for score in found.scores if score.fold in (ALL, MEAN)]
         named = dict(zip(distinct_names(score.of.slug for score in overall), overall, strict=True))
         matrices: dict[str, Any] = {name: score.confusion for name, score in named.items()}
         untrained = np.array([name for name, score in named.items() if score.of.untrained], dtype=str)
-        np.savez_compressed(out / "confusion.npz", **matrices, untrained=untrained)
+        np.savez_compressed(made / _CONFUSION, **matrices, untrained=untrained)
         if figures:
-            if not is_marked:
-                mark_output(out / "figures", "results")
-            _draw(named, out / "figures")
+            if not may_be_marked(out) and may_be_marked(out / _FIGURES):
+                mark_output(made / _FIGURES, "results")
+            _draw(named, made / _FIGURES)
+
+
+def _older_files(folder: Path) -> Iterator[str]:
+    """The files that an evaluation wrote into a folder in which nothing is noted of it."""
+    if not (folder / _SCORES).is_file():
+        return
+    yield from (_SCORES, _CONFUSION, TABLES, f"{_PREDICTIONS}.csv")
+    yield from (f"{_PREDICTIONS}/{path.name}" for path in (folder / _PREDICTIONS).glob("*.parquet"))
+    try:
+        with zipfile.ZipFile(folder / _CONFUSION) as matrices:
+            yield from (f"{_FIGURES}/{name.removesuffix('.npy')}.png" for name in matrices.namelist())
+    except (OSError, ValueError, zipfile.BadZipFile):  # a torn one: its figures are nobody's
+        return
 
 
 def _write_predictions(found: Evaluation, out: Path, kind: str) -> None:
-    """In place of those of an earlier evaluation."""
-    for earlier in (out / f"{_PREDICTIONS}.csv", *(out / _PREDICTIONS).glob("*.parquet")):
-        earlier.unlink(missing_ok=True)
     if not found.predictions:
         return
     from .predictions import CSV_COLUMNS, csv_rows, write_parquet
@@ -95,16 +114,23 @@ class Results:
 
 
 def read_results(folder: Path | str) -> Results:
-    """Read what `evaluate` wrote into a folder. Raises UsageError where that is none."""
+    """Read what `evaluate` wrote into a folder. Raises UsageError where that is none, or not whole."""
     import pyarrow.csv
     import pyarrow.parquet
 
     scores = Path(folder) / _SCORES
+    note = read_note(Path(folder), EVALUATION)
+    if note is not None and not note.is_whole:
+        raise UsageError(f"{folder}: an evaluation that wrote here was interrupted: run `{note.command}` again")
     if not scores.is_file():
         raise UsageError(f"{folder}: no results of an evaluation: {_SCORES} is not there")
-    tables = [pyarrow.parquet.read_table(path) for path in sorted((Path(folder) / _PREDICTIONS).glob("*.parquet"))]
-    by_dataset = {table["dataset"][0].as_py(): table for table in tables if len(table)}
-    return Results(pyarrow.csv.read_csv(scores), by_dataset)
+    try:
+        files = sorted((Path(folder) / _PREDICTIONS).glob("*.parquet"))
+        tables = [pyarrow.parquet.read_table(path) for path in files]
+        by_dataset = {table["dataset"][0].as_py(): table for table in tables if len(table)}
+        return Results(pyarrow.csv.read_csv(scores), by_dataset)
+    except (OSError, ValueError, KeyError) as error:
+        raise UsageError(f"{folder}: these results cannot be read ({reason(error)}): evaluate again") from error
 
 
 def as_row(score: Score) -> dict[str, Any]:

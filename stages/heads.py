@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from ..cache.files import writing
 from ..commands.heads import ExportHead, ImportHead, Kept, ListHeads
 from ..commands.unused import note_unused
 from ..encoders.names import BUILTIN
@@ -90,14 +89,12 @@ def export_head(request: ExportHead) -> Kept:
         tensors = {"weight": square(tensors["weight"]).astype(np.float32)}
         spec = card.spec | {"form": "square"}
         card = replace(card, id=head_id(spec), spec=spec)
-    with writing(file):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        if file.suffix == ".pth":
-            from ..heads.foreign import write_weight  # by torch
+    if file.suffix == ".pth":
+        from ..heads.foreign import write_weight  # by torch
 
-            write_weight(file, tensors)
-        else:
-            write_head(file, card, tensors)
+        write_weight(file, tensors)
+    else:
+        write_head(file, card, tensors)
     return file, card
 
 

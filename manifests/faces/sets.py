@@ -3,10 +3,8 @@
 import os
 import shutil
 import time
-import uuid
 from collections.abc import Callable, Iterable
 from concurrent.futures import BrokenExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, cast
@@ -14,13 +12,13 @@ from typing import ClassVar, cast
 import numpy as np
 from PIL import Image
 
+from ...aside import beside, clear
 from .action_units import CLASSES
 from .sampling import Face, sample_clip, sample_face
 
 IMAGE_SIZE = 96
 _JPEG_QUALITY = 92
 _JPEG_444 = 0  # lips and irises are too small to share colours with their neighbours
-_STALE_SECONDS = 600.0
 _LENGTH_STREAM = 2
 
 Progress = Callable[[int, int], None]
@@ -104,10 +102,10 @@ SETS: dict[str, FaceSet] = {
 def ensure_set(name: str, folder: Path, progress: Progress | None = None) -> Path:
     """Render a built-in set into `folder` unless it is already there, and return `folder`.
 
-    The folder appears complete or not at all: images are rendered into a temporary sibling, on all cores, which is
-    then renamed; if another process was faster, its folder is kept. `progress` is called now and then with the
-    numbers of images done and in total. Raises ValueError for an unknown name and OSError if the disk refuses, after
-    removing the temporary folder.
+    The folder appears complete or not at all: images are rendered into a temporary sibling, on all cores, and flushed
+    to the disk; then it is renamed. If another process was faster, its folder is kept; what a killed one left is
+    removed. `progress` is called now and then with the numbers of images done and in total. Raises ValueError for an
+    unknown name and OSError if the disk refuses, after removing the temporary folder.
     """
     if name not in SETS:
         raise ValueError(f"unknown set {name!r}; known: {', '.join(SETS)}")
@@ -115,8 +113,8 @@ def ensure_set(name: str, folder: Path, progress: Progress | None = None) -> Pat
     if folder.exists():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
-    _discard_stale_siblings(folder)
-    partial = folder.with_name(f"{_partial_prefix(folder)}{uuid.uuid4().hex}")
+    clear(folder)
+    partial = beside(folder)
     try:
         partial.mkdir()
         SETS[name].prepare(partial)
@@ -150,8 +148,7 @@ def _follow(face_set: FaceSet, folder: Path, finished: Iterable[int], progress: 
     done = 0
     for n_images in finished:
         done += n_images
-        # A sign of life: without one, other processes would eventually remove the folder as stale.
-        os.utime(folder)
+        os.utime(folder)  # a sign of life for other machines, which see no process of this one
         if progress is not None:
             progress(done, total)
 
@@ -163,22 +160,14 @@ def _render_batch(face_set: FaceSet, indices: range, folder: Path) -> int:
 
 
 def _save(face: Face, path: Path) -> None:
-    Image.fromarray(face.draw(IMAGE_SIZE)).save(path, quality=_JPEG_QUALITY, subsampling=_JPEG_444)
+    with path.open("wb") as file:
+        Image.fromarray(face.draw(IMAGE_SIZE)).save(file, "JPEG", quality=_JPEG_QUALITY, subsampling=_JPEG_444)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _clip_id(index: int) -> str:
     return f"{index:04d}"
-
-
-def _partial_prefix(folder: Path) -> str:
-    return f".{folder.name}.partial-"
-
-
-def _discard_stale_siblings(folder: Path) -> None:
-    for sibling in folder.parent.glob(f"{_partial_prefix(folder)}*"):
-        with suppress(FileNotFoundError):
-            if time.time() - sibling.stat().st_mtime > _STALE_SECONDS:
-                _discard(sibling)
 
 
 def _discard(folder: Path) -> None:

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from PIL import Image
 
+from ...aside import sweep
 from ...cache.files import new_file, printable, writing
+from ...cache.run_note import OUT
 from ...commands.crop import CROPPED, Crop, CropFaces, Cropped
 from ...encoders.detectors import detector
 from ...encoders.images import ImageError, read_image
@@ -116,8 +118,10 @@ def _crop_missing(
     out = request.out
     calls = ((request, path, sizes[path], *_listed(boxes, path)) for path in paths)
     crops: dict[str, Crop] = {}
+    for folder in {(out / path).parent for path in paths}:
+        sweep(folder)
     with (
-        writing(out / RECORD),
+        writing(out / RECORD, OUT),
         open_record(out) as record,
         bars(stderr()) as progress,
         Crew(crop_image, _workers(request)) as crew,
@@ -126,6 +130,8 @@ def _crop_missing(
         for path, one in progress.track(found, len(paths), description="cropping"):
             if isinstance(one, Died):
                 one = Crop(path, sizes[path], UNREADABLE, why=one.of("cropping"))
+            if one.outcome != CROPPED:  # what is there is of an earlier image
+                (out / path).unlink(missing_ok=True)
             add_line(record, one)
             crops[path] = one
     return crops
@@ -172,5 +178,5 @@ def _save(image: Image.Image, path: Path) -> None:
     """Write an image in the format that its name says, whole or not at all."""
     file_format = Image.registered_extensions()[path.suffix.lower()]
     options = {"JPEG": _JPEG, "WEBP": {"lossless": True}}.get(file_format, {})
-    with new_file(path) as temporary:
+    with new_file(path, OUT, clears=False) as temporary:
         image.save(temporary, file_format, **options)

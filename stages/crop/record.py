@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TextIO, cast
 
 from ...cache.files import new_file, read_json, write_json
+from ...cache.run_note import OUT
 from ...commands.crop import Crop
 from ...errors import UsageError, option
 from ...manifests.boxes import Face
@@ -48,7 +49,7 @@ def open_settings(out: Path, settings: Mapping[str, Any]) -> None:
         return
     if out.exists() and (not out.is_dir() or any(entry.name[0] != "." for entry in out.iterdir())):
         raise UsageError(f"{out}: this holds files that are not our crops: choose a new or an empty folder")
-    write_json(out / SETTINGS, settings)
+    write_json(out / SETTINGS, settings, OUT)
 
 
 def read_record(out: Path) -> dict[str, Crop]:
@@ -67,7 +68,7 @@ def read_record(out: Path) -> dict[str, Crop]:
 
 def write_record(out: Path, crops: Iterable[Crop]) -> None:
     """Replace the record whole."""
-    with new_file(out / RECORD) as temporary, _open(temporary, "w") as file:
+    with new_file(out / RECORD, OUT) as temporary, _open(temporary, "w") as file:
         file.write(",".join(COLUMNS) + "\n")
         file.writelines(line_of(crop) for crop in crops)
 

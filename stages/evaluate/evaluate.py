@@ -1,8 +1,9 @@
 """Zero-shot scores of cached test features, over every combination of prompts and heads."""
 
+from ...cache.run_note import refuse_anothers
 from ...commands.evaluate import Evaluate
 from ...pipeline.checks import refuse_folder
-from ...reports.results import write_results
+from ...reports.results import EVALUATION, TABLES, write_results
 from ...scoring.scores import Evaluation, scores_of
 from .compared import Compared, compared
 
@@ -14,11 +15,12 @@ def evaluate(request: Evaluate, said: set[str] | None = None) -> Evaluation:
     made where a data set has no labels, a head fits nowhere, or something is missing that may not be extracted.
     """
     refuse_folder(request.out)
+    refuse_anothers(request.out, EVALUATION, TABLES)
     found = Evaluation([], [])
     for one in compared(request, said=said):
         score(one, request.intervals, found)
     if request.out is not None:
-        write_results(found, request.out, request.predictions, request.figures)
+        write_results(found, request.out, request.predictions, request.figures, request.command())
     return found
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from ...cache.files import writing
+from ...cache.run_note import OUT
 from ...commands.figures import KINDS
 from ...lazy import load
 from ...manifests.disk import free_name
-from ...manifests.own_output import mark_output
 from ...reports.confusion import MOST_DRAWN, literal_text
 from ...reports.console import say
 from .subject import Named, Subject
@@ -18,17 +18,17 @@ FORMATS = ("png", "pdf")
 
 
 @literal_text
-def draw(subject: Subject, kinds: Iterable[str], taken: set[str]) -> list[Path]:
-    """Draw some kinds of figures, under names that are not `taken` yet; returns the files."""
-    out = subject.request.out
-    paths: list[Path] = []
+def draw(subject: Subject, kinds: Iterable[str], made: Path, taken: set[str]) -> list[str]:
+    """Draw some kinds of figures into a folder, under names that are not `taken` yet; returns those of the files."""
+    files: list[str] = []
     for kind in kinds:
         for name, figure in _drawn(kind, subject):
             if isinstance(figure, str):
                 say(f"note: {name} is not drawn: {figure}")
             else:
-                paths += _save(figure, out, free_name(name, taken))
-    return paths
+                with writing(subject.request.out, OUT):
+                    files += _save(figure, made, free_name(name, taken))
+    return files
 
 
 def _drawn(kind: str, subject: Subject) -> Named:
@@ -39,11 +39,9 @@ def _drawn(kind: str, subject: Subject) -> Named:
         yield from load(KINDS[kind])(subject)
 
 
-def _save(figure: Figure, out: Path, name: str) -> list[Path]:
-    paths = [out / f"{name}.{suffix}" for suffix in FORMATS]
-    with writing(out):
-        mark_output(out, "figures")
-        for path in paths:
-            figure.savefig(path, dpi=130)
-            figure.set_layout_engine("none")  # what was found for one format is right for the next
-    return paths
+def _save(figure: Figure, made: Path, name: str) -> list[str]:
+    files = [f"{name}.{suffix}" for suffix in FORMATS]
+    for file in files:
+        figure.savefig(made / file, dpi=130)
+        figure.set_layout_engine("none")  # what was found for one format is right for the next
+    return files

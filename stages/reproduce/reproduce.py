@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from ...cache.files import writing
+from ...cache.result_folder import new_results
+from ...cache.run_note import OUT, Run, refuse_anothers
 from ...commands import options
 from ...commands.reproduce import Reproduce, Reproduction
 from ...commands.unused import NO_CLIPS, note_unused
@@ -19,6 +21,7 @@ from ...pipeline.checks import may_have_clips, refuse_folder, refuse_unknown_mod
 from ...pipeline.needs import canonical_model
 from ...pipeline.workspace import Workspace
 from ...reports.paper_tables import Cell, FilledRow, FilledTable, as_markdown
+from ...reports.results import TABLES
 from ...reports.tables import UNTRAINED_NOTE
 from ...scoring.scores import ALL, MEAN, Score
 from ..evaluate.evaluate import evaluate
@@ -37,6 +40,7 @@ def reproduce(request: Reproduce) -> Reproduction:
     """
     workspace = Workspace.of(request)
     refuse_folder(request.out)
+    refuse_anothers(request.out, request.verb, TABLES)
     refuse_unknown_models(request, "clip", "teacher")
     for test in request.test:
         workspace.dataset(test)
@@ -49,10 +53,10 @@ def reproduce(request: Reproduce) -> Reproduction:
     filled = tuple(_fill(name, some, request, scores) for name, some in rows.items())
     done = Reproduction(paper_steps(workspace, request, known, ours), filled)
     if request.out is not None:
-        with writing(request.out):
-            request.out.mkdir(parents=True, exist_ok=True)
-            steps = [(step.command, step.state) for step in done.steps]
-            (request.out / "tables.md").write_text(as_markdown(done.tables, steps), encoding="utf-8")
+        steps = [(step.command, step.state) for step in done.steps]
+        run = Run(request.verb, request.command(), lambda folder: [TABLES])
+        with writing(request.out, OUT), new_results(request.out, run) as made:
+            (made / TABLES).write_text(as_markdown(done.tables, steps), encoding="utf-8")
     return done
 
 

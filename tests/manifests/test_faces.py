@@ -11,6 +11,7 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pytest
+from expclip.aside import beside
 from expclip.manifests.faces import RENDERER_VERSION, SETS, contact_sheet, draw_face, ensure_set, sample_face
 from expclip.manifests.faces.action_units import ACTION_UNITS, CLASSES, PROTOTYPES, sample_expression
 from expclip.manifests.faces.appearance import Appearance, View
@@ -279,25 +280,33 @@ with joblib.parallel_config(backend="sequential"):
 """
 
 
-def test_a_killed_run_leaves_no_set_and_its_remains_are_removed_once_stale(tmp_path, monkeypatch, threads):
+def test_a_killed_run_leaves_no_set_and_the_next_one_removes_its_remains(tmp_path, monkeypatch, threads):
     folder = tmp_path / "tiny"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     run = subprocess.run([sys.executable, "-c", KILLED_RUN, str(folder)], env=environment, check=False)
     assert run.returncode == 9
     (remains,) = tmp_path.iterdir()
     assert remains != folder
+    being_made = beside(folder)
+    being_made.mkdir()
+    os.utime(being_made, (0, 0))
 
     monkeypatch.setitem(SETS, "tiny", UnlabelledSet(count=3, seed=1))
-    ensure_set("tiny", folder)
-    assert len(list(folder.iterdir())) == 3
-    assert remains.exists(), "what looks alive is left alone"
-
-    os.utime(remains, (0, 0))
     ensure_set("tiny", folder.with_name("tiny-2"))
     assert remains.exists(), "another set's remains are left alone"
-    folder.rename(tmp_path / "moved")
     ensure_set("tiny", folder)
+    assert len(list(folder.iterdir())) == 3
     assert not remains.exists()
+    assert being_made.exists(), "what a process that lives makes is left alone, however old it is"
+
+
+def test_pictures_are_on_the_disk_before_the_set_has_its_name(tmp_path, monkeypatch, threads):
+    flushed = []
+    fsync = os.fsync
+    monkeypatch.setattr("os.fsync", lambda handle: flushed.append((tmp_path / "tiny").exists()) or fsync(handle))
+    monkeypatch.setitem(SETS, "tiny", UnlabelledSet(count=3, seed=1))
+    ensure_set("tiny", tmp_path / "tiny")
+    assert flushed.count(False) >= 3
 
 
 def test_a_faster_process_wins(tmp_path, monkeypatch, threads):

@@ -11,6 +11,7 @@ import time
 import numpy as np
 import pytest
 from expclip import UsageError, crop
+from expclip.aside import beside
 from expclip.cli import app
 from expclip.encoders.detectors import DETECTORS, detector
 from expclip.manifests.boxes import Face
@@ -191,6 +192,28 @@ def test_an_image_that_could_not_be_read_is_tried_again_and_one_without_a_face_i
     broken.write_bytes(whole)
     assert crop(scenes, out=out, **FAKE).new == 1
     assert looks.seen == 6
+
+
+def test_a_crop_of_an_image_that_has_no_face_any_more_goes(scenes, tmp_path, looks):
+    out, changed = tmp_path / "out", paths_in(scenes)[0]
+    crop(scenes, out=out, **FAKE)
+    assert (out / changed).is_file()
+    Image.new("RGB", (64, 64)).save(scenes / changed)
+    looks.faces = ()
+    assert crop(scenes, out=out, **FAKE).new == 1
+    assert rows_of(out)[changed]["outcome"] == "no-face"
+    assert not (out / changed).exists()
+    assert len(times_of(out)) == 5
+
+
+def test_what_a_killed_run_was_writing_goes_with_the_next_one(scenes, tmp_path, looks):
+    out, first = tmp_path / "out", paths_in(scenes)[0]
+    crop(scenes, out=out, **FAKE)
+    host = beside(out).suffix.partition("-")[0]
+    remains = (out / first).with_name(f".0 a.png{host}-1-1-abcdef")
+    (out / first).rename(remains)
+    assert crop(scenes, out=out, **FAKE).new == 1
+    assert not remains.exists()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")

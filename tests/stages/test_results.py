@@ -1,7 +1,9 @@
 """What an evaluation writes comes back by one call."""
 
 import csv
+import json
 
+import expclip
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -94,3 +96,52 @@ def test_predictions_that_nobody_wants_are_not_written(lab, labelled, tmp_path):
 def test_a_folder_without_results_is_refused(tmp_path):
     with pytest.raises(UsageError, match="no results of an evaluation"):
         read_results(tmp_path)
+
+
+def test_results_that_are_not_whole_are_refused_with_the_command_that_mends_them(lab, labelled, tmp_path):
+    lab.evaluate(labelled, **SCORING, out=tmp_path / "out")
+    marker = tmp_path / "out" / MARKER
+    said = json.loads(marker.read_text())
+    assert said["version"] == expclip.__version__
+    run = said["runs"]["evaluate"]
+    assert run["command"].startswith(f"expclip evaluate {labelled} --clip miniature --prompts P-1 --prompts P-3")
+    assert run["files"] == ["confusion.npz", "predictions/labelled.parquet", "scores.csv", "tables.md"]
+    marker.write_text(json.dumps(said | {"runs": {"evaluate": run | {"whole": False}}}))
+    with pytest.raises(
+        UsageError, match=r"out: an evaluation that wrote here was interrupted: run `expclip evaluate"
+    ):
+        read_results(tmp_path / "out")
+    lab.evaluate(labelled, **SCORING, out=tmp_path / "out")
+    assert len(read_results(tmp_path / "out").scores) == 2
+
+
+@pytest.mark.parametrize("file", ["scores.csv", "predictions/labelled.parquet"])
+def test_results_that_an_earlier_version_left_torn_are_one_line(lab, labelled, tmp_path, file):
+    lab.evaluate(labelled, **SCORING, out=tmp_path / "out")
+    (tmp_path / "out" / file).write_bytes((tmp_path / "out" / file).read_bytes()[:200])
+    (tmp_path / "out" / MARKER).write_text('{"made_by": "expclip", "what": "results"}')
+    with pytest.raises(UsageError, match=r"these results cannot be read .*: evaluate again"):
+        read_results(tmp_path / "out")
+
+
+def test_figures_of_an_earlier_evaluation_do_not_stay_and_those_of_others_do(lab, labelled, tmp_path):
+    out = tmp_path / "out"
+    lab.evaluate(labelled, **SCORING, figures=True, out=out)
+    lab.figures(labelled, clip="miniature", prompts="P-1", kind=["confusion", "variance"], out=out / "figures")
+    lab.evaluate(labelled, clip="miniature", prompts="P-3", figures=True, out=out)
+    names = {path.name for path in (out / "figures").iterdir() if path.name[0] != "."}
+    assert names == {
+        "labelled-miniature-none-P-3.png",
+        *(f"confusion-labelled-miniature-P-1.{end}" for end in ("png", "pdf")),
+        *(f"variance-labelled-miniature.{end}" for end in ("png", "pdf")),
+    }
+    lab.figures(labelled, clip="miniature", prompts="P-1", kind="variance", out=out / "figures")
+    assert not list((out / "figures").glob("confusion-*"))
+    lab.evaluate(labelled, clip="miniature", prompts="P-3", out=out)
+    assert {path.stem for path in (out / "figures").glob("[!.]*")} == {"variance-labelled-miniature"}
+
+
+def test_tables_of_the_paper_do_not_take_the_place_of_an_evaluations(lab, labelled, tmp_path):
+    lab.evaluate(labelled, **SCORING, out=tmp_path / "out")
+    with pytest.raises(UsageError, match=r"tables.md there is of `expclip evaluate .*`: choose another folder"):
+        lab.reproduce("1", out=tmp_path / "out")
