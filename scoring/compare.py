@@ -130,7 +130,7 @@ class Comparison:
         close = np.flatnonzero(compared.is_close)
         if len(close):
             exact = np.concatenate(list(head.pooled(self.scorable.samples.take(close, np.float64))))
-            with np.errstate(invalid="ignore"):
+            with np.errstate(all="ignore"):
                 self._refuse_unless(_have_lengths(head.lengths(exact)))
             again = np.tensordot(exact, compared.directions, (1, 2))
             again[:, ~self._has_prompts] = -np.inf
