@@ -1,6 +1,6 @@
 """`expclip fit-head`: train projection heads from cached features."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +87,7 @@ def show(request: FitHead, answer: list[FittedHead]) -> None:
 
 def document(request: FitHead, answer: list[FittedHead]) -> list[dict[str, Any]]:
     """What --json prints: the cards."""
-    return [asdict(one.card) | {"path": one.path, "is_new": one.is_new} for one in answer]
+    return [one.card.shown() | {"path": one.path, "is_new": one.is_new} for one in answer]
 
 
 FIT_HEAD = Command(FitHead, "stages.fit_head:fit_head", show, document)

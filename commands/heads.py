@@ -1,7 +1,7 @@
 """`expclip heads`: the heads of a cache, bringing others in, and handing them over."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +58,7 @@ def _line(one: Kept | DamagedHead) -> dict[str, Any]:
     if isinstance(one, DamagedHead):
         return {"id": one.path.name, "path": one.path, "problem": one.problem}
     path, card = one
-    return asdict(card) | {"path": path, "problem": ""}
+    return card.shown() | {"path": path}
 
 
 LIST_HEADS = Command(ListHeads, "stages.heads:list_heads", show_heads, heads_document)

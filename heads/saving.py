@@ -87,6 +87,11 @@ class HeadCard:
         instruction = f" · {self.instruction}" if self.instruction else ""
         return f"{self.head}{objective}{instruction}{seed}"
 
+    def shown(self) -> dict[str, Any]:
+        """What a document says of it: all but the digests of its files, and where it came from if it did."""
+        hidden = {"weights", "step_losses"} | (set() if self.imported else {"imported", "original_id"})
+        return {name: value for name, value in asdict(self).items() if name not in hidden}
+
 
 class _OfSpec(BaseModel, defer_build=True):
     """What is read of a spec besides its digest."""

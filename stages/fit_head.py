@@ -239,8 +239,7 @@ def _fit(workspace: Workspace, lesson: Lesson, card: HeadCard, request: FitHead,
         head = KINDS[card.head].trainer.fit(lesson.content(shelf), recipe, show)
     card = replace(card, losses=head.losses_, seconds=round(time.perf_counter() - started, 3))
     losses = getattr(head, "step_losses_", [])  # heads without steps need not have it
-    save_head(workspace.cache.heads, card, head.tensors(), losses)
-    return FittedHead(folder, read_card(folder) or card, is_new=True)
+    return FittedHead(save_head(workspace.cache.heads, card, head.tensors(), losses), card, is_new=True)
 
 
 def _in_cache(folder: Path) -> HeadCard | None:
