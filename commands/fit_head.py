@@ -74,7 +74,9 @@ _COLUMNS = {
     "id": "card.id",
     "backbone": "card.backbone",
     "head": "card.label",
-    "loss": lambda one: " → ".join(dict.fromkeys(f"{one.card.losses[end]:.3f}" for end in (0, -1))),
+    "loss": lambda one: " → ".join(
+        dict.fromkeys(f"{loss:.3f}" for loss in (*one.card.losses[:1], *one.card.losses[-1:]))
+    ),
     "fitted in": lambda one: f"{one.card.seconds:.1f} s" if one.is_new else "in the cache",
 }
 

@@ -56,9 +56,9 @@ def find_head(name: str, known: Sequence[Kept], damaged: Sequence[DamagedHead] =
             f"{option('head')} {name}: the file does not say what head it is: run `expclip heads import "
             f"{quoted(name)} --features DATASET`"
         )
-    matching = beginning(name, known)
     broken = [one for one in damaged if one.path.name.startswith(name)]
-    if broken and not matching:
+    matching = beginning(name, known)
+    if broken and not any(card.id.startswith(name) for _, card in matching):
         raise UsageError(str(broken[0]))
     if len(matching) != 1:
         ids = ", ".join(card.id for _, card in matching or known) or "there is none"

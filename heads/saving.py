@@ -3,25 +3,23 @@
 import hashlib
 import json
 import os
-import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load, save, save_file
 
 from ..aside import beside, remove
-from ..cache.files import flush, fsync, new_folder, seal, unseal, write_json, writing
-from ..cache.keys import digest
+from ..cache.files import flush, fsync, new_folder, seal, write_json, writing
 from ..errors import UsageError, reason
 from ..untrusted import parse_json, read_bytes, read_text
+from .card import ID, HeadCard, as_imported, id_of, parsed_card, refuse_changed, weights_digest
+from .card import head_id as head_id
 from .kinds import KINDS
 
 SUFFIXES = (".pth", ".safetensors")
@@ -33,109 +31,12 @@ _CARD_WITHIN = "expclip"
 """Key of the card among the metadata of a file that was exported."""
 _MOST_BYTES = 4 << 30
 """Of a file of weights, which is read whole: what was checked is what is used."""
-_ID = re.compile("[0-9a-f]{12}")
 _UNUSABLE = (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError)
 """What reading a head raises that is damaged, or none; networks are made by torch, which has errors of its own."""
 
 
-@dataclass(frozen=True)
-class HeadCard:
-    """What a head is and what it was trained from."""
-
-    id: str
-    """The first 12 digits of the digest of `spec`; of an imported head, of its weights and `spec`."""
-    head: str
-    """Its kind, a name of `kinds.KINDS`."""
-    objective: str
-    backbone: str
-    """The CLIP whose embeddings it projects."""
-    clip_digest: str
-    """Encoder digest of those embeddings: test features must have the same."""
-    teacher: str
-    instruction: str
-    protocol: str
-    train: str
-    """Name of the data set it was trained on."""
-    seed: int | None
-    """None for a head that has none, or whose is unknown."""
-    untrained: bool
-    """Whether an encoder behind it has random weights."""
-    spec: dict[str, Any]
-    """Everything that determines the head: kind, sizes, objective, optimiser, seed, the two stores' keys, failed
-    rows; for one that was imported, what was said of it."""
-    losses: list[float] = field(default_factory=list)
-    seconds: float = 0.0
-    fitted: str = ""
-    weights: str = ""
-    """`weights_digest` of its tensors; empty in cards of older versions."""
-    step_losses: str = ""
-    """SHA-256 of the file with the loss of each step; empty where there is none, and in cards of older versions."""
-    imported: bool = False
-    """Whether a file brought it: what its card says then is what was said of it."""
-    original_id: str | None = None
-    """The id that it had where it was exported."""
-
-    @property
-    def recipe(self) -> str:
-        """What is the same for heads that differ only in the seed: 8 digits."""
-        return digest({name: value for name, value in self.spec.items() if name != "seed"})[:8]
-
-    @property
-    def label(self) -> str:
-        objective = "" if self.objective == "infonce" else f", {self.objective}"
-        seed = "" if self.seed is None else f" · seed {self.seed}"
-        instruction = f" · {self.instruction}" if self.instruction else ""
-        return f"{self.head}{objective}{instruction}{seed}"
-
-    def shown(self) -> dict[str, Any]:
-        """What a document says of it: all but the digests of its files, and where it came from if it did."""
-        hidden = {"weights", "step_losses"} | (set() if self.imported else {"imported", "original_id"})
-        return {name: value for name, value in asdict(self).items() if name not in hidden}
-
-
-class _OfSpec(BaseModel, defer_build=True):
-    """What is read of a spec besides its digest."""
-
-    llm: str | None = None
-    form: str | None = None
-    classes: list[str] | None = None
-
-
-@cache
-def _adapter() -> TypeAdapter[HeadCard]:
-    return TypeAdapter(HeadCard)
-
-
-_FIELDS = {one.name for one in fields(HeadCard)}
-
 Kept = tuple[Path, HeadCard]
 """A head's folder or file, and its card."""
-
-
-def head_id(spec: dict[str, Any]) -> str:
-    return digest(spec)[:12]
-
-
-def weights_digest(tensors: Mapping[str, np.ndarray]) -> str:
-    """SHA-256 over the names, types, shapes and values of tensors, however a file arranges them."""
-    sha = hashlib.sha256()
-    for name, value in sorted(tensors.items()):
-        sha.update(json.dumps([name, value.dtype.str, value.shape]).encode())
-        sha.update(np.ascontiguousarray(value).data)
-    return sha.hexdigest()
-
-
-def as_imported(card: HeadCard, tensors: Mapping[str, np.ndarray]) -> HeadCard:
-    """The card of a head that a file brings, whose id no claim of the file chooses but with its weights."""
-    weights = weights_digest(tensors)
-    return replace(card, id=_imported_id(weights, card.spec), weights=weights, imported=True, step_losses="")
-
-
-def _imported_id(weights: str, spec: dict[str, Any]) -> str:
-    return digest({"imported": weights, "spec": spec})[:12]
-
-
-# Writing
 
 
 def save_head(
@@ -187,9 +88,6 @@ def discard(folder: Path) -> None:
     remove([aside])
 
 
-# Reading
-
-
 def read_step_losses(folder: Path) -> np.ndarray | None:
     """(steps,) the loss of each step of a head's fitting; None where they are not kept.
 
@@ -224,8 +122,8 @@ def known_card(path: Path) -> HeadCard | None:
     if path.is_dir():
         if not is_head_folder(path):
             return None
-        card = _parsed(read_text(path / CARD))
-        if card.id != (_imported_id(card.weights, card.spec) if card.imported else head_id(card.spec)):
+        card = parsed_card(read_text(path / CARD))
+        if card.id != id_of(card):
             raise ValueError("its id is not the digest of what its card says")
         return card
     if not path.exists():
@@ -240,36 +138,17 @@ def known_card(path: Path) -> HeadCard | None:
     if said is None:
         return None
     tensors = _tensors(raw)
-    card = _parsed(said)
-    _refuse_changed(card, tensors)
+    card = parsed_card(said)
+    refuse_changed(card, tensors)
     original = card.original_id or card.id
-    return replace(as_imported(card, tensors), original_id=original if _ID.fullmatch(original) else None)
+    return replace(as_imported(card, tensors), original_id=original if ID.fullmatch(original) else None)
 
 
 def is_head_folder(path: Path) -> bool:
     """Whether a folder can only be a head's, whole or not: by its name, or by what is in it."""
     return path.is_dir() and (
-        _ID.fullmatch(path.name) is not None or any(os.path.lexists(path / name) for name in (CARD, WEIGHTS))
+        ID.fullmatch(path.name) is not None or any(os.path.lexists(path / name) for name in (CARD, WEIGHTS))
     )
-
-
-def _parsed(text: str) -> HeadCard:
-    """A card from JSON. Raises ValueError where it is none, or changed since it was written."""
-    try:
-        content = parse_json(text)
-    except ValueError as error:
-        raise ValueError(f"its card is no JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise ValueError("its card is none")
-    plain = unseal(content)
-    if not plain.keys() <= _FIELDS:
-        raise ValueError("its card has fields that this version does not know")
-    try:
-        card = _adapter().validate_json(json.dumps(plain), strict=True)
-        _OfSpec.model_validate(card.spec, strict=True)
-    except (ValidationError, RecursionError):
-        raise ValueError("its card has values of other types, or lacks some") from None
-    return card
 
 
 def _metadata(raw: bytes) -> dict[str, Any]:
@@ -290,12 +169,6 @@ def _tensors(raw: bytes) -> dict[str, np.ndarray]:
         raise ValueError(reason(error)) from error
 
 
-def _refuse_changed(card: HeadCard, tensors: Mapping[str, np.ndarray]) -> None:
-    """Raise ValueError for other tensors than a card was written for. Older cards do not say."""
-    if card.weights and weights_digest(tensors) != card.weights:
-        raise ValueError("its weights changed since they were written: their digest is another one")
-
-
 def load_head(path: Path, card: HeadCard) -> Any:
     """The head of a folder, or of a safetensors file. Raises UsageError where its file is missing or damaged."""
     file = path / WEIGHTS if path.is_dir() else path
@@ -314,7 +187,7 @@ def _loaded(file: Path, card: HeadCard) -> Any:
     """The head of a file of weights. Raises one of `_UNUSABLE` where they are not those of its card."""
     kind = KINDS[card.head]
     found = _tensors(read_bytes(file, _MOST_BYTES))
-    _refuse_changed(card, found)
+    refuse_changed(card, found)
     kind.trainer.refuse(found)
     for name, value in found.items():
         with np.errstate(over="ignore"):
@@ -338,9 +211,16 @@ def card_in_cache(folder: Path) -> HeadCard:
 
 
 def problem_of(folder: Path) -> str:
-    """Why a head of a cache does not load; empty where it does."""
+    """Why a head of a cache does not load; empty where it does.
+
+    Raises UsageError for one that may not be read: it is somebody's, and perhaps whole.
+    """
     try:
         _loaded(folder / WEIGHTS, card_in_cache(folder))
+    except PermissionError as error:
+        raise UsageError(
+            f"{folder}: this head may not be read ({reason(error)}): ask its owner to permit it, or remove it"
+        ) from error
     except _UNUSABLE as error:
         return reason(error)
     return ""

@@ -13,13 +13,13 @@ from ..commands.unused import note_unused
 from ..encoders.names import BUILTIN
 from ..encoders.weights import PUBLISHED
 from ..errors import UsageError, one_of, option, reason
+from ..heads.card import as_imported
 from ..heads.kept import DamagedHead, beginning, find_head, heads_in
 from ..heads.kinds import KINDS
 from ..heads.linear import square
 from ..heads.saving import (
     SUFFIXES,
     HeadCard,
-    as_imported,
     discard,
     head_id,
     is_head_folder,

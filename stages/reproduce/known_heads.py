@@ -97,12 +97,13 @@ class _Train:
 
 def _rank(card: HeadCard, request: Reproduce) -> int:
     """Trained here with the defaults; not trained here or not step by step; trained in another way."""
-    return 2 if unusual(card, request) else 0 if "optimiser" in card.spec else 1
+    is_trained_here = "optimiser" in card.spec and not card.imported
+    return 2 if unusual(card, request) else 0 if is_trained_here else 1
 
 
 def unusual(card: HeadCard, request: Reproduce) -> str:
     """How a head's training differs from the defaults; empty where it does not, or where it was not trained here."""
-    used = card.spec.get("optimiser", {})
+    used = card.spec.get("optimiser") or {}
     usual = optimiser_of(fit_request(request, [RowOfPaper("", "", objective=card.objective)]), card.teacher)
     changed = [name for name in used if used[name] != usual.get(name)]
     return ", ".join(f"{name} {used[name]} (default {usual.get(name)})" for name in changed)

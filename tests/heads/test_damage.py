@@ -13,10 +13,10 @@ import pytest
 from expclip import UsageError
 from expclip.aside import is_temporary
 from expclip.cache.files import seal
+from expclip.heads.card import as_imported
 from expclip.heads.kept import find_head, heads_in
 from expclip.heads.saving import (
     HeadCard,
-    as_imported,
     discard,
     head_id,
     known_card,
@@ -204,6 +204,33 @@ def test_an_imported_head_is_found_by_the_id_that_it_had_unless_another_head_has
     kept, _ = heads_in(folder.parent)
     assert find_head(card().id, kept)[0] == folder
     assert find_head(imported.id, kept)[0] == here
+
+
+def test_the_id_of_a_damaged_head_means_no_imported_head_that_claims_it(folder, tmp_path):
+    write_head(tmp_path / "a.safetensors", card(), {"weight": -WEIGHT["weight"]})
+    imported = read_card(tmp_path / "a.safetensors")
+    save_head(folder.parent, imported, {"weight": -WEIGHT["weight"]})
+    (folder / "head.json").unlink()
+    with pytest.raises(UsageError, match=f"{folder}: this head is damaged"):
+        find_head(card().id, *heads_in(folder.parent))
+
+
+def test_an_imported_head_is_no_further_seed_of_the_fitted_ones(folder):
+    fitted = read_card(folder)
+    imported, other = as_imported(fitted, WEIGHT), as_imported(card(spec=SPEC | {"seed": 2}), WEIGHT)
+    assert imported.recipe == other.recipe != fitted.recipe
+
+
+def test_a_head_that_may_not_be_read_is_not_replaced(folder, monkeypatch):
+    def refuse(path, *_):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    with monkeypatch.context() as patched:
+        patched.setattr("expclip.heads.saving.read_bytes", refuse)
+        with pytest.raises(UsageError, match=r"this head may not be read .*: ask its owner to permit it"):
+            save_head(folder.parent, card(), {"weight": 2 * WEIGHT["weight"]})
+        assert names_in(folder.parent) == [folder.name]
+    np.testing.assert_array_equal(load_file(folder / "head.safetensors")["weight"], WEIGHT["weight"])
 
 
 def test_a_card_that_says_imported_does_not_take_the_place_of_a_fitted_head(folder):

@@ -78,6 +78,7 @@ LIES = [
     {"spec": []},
     {"spec": {"classes": 5}},
     {"spec": {"llm": 5}},
+    {"spec": {"optimiser": 5}},
     {"spec": {"a": float("nan")}},
     {"losses": ["x"]},
     {"instruction": None},
