@@ -40,6 +40,11 @@ def refuse_pipes(folder: Path) -> None:
 
 def read_text(path: Path, most: int = MOST_BYTES) -> str:
     """The text of a file in UTF-8."""
+    return read_bytes(path, most).decode("utf-8-sig")
+
+
+def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
+    """The content of a file."""
     with open_file(path) as file:
         size = os.fstat(file.fileno()).st_size
         raw = file.read(min(size, most) + 1)  # memory for `most` bytes takes longer than most files do
@@ -47,7 +52,7 @@ def read_text(path: Path, most: int = MOST_BYTES) -> str:
             raw += file.read(most + 1 - len(raw))
     if len(raw) > most:
         raise ValueError(f"it is longer than {most:,} bytes")
-    return raw.decode("utf-8-sig")
+    return raw
 
 
 def parse_json(text: str | bytes, **how: Any) -> Any:

@@ -30,6 +30,8 @@ class Cache:
         self.root = root.expanduser().absolute()
         self._texts: dict[Path, Manifest] = {}
         """The manifests of texts that were read: a name stands for one content."""
+        self.unreadable_texts: dict[Path, str] = {}
+        """Those that could not be read, and why; where their texts are needed they are written again."""
         if self.root.is_file():
             raise UsageError(f"{option('cache')} {root}: this is a file; a folder is needed")
 
@@ -108,17 +110,19 @@ class Cache:
         return None
 
     def texts(self) -> dict[str, Manifest]:
-        """The manifests of all texts that have features here, by the digest of their rows."""
-        paths = sorted((self.root / TEXT).glob("manifest-*.zarr"))
-        for path in paths:
-            if path not in self._texts:
-                try:
-                    self._texts[path] = read_manifest(path, "")
-                except Exception as error:
-                    raise ExpclipError(
-                        f"{path}: these texts cannot be read ({reason(error)}): remove the folder"
-                    ) from error
-        return {self._texts[path].rows.digest: self._texts[path] for path in paths}
+        """The manifests of all texts that have features here and can be read, by the digest of their rows."""
+        known = [self._texts_of(path) for path in sorted((self.root / TEXT).glob("manifest-*.zarr"))]
+        return {one.rows.digest: one for one in known if one is not None}
+
+    def _texts_of(self, path: Path) -> Manifest | None:
+        if path not in self._texts:
+            try:
+                self._texts[path] = read_manifest(path, "")
+            except Exception as error:  # zarr has no single error for what is damaged
+                self.unreadable_texts[path] = reason(error)
+                return None
+            self.unreadable_texts.pop(path, None)
+        return self._texts[path]
 
     # Stores
 

@@ -6,11 +6,11 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from ..aside import beside, clear
+from ..aside import beside, clear, remove
 from ..errors import ExpclipError, option
 from ..untrusted import parse_json, read_text
 from .keys import digest
@@ -187,6 +187,15 @@ def new_folder(final: Path, choose: str = CACHE) -> Iterator[Path]:
                 raise
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def discard(path: Path) -> None:
+    """Remove a file or folder, of which nobody sees a part any more."""
+    moved = beside(path)
+    with writing(path), suppress(FileNotFoundError):  # another process was faster
+        path.rename(moved)
+        fsync(path.parent)
+    remove([moved])
 
 
 def printable(text: str) -> str:

@@ -37,6 +37,7 @@ COMMANDS = {
         "Bring a head into the cache: one of Exp-CLIP's released files, or what `expclip heads export` wrote.",
     ),
     "heads export": ("heads:EXPORT_HEAD", "Write a head to one file. `evaluate --head FILE` takes the .safetensors."),
+    "heads rm": ("heads:REMOVE_HEADS", "Remove heads from the cache, damaged ones too. Nothing is asked."),
     "weights list": (
         "weights:LIST_WEIGHTS",
         "The models that have a name: what they need, where it comes from, and what of it is here.",
@@ -56,7 +57,7 @@ COMMANDS = {
 GROUPS = {
     "datasets": "The data sets: what there is, and what is wrong with a copy.",
     "cache": "The cache: what it holds, and handing stores over.",
-    "heads": "The heads: what the cache has, bringing others in, handing them over.",
+    "heads": "The heads: what the cache has, bringing others in, handing them over, removing them.",
     "weights": "The models' weights: what they need, fetching it ahead, whether it is complete, other formats.",
 }
 

@@ -56,10 +56,6 @@ def untrained(is_untrained: bool) -> str:
     return "untrained" if is_untrained else ""
 
 
-REMARK = {"remark": lambda record: untrained(record.untrained)}
-"""A column of tables."""
-
-
 def note_untrained(flags: Iterable[bool]) -> None:
     """Say so where untrained weights are behind what is shown."""
     if any(flags):

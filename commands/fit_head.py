@@ -1,6 +1,6 @@
 """`expclip fit-head`: train projection heads from cached features."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +74,9 @@ _COLUMNS = {
     "id": "card.id",
     "backbone": "card.backbone",
     "head": "card.label",
-    "loss": lambda one: " → ".join(dict.fromkeys(f"{one.card.losses[end]:.3f}" for end in (0, -1))),
+    "loss": lambda one: " → ".join(
+        dict.fromkeys(f"{loss:.3f}" for loss in (*one.card.losses[:1], *one.card.losses[-1:]))
+    ),
     "fitted in": lambda one: f"{one.card.seconds:.1f} s" if one.is_new else "in the cache",
 }
 
@@ -87,7 +89,7 @@ def show(request: FitHead, answer: list[FittedHead]) -> None:
 
 def document(request: FitHead, answer: list[FittedHead]) -> list[dict[str, Any]]:
     """What --json prints: the cards."""
-    return [asdict(one.card) | {"path": one.path, "is_new": one.is_new} for one in answer]
+    return [one.card.shown() | {"path": one.path, "is_new": one.is_new} for one in answer]
 
 
 FIT_HEAD = Command(FitHead, "stages.fit_head:fit_head", show, document)

@@ -1,15 +1,19 @@
 """`expclip heads`: the heads of a cache, bringing others in, and handing them over."""
 
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rich.filesize import decimal as byte_count
+
+from ..heads.kept import DamagedHead
 from ..heads.recipe import MOST_SEED
 from ..heads.saving import Kept
 from ..reports.console import print_line
 from ..settings import cache_folder, read_settings
 from . import options
-from .command import REMARK, Command, note_untrained, print_records
+from .command import Command, as_document, note_untrained, print_records, untrained
 from .request import Request, ask
 
 
@@ -19,22 +23,71 @@ class ListHeads(Request, verb="heads list"):
     cache: Path | None = options.CACHE
 
 
-_COLUMNS = {"id": "id", "backbone": "backbone", "head": "label", "trained on": "train", "protocol": "protocol"}
+def _of_card(name: str) -> Callable[[Kept | DamagedHead], str]:
+    """What a card says; nothing is known of a head that cannot be used."""
+    return lambda one: "" if isinstance(one, DamagedHead) else str(getattr(one[1], name))
 
 
-def show_heads(request: ListHeads, answer: list[Kept]) -> None:
+def _remark(one: Kept | DamagedHead) -> str:
+    if isinstance(one, DamagedHead):
+        return f"damaged: {one.problem}"
+    return ", ".join(filter(None, ["imported" * one[1].imported, untrained(one[1].untrained)]))
+
+
+_COLUMNS = {
+    "id": lambda one: one[0].name,
+    "backbone": _of_card("backbone"),
+    "head": _of_card("label"),
+    "trained on": _of_card("train"),
+    "protocol": _of_card("protocol"),
+    "remark": _remark,
+}
+
+
+def show_heads(request: ListHeads, answer: list[Kept | DamagedHead]) -> None:
     """A line per head."""
-    print_records(
-        f"{cache_folder(request.cache, read_settings()) / 'heads'}", [card for _, card in answer], _COLUMNS | REMARK
-    )
+    print_records(f"{cache_folder(request.cache, read_settings()) / 'heads'}", answer, _COLUMNS)
 
 
-def heads_document(request: ListHeads, answer: list[Kept]) -> list[dict[str, Any]]:
-    """What --json prints: the cards."""
-    return [asdict(card) | {"path": path} for path, card in answer]
+def heads_document(request: ListHeads, answer: list[Kept | DamagedHead]) -> list[dict[str, Any]]:
+    """What --json prints: the cards, and of a head that cannot be used why."""
+    return [_line(one) for one in answer]
+
+
+def _line(one: Kept | DamagedHead) -> dict[str, Any]:
+    if isinstance(one, DamagedHead):
+        return {"id": one.path.name, "path": one.path, "problem": one.problem}
+    path, card = one
+    return card.shown() | {"path": path}
 
 
 LIST_HEADS = Command(ListHeads, "stages.heads:list_heads", show_heads, heads_document)
+
+
+class RemoveHeads(Request, verb="heads rm"):
+    """Remove heads from the cache, damaged ones too. Nothing is asked."""
+
+    head: tuple[str, ...] = ask(
+        "The beginnings of ids, or the heads' folders.", metavar="ID|DIR…", is_argument=True, in_file=False
+    )
+    cache: Path | None = options.CACHE
+
+
+@dataclass(frozen=True)
+class RemovedHead:
+    """A head that is no more."""
+
+    path: Path
+    bytes: int
+
+
+def show_removed(request: RemoveHeads, answer: list[RemovedHead]) -> None:
+    """A line per head."""
+    for one in answer:
+        print_line(f"{one.path}: removed, {byte_count(one.bytes)}")
+
+
+REMOVE_HEADS = Command(RemoveHeads, "stages.heads:remove_heads", show_removed, as_document)
 
 
 class ImportHead(Request, verb="heads import"):

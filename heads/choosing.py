@@ -9,9 +9,10 @@ from pathlib import Path
 from ..encoders.families import family_of
 from ..errors import UsageError, one_of, option, quoted
 from ..manifests.prompts import instruction_name, without_title
+from .kept import DamagedHead, beginning, find_head
 from .kinds import KINDS
 from .objectives import OBJECTIVES
-from .saving import HeadCard, Kept, find_head
+from .saving import HeadCard, Kept, is_head_folder
 
 NO_HEAD = "none"
 """What stands for plain CLIP among heads."""
@@ -78,10 +79,13 @@ FIELDS = {
 """What heads are chosen by: `FIELD=VALUE`."""
 
 
-def choose_heads(selector: str, kept: Sequence[Kept], trained_on: Callable[[str], str] = str) -> list[Kept]:
+def choose_heads(
+    selector: str, kept: Sequence[Kept], trained_on: Callable[[str], str] = str, damaged: Sequence[DamagedHead] = ()
+) -> list[Kept]:
     """All heads that a selector means, of those of a cache or in a file; none for `none`.
 
-    `trained_on` gives what cards call the data set that a user means by a name or a path.
+    `trained_on` gives what cards call the data set that a user means by a name or a path. One of the `damaged` heads
+    is refused where it is named.
 
     In this order it is `none`, the path of a head, `FIELD=VALUE[,FIELD=VALUE…]`, or the beginning of one id. Raises
     UsageError where it means nothing, with the spelling that would.
@@ -90,15 +94,20 @@ def choose_heads(selector: str, kept: Sequence[Kept], trained_on: Callable[[str]
         return []
     if _is_path(Path(selector)):
         return [find_head(selector, kept)]
-    if re.match(r"\w+\s*=", selector):
+    if is_by_fields(selector):
         return _by_fields(selector, kept, trained_on)
-    _refuse_bare_word(selector, [card for _, card in kept])
-    return [find_head(selector, kept)]
+    _refuse_bare_word(selector, kept)
+    return [find_head(selector, kept, damaged)]
+
+
+def is_by_fields(selector: str) -> bool:
+    """Whether a selector means whatever has some values, and names no head."""
+    return not _is_path(Path(selector)) and re.match(r"\w+\s*=", selector) is not None
 
 
 def _is_path(path: Path) -> bool:
     try:
-        return path.is_file() or (path / "head.json").is_file()
+        return path.is_file() or is_head_folder(path)
     except (OSError, ValueError):  # a text that can be no path
         return False
 
@@ -159,12 +168,13 @@ def _values(name: str, cards: Iterable[HeadCard]) -> list[str]:
     return sorted(values, key=lambda text: (numbers.get(text, -1), text))
 
 
-def _refuse_bare_word(word: str, cards: Sequence[HeadCard]) -> None:
+def _refuse_bare_word(word: str, kept: Sequence[Kept]) -> None:
     """Raise UsageError for a word that is the value of a field, or a path, and not clearly the beginning of an id."""
+    cards = [card for _, card in kept]
     if any(card.id == word for card in cards):
         return
     said = next((name for name, field in FIELDS.items() if any(field.has(card, word) for card in cards)), "")
-    if any(card.id.startswith(word) for card in cards):
+    if beginning(word, kept):
         if said:
             raise UsageError(
                 f"{option('head')} {word}: an id begins so, and heads have the {said} {word} too: write more digits "

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..cache.cache import TEXT, Cache
+from ..cache.cache import TEXT
 from ..cache.header import Header
 from ..cache.keys import digest
 from ..cache.select import differences
@@ -15,6 +15,7 @@ from ..cache.store import FeatureStore
 from ..encoders.node import Node, Reading
 from ..errors import ExpclipError, UsageError, option, reason
 from ..manifests.manifest import text_manifest
+from .left_out import note_unreadable_texts
 from .needs import canonical_model, is_digest
 from .plan import Wanted
 from .t5_precision import continued
@@ -71,7 +72,7 @@ def t5_encoder(workspace: Workspace, teacher: str, e_g: Header | None, texts: Co
 
     Raises UsageError where several are.
     """
-    spec = e_g.spec if e_g else _cached_t5(workspace.cache, teacher, texts)
+    spec = e_g.spec if e_g else _cached_t5(workspace, teacher, texts)
     if spec is None:
         return TextEncoder("llm_text", teacher, teacher, None, None)
     identity = _identity(spec)
@@ -102,10 +103,10 @@ def _context(identity: Mapping[str, Any]) -> int:
         return _CONTEXT
 
 
-def _cached_t5(cache: Cache, teacher: str, texts: Collection[str]) -> dict[str, Any] | None:
+def _cached_t5(workspace: Workspace, teacher: str, texts: Collection[str]) -> dict[str, Any] | None:
     """The spec of the only T5 of a teacher by whose features all texts are cached."""
     by_t5: dict[str, list[tuple[FeatureStore, Sequence[str]]]] = defaultdict(list)
-    for store, known in stores_of_texts(cache, "llm_text", texts, model=canonical_model("llm_text", teacher)):
+    for store, known in stores_of_texts(workspace, "llm_text", texts, model=canonical_model("llm_text", teacher)):
         by_t5[digest(_identity(store.header.spec))].append((store, known))
     whole = [some for some in by_t5.values() if {text for _, known in some for text in known}.issuperset(texts)]
     stores = [some[0][0] for some in whole]
@@ -183,7 +184,7 @@ class Texts:
         known, cut = self._known[digest(identity)], self._cut[digest(identity)]
         node = "llm_text" if "t5" in identity else "clip_text"
         unknown = set(texts) - known.keys()
-        for store, held in stores_of_texts(self._workspace.cache, node, unknown) if unknown else ():
+        for store, held in stores_of_texts(self._workspace, node, unknown) if unknown else ():
             if _identity(store.header.spec) == identity and not unknown.isdisjoint(held):
                 rows = zip(held, store.read().astype(np.float64), strict=True)
                 known |= {text: row for text, row in rows if text in unknown}
@@ -215,11 +216,15 @@ class Texts:
 
 
 def stores_of_texts(
-    cache: Cache, node: str, texts: Iterable[str], **fields: str
+    workspace: Workspace, node: str, texts: Iterable[str], **fields: str
 ) -> Iterator[tuple[FeatureStore, Sequence[str]]]:
-    """The finished stores of a node that hold any of some texts, each with the texts that it holds, by row."""
-    manifests, wanted = cache.texts(), set(texts)
-    for store in cache.find(TEXT, node, **fields):
+    """The finished stores of a node that hold any of some texts, each with the texts that it holds, by row.
+
+    Texts that cannot be read are passed over, and that is said.
+    """
+    manifests, wanted = workspace.cache.texts(), set(texts)
+    note_unreadable_texts(workspace)
+    for store in workspace.cache.find(TEXT, node, **fields):
         known = manifests.get(store.header.rows_digest)
         if known and not wanted.isdisjoint(known.rows.sources) and store.is_complete():
             yield store, known.rows.sources

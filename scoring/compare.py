@@ -6,7 +6,9 @@ from functools import cached_property
 
 import numpy as np
 
+from ..errors import ExpclipError
 from ..manifests.manifest import NO_LABEL, Clips, Manifest
+from .cosines import are_finite
 from .ensembles import ClassVectors, Directions
 from .samples import Classifier, Head, Pooling, Samples
 from .scores import Combination, Part, Predictions, parts_of
@@ -79,6 +81,7 @@ class Comparison:
         """For each prompt set, the cosines between samples and prompts, averaged over the prompts of each class."""
         if isinstance(self.head, Classifier):
             scores = self._class_scores(self.head)
+            self._refuse_unless(are_finite(scores))
             return [self._predictions(LABELS, "", scores.argmax(axis=1), scores)]
         compared = self._compared(self.head)
         predicted, cosines = self._decided(self.head, compared), compared.cosines
@@ -94,18 +97,32 @@ class Comparison:
 
     def _compared(self, head: Head) -> "_Compared":
         """All prompt sets at once: one product, and the lengths are the same for all of them."""
-        directions = np.stack(self.directions.of(self.texts))
-        flat = directions.reshape(-1, directions.shape[2]).astype(np.float32).T
         products: list[np.ndarray] = []
         norms: list[np.ndarray] = []
         lengths: list[np.ndarray] = []
-        for some in head.pooled(self.scorable.samples):
-            products.append((some @ flat).reshape(-1, *directions.shape[:2]))
-            norms.append(np.linalg.norm(some, axis=1))
-            lengths += [head.lengths(some)] if self.with_cosines else []
+        with np.errstate(all="ignore"):  # what comes of it is looked at
+            directions = np.stack(self.directions.of(self.texts))
+            flat = directions.reshape(-1, directions.shape[2]).astype(np.float32).T
+            for some in head.pooled(self.scorable.samples):
+                products.append((some @ flat).reshape(-1, *directions.shape[:2]))
+                norms.append(np.linalg.norm(some, axis=1))
+                lengths += [head.lengths(some)] if self.with_cosines else []
         every = np.concatenate(products)
+        self._refuse_unless(are_finite(every) and all(map(_have_lengths, lengths or norms)))
         every[:, ~self._has_prompts] = -np.inf
         return _Compared(directions, every, np.concatenate(norms), np.concatenate(lengths) if lengths else None)
+
+    def _refuse_unless(self, is_comparable: bool) -> None:
+        """Raise ExpclipError for what no class follows from: it would pass for the first one."""
+        if is_comparable:
+            return
+        of = self.of
+        todo = "fit it again, with a smaller learning rate, or leave it out" if of.head_id else "extract them again"
+        what = f"behind head {of.head_id}" if of.head_id else "without a head"
+        raise ExpclipError(
+            f"{of.dataset} under {of.backbone}: embeddings {what} have similarities that are no finite numbers, "
+            f"from which nothing can be predicted: {todo}"
+        )
 
     def _decided(self, head: Head, compared: "_Compared") -> np.ndarray:
         """(n, prompt sets) class indices. What is too close for float32 is compared again in float64."""
@@ -113,6 +130,8 @@ class Comparison:
         close = np.flatnonzero(compared.is_close)
         if len(close):
             exact = np.concatenate(list(head.pooled(self.scorable.samples.take(close, np.float64))))
+            with np.errstate(all="ignore"):
+                self._refuse_unless(_have_lengths(head.lengths(exact)))
             again = np.tensordot(exact, compared.directions, (1, 2))
             again[:, ~self._has_prompts] = -np.inf
             predicted[close] = again.argmax(axis=2)
@@ -158,5 +177,9 @@ class _Compared:
         """(n, prompt sets, classes) float32; None where they are not wanted."""
         if self.lengths is None:
             return None
-        with np.errstate(invalid="ignore"):  # an embedding of length zero has none
-            return self.products / self.lengths[:, None, None].astype(np.float32)
+        return self.products / self.lengths[:, None, None].astype(np.float32)
+
+
+def _have_lengths(lengths: np.ndarray) -> bool:
+    """Whether directions follow from embeddings of such lengths."""
+    return are_finite(lengths) and bool((lengths > 0).all())

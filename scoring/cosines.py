@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ..errors import ExpclipError
 from .samples import Head, Samples, as_samples
 
 
@@ -14,11 +15,28 @@ def unit(vectors: np.ndarray) -> np.ndarray:
 
 
 def cosines(head: Head, samples: Samples | np.ndarray, texts: np.ndarray) -> np.ndarray:
-    """(n, m) of projected samples, or image embeddings (n, L), and projected text embeddings (m, L)."""
-    directions = text_directions(head, texts).T
-    return np.concatenate(
-        [some @ directions / head.lengths(some)[:, None] for some in head.pooled(as_samples(samples))]
-    )
+    """(n, m) of projected samples, or image embeddings (n, L), and projected text embeddings (m, L).
+
+    Embeddings that are NaN, as rows that could not be encoded are, have NaN for similarities. Raises ExpclipError
+    where others have no finite ones.
+    """
+    known = as_samples(samples)
+    with np.errstate(all="ignore"):  # what comes of it is looked at
+        directions = text_directions(head, texts).T
+        found = np.concatenate([some @ directions / head.lengths(some)[:, None] for some in head.pooled(known)])
+    if not are_finite(found):
+        rows = np.flatnonzero(~np.isfinite(found).all(axis=1) & ~np.isnan(known.means).all(axis=1))
+        if len(rows):
+            raise ExpclipError(
+                f"sample {rows[0]}: its similarities are no finite numbers ({len(rows)} of {len(found)} samples): "
+                f"look at its embedding, at those of the texts, and at the weights of the head"
+            )
+    return found
+
+
+def are_finite(values: np.ndarray) -> bool:
+    """Whether no value is NaN or infinite; values of any shape."""
+    return not values.size or bool(np.isfinite(values.min()) and np.isfinite(values.max()))
 
 
 def text_directions(head: Head, texts: np.ndarray) -> np.ndarray:

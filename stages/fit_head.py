@@ -1,9 +1,11 @@
 """`expclip fit-head`: train heads from cached features."""
 
+import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from rich.filesize import decimal as byte_count
@@ -18,7 +20,7 @@ from ..encoders.dtypes import emulates_bfloat16, resolve_device
 from ..errors import UsageError, option
 from ..heads.kinds import KINDS, LabelledSamples, TeacherPairs
 from ..heads.recipe import LOGIT_SCALE, RELEASED, Recipe
-from ..heads.saving import HeadCard, head_id, read_card, save_head
+from ..heads.saving import HeadCard, head_id, problem_of, read_card, save_head
 from ..manifests.frames import DEFAULT_POLICIES
 from ..manifests.manifest import Manifest
 from ..manifests.protocols import PROTOCOLS
@@ -218,7 +220,7 @@ def _by_labels(lesson: Lesson, head: str, seed: int | None, request: FitHead) ->
 
 def _fit(workspace: Workspace, lesson: Lesson, card: HeadCard, request: FitHead, shelf: Shelf) -> FittedHead:
     folder = workspace.cache.heads / card.id
-    known = read_card(folder)
+    known = _in_cache(folder)
     if known is not None:
         return FittedHead(folder, known, is_new=False)
     optimiser = optimiser_of(request, card.teacher)
@@ -238,3 +240,13 @@ def _fit(workspace: Workspace, lesson: Lesson, card: HeadCard, request: FitHead,
     card = replace(card, losses=head.losses_, seconds=round(time.perf_counter() - started, 3))
     losses = getattr(head, "step_losses_", [])  # heads without steps need not have it
     return FittedHead(save_head(workspace.cache.heads, card, head.tensors(), losses), card, is_new=True)
+
+
+def _in_cache(folder: Path) -> HeadCard | None:
+    """The card of a head that is in the cache and loads; of one that does not, it is said that it is fitted again."""
+    if not os.path.lexists(folder):
+        return None
+    problem = problem_of(folder)
+    if problem:
+        say(f"note: {folder}: this head is damaged ({problem}): it is fitted again")
+    return None if problem else read_card(folder)

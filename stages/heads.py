@@ -2,28 +2,22 @@
 
 import hashlib
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..commands.heads import ExportHead, ImportHead, Kept, ListHeads
+from ..cache.files import discard
+from ..commands.heads import ExportHead, ImportHead, Kept, ListHeads, RemovedHead, RemoveHeads
 from ..commands.unused import note_unused
 from ..encoders.names import BUILTIN
 from ..encoders.weights import PUBLISHED
-from ..errors import UsageError, one_of, option
+from ..errors import UsageError, one_of, option, reason
+from ..heads.card import as_imported
+from ..heads.kept import DamagedHead, beginning, find_head, heads_in
 from ..heads.kinds import KINDS
 from ..heads.linear import square
-from ..heads.saving import (
-    SUFFIXES,
-    HeadCard,
-    all_heads,
-    find_head,
-    head_id,
-    load_head,
-    read_card,
-    save_head,
-    write_head,
-)
+from ..heads.saving import SUFFIXES, HeadCard, head_id, is_head_folder, known_card, load_head, save_head, write_head
 from ..manifests.prompts import instruction_name
 from ..pipeline.checks import refuse_file, refuse_unknown_models
 from ..pipeline.needs import Need, canonical_model, chosen_store, why_missing
@@ -34,9 +28,39 @@ _FACTS = ("clip", "teacher", "instruction", "protocol", "dtype", "objective", "t
 """What a request says of a head whose file does not."""
 
 
-def list_heads(request: ListHeads) -> list[Kept]:
-    """The heads of the cache, each with its folder and card."""
-    return list(all_heads(Workspace.of(request).cache.heads))
+def list_heads(request: ListHeads) -> list[Kept | DamagedHead]:
+    """The heads of the cache, each with its folder and card, and last those that cannot be used."""
+    kept, damaged = heads_in(Workspace.of(request).cache.heads)
+    return [*kept, *damaged]
+
+
+def remove_heads(request: RemoveHeads) -> list[RemovedHead]:
+    """Remove heads from the cache. Raises UsageError, before anything is removed, for a name that is no head's."""
+    heads = Workspace.of(request).cache.heads
+    folders = dict.fromkeys(_folder_of(name, heads) for name in request.head)
+    removed = []
+    for folder in folders:
+        size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+        discard(folder)
+        removed.append(RemovedHead(folder, size))
+    return removed
+
+
+def _folder_of(name: str, heads: Path) -> Path:
+    """The folder that a user means by its name, its path, or the beginning of an id."""
+    kept, damaged = heads_in(heads)
+    known = {path.name: path for path, _ in (*kept, *damaged)}
+    if name in known:
+        return known[name]
+    if is_head_folder(Path(name)):
+        return Path(name).absolute()
+    if (heads / name).exists() and Path(name).name == name:
+        raise UsageError(f"{heads / name}: this is no head: remove it yourself, if you do not need it")
+    found = {path for path, _ in beginning(name, kept)} | {known[one] for one in known if one.startswith(name)}
+    if len(found) != 1 or not name:
+        ids = ", ".join(sorted(path.name for path in found) or known) or "there is none"
+        raise UsageError(f"{name!r}: {'several heads have ids that begin so' if found else 'no such head'} ({ids})")
+    return found.pop()
 
 
 def import_head(request: ImportHead) -> Kept:
@@ -49,11 +73,11 @@ def import_head(request: ImportHead) -> Kept:
     refuse_unknown_models(request, "clip", "teacher", "instruction")
     if not file.is_file():
         raise UsageError(f"{file}: there is no such file")
-    known = read_card(file) if not request.features else None
+    known = _own_card(file) if not request.features else None
     if known is not None:
         note_unused(request, _FACTS, f"{file} says itself what head it is")
-        card = known
-        tensors = load_head(file, card).tensors()
+        tensors = load_head(file, known).tensors()
+        card = as_imported(known, tensors)
     elif not request.features:
         raise UsageError(
             f"{file}: the file does not say what head it is. Give {option('features')} DATASET, a data set whose "
@@ -65,8 +89,17 @@ def import_head(request: ImportHead) -> Kept:
         from ..heads.foreign import read_weight  # by torch
 
         weight = read_weight(file)
-        card, tensors = _foreign_card(request, weight), {"weight": weight}
+        tensors = {"weight": weight}
+        card = as_imported(_foreign_card(request, weight), tensors)
     return save_head(Workspace.of(request).cache.heads, card, tensors), card
+
+
+def _own_card(file: Path) -> HeadCard | None:
+    """The card that a file carries. Raises UsageError where it is damaged."""
+    try:
+        return known_card(file)
+    except (OSError, ValueError) as error:
+        raise UsageError(str(DamagedHead(file, reason(error)))) from error
 
 
 def export_head(request: ExportHead) -> Kept:
@@ -79,7 +112,7 @@ def export_head(request: ExportHead) -> Kept:
     if file.suffix not in SUFFIXES:
         raise UsageError(f"{file}: choose a name that ends in {one_of(SUFFIXES)}")
     refuse_file(file)
-    path, card = find_head(request.head, list(all_heads(Workspace.of(request).cache.heads)))
+    path, card = find_head(request.head, *heads_in(Workspace.of(request).cache.heads))
     if request.square and card.head in KINDS and not KINDS[card.head].is_linear:
         raise UsageError(
             f"{option('square')}: {card.id} is a {card.head} head; only linear heads have a square equivalent"

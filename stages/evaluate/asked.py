@@ -12,12 +12,14 @@ from ...cache.header import Header
 from ...commands.evaluate import Evaluate
 from ...commands.options import SIDES
 from ...errors import UsageError, option
-from ...heads.choosing import NO_HEAD, choose_heads
-from ...heads.saving import HeadCard, Kept, all_heads, load_head
+from ...heads.choosing import NO_HEAD, choose_heads, is_by_fields
+from ...heads.kept import heads_in
+from ...heads.saving import HeadCard, Kept, load_head
 from ...manifests.classes import MOST_COMPARED
 from ...manifests.manifest import NO_LABEL, Manifest
 from ...manifests.pointers import pointer
 from ...manifests.prompts import PromptSet, prompt_set
+from ...pipeline.left_out import note_damaged, note_unusable
 from ...pipeline.needs import Need, Needs, canonical_model
 from ...pipeline.workspace import Workspace
 from ...scoring.cosines import PlainClip
@@ -112,11 +114,15 @@ class Asked:
         self._request, self._workspace, self._needs = request, workspace, needs
         self.datasets = workspace.distinct(request.datasets)
         self.sides = sides_of(request)
-        self._kept = list(all_heads(workspace.cache.heads))
+        self._kept, damaged = heads_in(workspace.cache.heads)
         self._chosen = {
-            one: choose_heads(one, self._kept, self._trained_on) for one in request.head if one != NO_HEAD
+            one: choose_heads(one, self._kept, self._trained_on, damaged) for one in request.head if one != NO_HEAD
         }
+        self._named = {card.id for one, kept in self._chosen.items() if not is_by_fields(one) for _, card in kept}
+        if not request.head or any(map(is_by_fields, request.head)):
+            note_damaged(workspace, damaged)
         self._loaded: dict[str, Head | Classifier] = {}
+        self._unusable: dict[str, UsageError] = {}
         clips = dict.fromkeys(request.clip) if self.sides != {(LLM, LLM)} else ()
         images = {dataset: [self._need(dataset, "clip_image", clip) for clip in clips] for dataset in self.datasets}
         every = [need for some in images.values() for need in some]
@@ -124,6 +130,7 @@ class Asked:
         for selector, kept in self._chosen.items() if every else ():
             self._refuse_unfitting(selector, kept)
         found = {dataset: {need: list(self._heads(need)) for need in some} for dataset, some in images.items()}
+        self._refuse_unusable()
         self.heads = {dataset: {need: some for need, some in of.items() if some} for dataset, of in found.items()}
         self.left_out = [need for of in found.values() for need, some in of.items() if not some]
         """The features that none of the heads fits: nothing is made for them."""
@@ -160,11 +167,28 @@ class Asked:
         if (CLIP, CLIP) in self.sides and (not wanted or NO_HEAD in wanted):
             yield Known(None, PlainClip())
         for path, card in _each_once(self._chosen.values()) if wanted else self._kept:
-            if not self._why_not(card, need):
-                if card.id not in self._loaded:
-                    self._loaded[card.id] = load_head(path, card)
-                refuse_other_width(card, self._loaded[card.id], self.headers[need])
+            if not self._why_not(card, need) and self._is_usable(path, card, need):
                 yield self._taught(Known(card, self._loaded[card.id]), card, need)
+
+    def _is_usable(self, path: Path, card: HeadCard, need: Need) -> bool:
+        """Whether a head loads and takes some features; one that does not is left out, unless it was named."""
+        try:
+            if card.id not in self._loaded:
+                self._loaded[card.id] = load_head(path, card)
+            refuse_other_width(card, self._loaded[card.id], self.headers[need])
+        except UsageError as error:
+            if card.id in self._named:
+                raise
+            self._unusable[card.id] = error
+            note_unusable(self._workspace, card, error)
+        return card.id not in self._unusable
+
+    def _refuse_unusable(self) -> None:
+        """Raise UsageError where a selector means heads that fit, and none of them can be used."""
+        for kept in self._chosen.values():
+            fitting = [card.id for _, card in kept if any(not self._why_not(card, need) for need in self.headers)]
+            if fitting and self._unusable.keys() >= set(fitting):
+                raise self._unusable[fitting[0]]
 
     def _why_not(self, card: HeadCard, need: Need) -> str:
         """Why a head is not scored on some features; empty where it is."""

@@ -57,7 +57,8 @@ def width_behind(card: HeadCard, head: Head, images: Header) -> int:
     """How long the embeddings of some images are behind a head. Raises UsageError where it cannot take them."""
     width = images.width
     try:
-        return head.transform(np.ones((1, width), dtype=np.float32)).shape[1]
+        with np.errstate(all="ignore"):  # only how many they are is of interest
+            return head.transform(np.ones((1, width), dtype=np.float32)).shape[1]
     except (ValueError, RuntimeError, LookupError) as error:
         raise UsageError(
             f"head {card.id} does not take embeddings of {width} numbers, as {images.dataset} has of {images.model} "

@@ -4,7 +4,9 @@ from collections import defaultdict
 
 import numpy as np
 
+from ...errors import UsageError
 from ...heads.saving import read_step_losses
+from ...pipeline.workspace import Workspace
 from ...reports.curves import curves_figure
 from .subject import Named, Subject
 
@@ -14,8 +16,17 @@ def draw_curves(subject: Subject) -> Named:
     curves: dict[str, dict[str, list[np.ndarray]]] = defaultdict(lambda: defaultdict(list))
     for label, scores in subject.rows.items():
         for of in (score.of for score in scores if score.of.head_id):
-            losses = read_step_losses(subject.reader.workspace.cache.heads / of.head_id)
+            losses = _losses(subject.reader.workspace, of.head_id)
             if losses is not None:
                 curves[of.objective][label].append(losses)
     figure = curves_figure(curves, subject.title("loss while fitting")) if curves else None
     yield f"curves-{subject.name}", figure or "none of these heads has its losses kept: fit it again"
+
+
+def _losses(workspace: Workspace, head: str) -> np.ndarray | None:
+    """(steps,) of a head, None where there are none that can be shown."""
+    try:
+        return read_step_losses(workspace.cache.heads / head)
+    except UsageError as error:
+        workspace.remark("note", f"{error}; its curve is left out")
+        return None

@@ -5,8 +5,10 @@ from typing import Any
 
 from ...commands.reproduce import Reproduce
 from ...errors import UsageError
-from ...heads.saving import HeadCard, all_heads
+from ...heads.kept import heads_in
+from ...heads.saving import HeadCard, load_head
 from ...manifests.paper import RowOfPaper
+from ...pipeline.left_out import note_damaged, note_unusable
 from ...pipeline.needs import canonical_model
 from ...pipeline.rereading import known_manifest
 from ...pipeline.workspace import Workspace
@@ -19,7 +21,11 @@ class PaperHeads:
 
     def __init__(self, workspace: Workspace, request: Reproduce):
         self._request = request
-        self._cards = [card for _, card in all_heads(workspace.cache.heads)]
+        self._workspace = workspace
+        kept, damaged = heads_in(workspace.cache.heads)
+        note_damaged(workspace, damaged)
+        self._kept = {card.id: (path, card) for path, card in kept}
+        self._usable: dict[str, bool] = {}
         self._same = {"teacher": canonical_model("llm", request.teacher), "protocol": request.protocol}
         self._train = _Train(workspace, request.train)
 
@@ -27,8 +33,20 @@ class PaperHeads:
         """All heads of a row under one of its instructions, however they were trained."""
         of_row: dict[str, Any] = {"head": row.head, "objective": row.objective, "instruction": instruction}
         wanted = self._same | of_row | {"backbone": canonical_model("clip_image", row.backbone)}
-        found = [card for card in self._cards if all(getattr(card, name) == wanted[name] for name in wanted)]
-        return [card for card in found if self._train.taught(card)]
+        cards = [card for _, card in self._kept.values()]
+        found = [card for card in cards if all(getattr(card, name) == wanted[name] for name in wanted)]
+        return [card for card in found if self._train.taught(card) and self._is_usable(card)]
+
+    def _is_usable(self, card: HeadCard) -> bool:
+        """Whether a head loads; one that does not is left out."""
+        if card.id not in self._usable:
+            try:
+                load_head(*self._kept[card.id])
+                self._usable[card.id] = True
+            except UsageError as error:
+                note_unusable(self._workspace, card, error)
+                self._usable[card.id] = False
+        return self._usable[card.id]
 
     def by_seed(self, row: RowOfPaper) -> list[tuple[HeadCard, ...]]:
         """For each seed the heads whose scores are averaged: one per instruction.
@@ -79,12 +97,13 @@ class _Train:
 
 def _rank(card: HeadCard, request: Reproduce) -> int:
     """Trained here with the defaults; not trained here or not step by step; trained in another way."""
-    return 2 if unusual(card, request) else 0 if "optimiser" in card.spec else 1
+    is_trained_here = "optimiser" in card.spec and not card.imported
+    return 2 if unusual(card, request) else 0 if is_trained_here else 1
 
 
 def unusual(card: HeadCard, request: Reproduce) -> str:
     """How a head's training differs from the defaults; empty where it does not, or where it was not trained here."""
-    used = card.spec.get("optimiser", {})
+    used = card.spec.get("optimiser") or {}
     usual = optimiser_of(fit_request(request, [RowOfPaper("", "", objective=card.objective)]), card.teacher)
     changed = [name for name in used if used[name] != usual.get(name)]
     return ", ".join(f"{name} {used[name]} (default {usual.get(name)})" for name in changed)

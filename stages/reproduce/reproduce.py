@@ -12,7 +12,7 @@ from ...commands import options
 from ...commands.reproduce import Reproduce, Reproduction
 from ...commands.unused import NO_CLIPS, note_unused
 from ...encoders.names import DEFAULT_TEACHER
-from ...errors import UsageError
+from ...errors import ExpclipError, UsageError
 from ...heads.choosing import NO_HEAD
 from ...heads.saving import HeadCard
 from ...manifests.paper import TRAIN, RowOfPaper, paper_table, paper_tables, published_score, rows_of
@@ -35,8 +35,8 @@ _DETERMINISTIC = "The paper's teacher ran with dropout, as its code leaves it in
 def reproduce(request: Reproduce) -> Reproduction:
     """Fill tables of the paper (all by default) with what the cache gives; runs no model and trains nothing.
 
-    A cell that cannot be computed says why. Writes `tables.md` to `out`. Raises UsageError for an unknown table,
-    model or training set, and where a head cannot be read.
+    A cell that cannot be computed says why; a head that cannot be used is left out. Writes `tables.md` to `out`.
+    Raises UsageError for an unknown table, model or training set.
     """
     workspace = Workspace.of(request)
     refuse_folder(request.out)
@@ -104,7 +104,7 @@ class _Scores:
         """Score rows that share data set, backbone and sides: together, or where one cannot be, one by one."""
         try:
             found = self._evaluate(group)
-        except UsageError as error:
+        except ExpclipError as error:
             if len(group) == 1:
                 self._why[group[0].dataset, group[0].row] = error.as_typed
             for asked in group if len(group) > 1 else ():

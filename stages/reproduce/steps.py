@@ -86,6 +86,6 @@ def _has_prompts(workspace: Workspace, request: Reproduce, text: str, model: str
     node = f"{text}_text"
     texts = prompt_set(prompts, request.protocol).texts
     held: dict[str, set[str]] = defaultdict(set)
-    for store, known in stores_of_texts(workspace.cache, node, texts, model=canonical_model(node, model)):
+    for store, known in stores_of_texts(workspace, node, texts, model=canonical_model(node, model)):
         held[store.header.encoder_digest].update(known)
     return any(known.issuperset(texts) for known in held.values())

@@ -78,6 +78,7 @@ LIES = [
     {"spec": []},
     {"spec": {"classes": 5}},
     {"spec": {"llm": 5}},
+    {"spec": {"optimiser": 5}},
     {"spec": {"a": float("nan")}},
     {"losses": ["x"]},
     {"instruction": None},
@@ -105,11 +106,19 @@ def test_a_card_that_is_none_is_none(tmp_path, text):
     assert read_card(tmp_path) is None
 
 
-def test_a_file_does_not_choose_the_id_of_another_head(tmp_path):
-    write_head(tmp_path / "a.safetensors", replace(card(), id="../../x"), tensors_of("linear"))
-    found = read_card(tmp_path / "a.safetensors")
-    assert found is not None
-    assert found.id == head_id(found.spec)
+@pytest.mark.parametrize("claim", ["../../x", head_id(card().spec)])
+def test_a_file_does_not_choose_the_id_of_another_head(tmp_path, claim):
+    ids = set()
+    for scale in (1, 2):
+        tensors = {name: scale * value for name, value in tensors_of("linear").items()}
+        write_head(tmp_path / "a.safetensors", replace(card(), id=claim), tensors)
+        found = read_card(tmp_path / "a.safetensors")
+        assert found is not None
+        assert found.imported
+        assert found.original_id == (None if "/" in claim else claim)
+        ids.add(found.id)
+    assert len(ids) == 2
+    assert not ids & {claim, head_id(card().spec)}
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs a named pipe")

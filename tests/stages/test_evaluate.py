@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zarr
-from expclip import ExpclipError, UsageError
+from expclip import UsageError
 from expclip.cache.store import FeatureStore
 from expclip.commands.cache import ExportStore, ImportStores
 from expclip.manifests.classes import CLASSES
@@ -240,16 +240,23 @@ def test_the_ensemble_is_on_record(lab, labelled, tmp_path):
         lab.evaluate(labelled, **SCORING, ensemble="words")
 
 
-def test_texts_that_are_damaged_on_disk_are_named_and_can_be_removed(lab, labelled, work):
-    lab.evaluate(labelled, **SCORING, prompts="P-1")
-    (path,) = (lab.cache.root / "text").glob("manifest-*.zarr")
+def test_texts_that_are_damaged_on_disk_are_named_and_written_again_where_they_are_needed(
+    lab, labelled, work, capsys
+):
+    for prompts in ("P-1", "P-2"):
+        lab.evaluate(labelled, **SCORING, prompts=prompts)
+    path, _ = sorted((lab.cache.root / "text").glob("manifest-*.zarr"), key=lambda path: path.stat().st_mtime_ns)
     (path / "zarr.json").write_text("{}")
-    with pytest.raises(ExpclipError, match=f"{path}: these texts cannot be read .*: remove the folder"):
-        lab.evaluate(labelled, **SCORING, prompts="P-1")
-    shutil.rmtree(path)
     work.clear()
+    capsys.readouterr()
+    lab.evaluate(labelled, **SCORING, prompts="P-2")
+    assert f"{path}: these texts cannot be read" in capsys.readouterr().err
+    assert (path / "zarr.json").read_text() == "{}"
+    lab.evaluate(labelled, **SCORING, prompts="P-1")
+    capsys.readouterr()
     lab.evaluate(labelled, **SCORING, prompts="P-1")
     assert not work  # the features are still there
+    assert "cannot be read" not in capsys.readouterr().err
 
 
 def test_gains_are_over_plain_clip_with_the_same_prompts_whether_or_not_it_is_asked_for(
@@ -566,10 +573,15 @@ def test_a_repeated_option_is_scored_once(lab, labelled):
     assert len(found.scores) == 1
 
 
-def test_a_head_that_cannot_be_read_is_never_left_out_silently(lab, fitted, labelled):
+def test_a_head_that_cannot_be_read_is_never_left_out_silently(lab, fitted, labelled, capsys):
     (fitted[0].path / "head.json").write_text("x")
-    with pytest.raises(UsageError, match=f"{fitted[0].path}: the head cannot be read"):
-        lab.evaluate(labelled, **SCORING)
+    found = lab.evaluate(labelled, **SCORING)
+    assert {one.of.head_id for one in found.scores} == {"", *(one.card.id for one in fitted[1:])}
+    said = capsys.readouterr().err
+    assert f"{fitted[0].path}: this head is damaged (its card is no JSON: " in said
+    assert f"fit it again, or run `expclip heads rm {fitted[0].path}`" in said
+    with pytest.raises(UsageError, match=f"{fitted[0].path}: this head is damaged"):
+        lab.evaluate(labelled, **SCORING, head=fitted[0].card.id)
 
 
 def test_the_same_teacher_in_two_folders_is_one_model(lab, photos, tiny_models, work, tmp_path):

@@ -2,7 +2,7 @@
 
 import json
 import pickle
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -233,7 +233,11 @@ def test_an_exported_file_is_scored_where_it_is_and_imported_as_what_it_was(
     for data in (labelled, clips):
         np.testing.assert_array_equal(similarity(features, data, str(file)), similarity(features, data, one.card.id))
     path, card = bring(features.but(cache=tmp_path / "elsewhere"), file)
-    assert card == next(known for known in cards_in(features) if known.id == one.card.id)
+    assert (card.imported, card.original_id) == (True, one.card.id)
+    origin = next(known for known in cards_in(features) if known.id == one.card.id)
+    new = {"id": card.id, "imported": True, "original_id": origin.id, "step_losses": ""}  # a file has no curve
+    assert card == replace(origin, **new)
+    assert card.id != origin.id
     for name, value in load_file(one.path / "head.safetensors").items():
         np.testing.assert_array_equal(load_file(path / "head.safetensors")[name], value)
 
@@ -257,8 +261,9 @@ def test_a_file_cannot_choose_the_folder_it_is_imported_to(features, fitted, tmp
     card = asdict(fitted[0].card) | {"id": "../../outside"}
     file = tmp_path / "evil.safetensors"
     save_file({"weight": weight_of(fitted[0])}, file, metadata={"expclip": json.dumps(card)})
-    path, _ = bring(features, file)
-    assert path == fitted[0].path
+    path, card = bring(features, file)
+    assert path == features.cache.heads / card.id
+    assert path != fitted[0].path
     assert not (features.cache.root.parent / "outside").exists()
 
 
@@ -295,5 +300,10 @@ def test_the_commands_list_export_and_import(features, fitted, tmp_path, monkeyp
     run("import", "head.pth", "--features", "photos", "--clip", "miniature", "--teacher", "miniature", cache=here)
     assert len(json.loads(run("list", "--json", cache=here))) == 3
     run("export", fitted[1].card.id, "head.safetensors", cache=here)
-    assert fitted[1].card.id in run("import", "head.safetensors", cache=there)
-    assert fitted[1].card.id in run("list", cache=there)
+    imported = run("import", "head.safetensors", cache=there)
+    (card,) = json.loads(run("list", "--json", cache=there))
+    assert card["original_id"] == fitted[1].card.id
+    assert str(there / "heads" / card["id"]) in imported
+    listed = run("list", cache=there)
+    assert card["id"] in listed
+    assert "imported" in listed
