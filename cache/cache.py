@@ -21,6 +21,8 @@ TEXT = "text"
 """The folder of all text features."""
 ROOMS = ("heads", "builtin", "weights.json")
 """What lies beside the data sets in a cache."""
+WEIGHTS_MEMORY, FRAMES_MEMORY = FILE_MEMORIES = ("weights.json", ".frames.json")
+"""Files that remember the digests of weights, and how many frames videos have."""
 
 
 class Cache:
@@ -188,13 +190,14 @@ class Cache:
 
     def stores(self, dataset: str | None = None) -> Iterator[FeatureStore]:
         """All feature stores that can be read, or those of one data set."""
-        return (found for _, found in self._opened(dataset) if isinstance(found, FeatureStore))
+        return (found for _, found in self.opened(dataset) if isinstance(found, FeatureStore))
 
     def unreadable(self) -> Iterator[tuple[Path, ExpclipError]]:
         """What is named like a store and cannot be read as one, and why."""
-        return ((path, found) for path, found in self._opened() if isinstance(found, ExpclipError))
+        return ((path, found) for path, found in self.opened() if isinstance(found, ExpclipError))
 
-    def _opened(self, dataset: str | None = None) -> Iterator[tuple[Path, FeatureStore | ExpclipError]]:
+    def opened(self, dataset: str | None = None) -> Iterator[tuple[Path, FeatureStore | ExpclipError]]:
+        """What is named like a store: the store, or why it cannot be read."""
         for name in [dataset] if dataset else self.datasets():
             for path in sorted((self.root / name).glob("*.zarr")):
                 if not path.name.startswith("manifest-"):

@@ -79,10 +79,14 @@ class Receipts:
             return None
         return receipt if receipt.shard == shard and fits(receipt, self._header) else None
 
+    def files(self) -> list[Path]:
+        """The files that are named like receipts, in the order of their shards."""
+        found = (path for path in self._folder.glob("*.json") if re.fullmatch("[0-9]{5}|[1-9][0-9]{5,11}", path.stem))
+        return sorted(found, key=lambda path: int(path.stem))
+
     def read(self) -> dict[int, Receipt]:
         """All receipts by shard, in order."""
-        shards = {int(path.stem) for path in self._folder.glob("*.json") if re.fullmatch("[0-9]{1,12}", path.stem)}
-        found = ((shard, self.get(shard)) for shard in sorted(shards))
+        found = ((int(path.stem), self.get(int(path.stem))) for path in self.files())
         return {shard: receipt for shard, receipt in found if receipt is not None}
 
     def write(self, receipt: Receipt) -> None:

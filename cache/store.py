@@ -260,8 +260,10 @@ class FeatureStore:
             raise
         except OSError as error:
             raise ExpclipError(f"{self.path}: shard {shard} cannot be read ({error}): check the disk") from error
-        except Exception as error:
-            raise self._damage(shard, str(error)) from error
+        except Exception as error:  # zarr has no single error for what is damaged
+            has_changed = "checksum" in str(error)
+            why = "its bytes changed since they were written" if has_changed else reason(error)
+            raise self._damage(shard, why) from error
 
     def _refuse_contradiction(self, shard: int, wanted: range, part: np.ndarray, receipt: Receipt | None) -> None:
         """Of the rows that have a receipt, the failed ones must be NaN, and only they."""

@@ -31,6 +31,13 @@ COMMANDS = {
     "cache list": ("cache:LIST_CACHE", "The feature stores of the cache, and how far they are."),
     "cache export": ("cache:EXPORT_STORE", "Write one store to one HDF5 file."),
     "cache import": ("cache:IMPORT_STORES", "Bring exported stores into the cache."),
+    "cache verify": ("keeping:VERIFY_CACHE", "Read every byte of the cache, and say what is not as it was written."),
+    "cache repair": (
+        "keeping:REPAIR_CACHE",
+        "Withdraw what is damaged, and print or run the commands that make it anew.",
+    ),
+    "cache gc": ("keeping:COLLECT_GARBAGE", "List or remove what nobody needs."),
+    "cache rm": ("keeping:REMOVE_STORES", "Remove stores, or all that the cache has of a data set."),
     "heads list": ("heads:LIST_HEADS", "The heads of the cache."),
     "heads import": (
         "heads:IMPORT_HEAD",
@@ -56,7 +63,7 @@ COMMANDS = {
 
 GROUPS = {
     "datasets": "The data sets: what there is, and what is wrong with a copy.",
-    "cache": "The cache: what it holds, and handing stores over.",
+    "cache": "The cache: what it holds, whether it is sound, and handing stores over.",
     "heads": "The heads: what the cache has, bringing others in, handing them over, removing them.",
     "weights": "The models' weights: what they need, fetching it ahead, whether it is complete, other formats.",
 }

@@ -290,15 +290,20 @@ def _instead(workspace: Workspace, manifest: Manifest, need: Need) -> str:
 
 def extract_command(workspace: Workspace, needs: Iterable[Need]) -> str:
     """The `expclip extract` that makes all of some needs; one after another where no single one can."""
+    return "` and `".join(request.command() for request in extract_requests(workspace, needs))
+
+
+def extract_requests(workspace: Workspace, needs: Iterable[Need]) -> Iterator[Extract]:
+    """The requests that make all of some needs."""
     alike: dict[tuple[Any, ...], list[Need]] = defaultdict(list)
     for need in needs:
         alike[need.protocol, need.dtype, None if need.frames in DEFAULT_POLICIES else need.frames].append(need)
-    commands = (_commands(workspace.named_cache, how, some) for how, some in alike.items())
-    return "` and `".join(chain.from_iterable(commands))
+    for how, some in alike.items():
+        yield from _requests(workspace.named_cache, how, some)
 
 
-def _commands(cache: Path | None, how: tuple[Any, ...], needs: Sequence[Need]) -> Iterator[str]:
-    """One command for each teacher; the first is for the clips too."""
+def _requests(cache: Path | None, how: tuple[Any, ...], needs: Sequence[Need]) -> Iterator[Extract]:
+    """One for each teacher; the first is for the clips too."""
     protocol, dtype, frames = how
     by_clip = [need for need in needs if NODES[need.node].role == "clip"]
     by_teacher: dict[str | None, list[Need]] = defaultdict(list)
@@ -316,7 +321,7 @@ def _commands(cache: Path | None, how: tuple[Any, ...], needs: Sequence[Need]) -
             dtype=dtype,
             frames=frames,
             cache=cache,
-        ).command()
+        )
         by_clip = []
 
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.filesize import decimal as byte_count
 from rich.progress import Progress
 
-from ..cache.cache import Cache
+from ..cache.cache import FRAMES_MEMORY, WEIGHTS_MEMORY, Cache
 from ..cache.files import writing
 from ..cache.memory import FileMemory
 from ..commands.request import Request
@@ -37,11 +37,6 @@ from .executors import RunOptions, run_plan
 from .identity import DataSets, Known
 from .plan import Plan, Portion, Wanted, apart, make_plan
 from .progress import progress_bar
-
-WEIGHTS_MEMORY = "weights.json"
-"""File of the cache that remembers the digests of weights."""
-FRAMES_MEMORY = ".frames.json"
-"""File of the cache that remembers how many frames videos have."""
 
 
 @dataclass(frozen=True)

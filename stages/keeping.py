@@ -1,0 +1,126 @@
+"""`expclip cache verify`, `repair`, `gc` and `rm`."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from ..aside import remove
+from ..cache.cache import TEXT, Cache
+from ..cache.files import discard
+from ..cache.rubbish import is_claimed, rubbish, size
+from ..cache.verify import Finding, check_cache, check_memories
+from ..commands.keeping import (
+    CollectGarbage,
+    Drift,
+    Problem,
+    Removed,
+    RemoveStores,
+    Repair,
+    RepairCache,
+    Verification,
+    VerifyCache,
+)
+from ..errors import ExpclipError, UsageError, one_of
+from ..heads.checking import check_heads
+from ..heads.kept import heads_in
+from ..pipeline.workspace import Workspace
+from .mending import Mender
+
+HEADS = "heads"
+
+
+def verify_cache(request: VerifyCache) -> Verification:
+    """Read all of the cache, or of some data sets; `reencode` encodes some rows again."""
+    workspace, folders, has_heads = _asked(request)
+    drifts: list[Drift] = []
+    findings = list(_findings(workspace, folders, has_heads, is_whole=not request.datasets))
+    if request.reencode:
+        from .reencoding import drifts as drifts_of  # by torch
+
+        for folder in folders:
+            for one in drifts_of(workspace, folder, request.reencode, request.seed):
+                drifts.append(one) if isinstance(one, Drift) else findings.append(one)
+    stores = [store for folder in folders for store in workspace.cache.stores(folder)]
+    heads = len(heads_in(workspace.cache.heads)[0]) if has_heads else 0
+    rows = sum(store.rows_done() for store in stores)
+    return Verification(tuple(map(_problem, findings)), len(stores), rows, heads, tuple(drifts))
+
+
+def repair_cache(request: RepairCache) -> Repair:
+    """Withdraw what is damaged; name or run the commands that make it anew."""
+    workspace, folders, has_heads = _asked(request)
+    found = list(_findings(workspace, folders, has_heads, is_whole=not request.datasets))
+    mender = Mender(workspace)
+    mended = tuple(_problem(one, mender.mend(one)) for one in found if one.is_damage)
+    if request.run:
+        mender.run(request)
+    return Repair(mended, tuple(mender.commands), request.run, tuple(mender.unmade))
+
+
+def _asked(request: VerifyCache | RepairCache) -> tuple[Workspace, list[str], bool]:
+    """The workspace, the folders of the data sets that are asked for, and whether heads are."""
+    named = [text for text in request.datasets if text not in (TEXT, HEADS)]
+    workspace = Workspace.of(request, named)
+    if not workspace.cache.root.is_dir():
+        raise UsageError(f"{workspace.cache.root}: there is no cache here")
+    there = workspace.cache.datasets()
+    if not request.datasets:
+        return workspace, there, True
+    folders = [workspace.dataset(text).folder for text in named]
+    for text, folder in zip(named, folders, strict=True):
+        if folder not in there:
+            raise UsageError(f"{workspace.cache.root} has nothing of {text}: there is {one_of(there or ['nothing'])}")
+    return workspace, [*folders, *([TEXT] if TEXT in request.datasets else [])], HEADS in request.datasets
+
+
+def _findings(workspace: Workspace, folders: Sequence[str], has_heads: bool, is_whole: bool) -> Iterator[Finding]:
+    cache = workspace.cache
+    with workspace.progress() as bars:
+        total = sum(store.rows_done() for folder in folders for store in cache.stores(folder))
+        bar = bars.add_task("reading", total=total)
+        yield from check_cache(cache, folders, lambda rows: bars.advance(bar, rows))
+    if is_whole:
+        yield from check_memories(cache)
+    if has_heads:
+        yield from check_heads(cache.heads)
+
+
+def _problem(finding: Finding, done: str = "") -> Problem:
+    return Problem(finding.place, finding.problem, finding.rows, finding.is_damage, done)
+
+
+def collect_garbage(request: CollectGarbage) -> list[Removed]:
+    """What nobody needs, and is removed on request."""
+    cache = Workspace.of(request).cache
+    kept, _ = heads_in(cache.heads)
+    used = {key for _, card in kept for key in map(card.spec.get, ("clip_image", "llm")) if isinstance(key, str)}
+    found = list(rubbish(cache, used))
+    if request.delete:
+        remove(one.place for one in found)
+    return [Removed(one.place, one.why, one.bytes, request.delete) for one in found]
+
+
+def remove_stores(request: RemoveStores) -> list[Removed]:
+    """Remove stores by name, or all that the cache has of data sets. Raises UsageError before anything is removed."""
+    cache = Workspace.of(request).cache
+    places = list(dict.fromkeys(place for what in request.what for place in _meant(cache, what)))
+    for place in places:
+        if any(map(is_claimed, [place, *place.glob("*.zarr")])):
+            raise ExpclipError(f"{place}: a process makes something of it: wait until it has ended")
+    removed = [Removed(place, "asked for", size(place), is_removed=True) for place in places if place.exists()]
+    for place in places:
+        discard(place)
+    return removed
+
+
+def _meant(cache: Cache, what: str) -> list[Path]:
+    """The folder of a data set, or a store and its receipts."""
+    folders = {entry.title: entry.folder for entry in cache.entries()} | {name: name for name in cache.datasets()}
+    if what in folders:
+        return [cache.root / folders[what]]
+    wanted = Path(what).name
+    every = [path for path, _ in cache.opened()]
+    found = [path for path in every if path.name == wanted] or [path for path in every if wanted in path.name]
+    if len(found) != 1 or not wanted:
+        names = ", ".join(path.name for path in found) or f"there is {one_of([*folders, 'nothing else'])}"
+        raise UsageError(f"{'several stores match' if found else 'no store or data set is called'} {what!r}: {names}")
+    return [found[0], found[0].with_suffix(".receipts")]
