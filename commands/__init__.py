@@ -34,10 +34,13 @@ COMMANDS = {
     "cache verify": ("keeping:VERIFY_CACHE", "Read every byte of the cache, and say what is not as it was written."),
     "cache repair": (
         "keeping:REPAIR_CACHE",
-        "Withdraw what is damaged, and print or run the commands that make it anew.",
+        "Withdraw what `cache verify` finds damaged, and print the commands that make it anew.",
     ),
-    "cache gc": ("keeping:COLLECT_GARBAGE", "List or remove what nobody needs."),
-    "cache rm": ("keeping:REMOVE_STORES", "Remove stores, or all that the cache has of a data set."),
+    "cache gc": (
+        "keeping:COLLECT_GARBAGE",
+        "List what nobody needs: leftovers of killed processes, and stores of which no manifest here has the rows.",
+    ),
+    "cache rm": ("keeping:REMOVE_STORES", "Remove stores, or all that the cache has of a data set. Its images and videos stay."),
     "heads list": ("heads:LIST_HEADS", "The heads of the cache."),
     "heads import": (
         "heads:IMPORT_HEAD",

@@ -34,7 +34,7 @@ def shown(folder: Path) -> dict[str, str]:
 def left_aside(folder: Path) -> Path:
     """Where a folder is that a process which is dead by now had set aside."""
     host = beside(folder).suffix.partition("-")[0]
-    return folder.with_name(f".{folder.name}{host}-1-1-abcdef.evaluate")
+    return folder.with_name(f".{folder.name}{host}-7ffffff0-aaaaaa-abcdef.evaluate")
 
 
 def stay_where_it_is(monkeypatch):
