@@ -40,7 +40,10 @@ COMMANDS = {
         "keeping:COLLECT_GARBAGE",
         "List what nobody needs: leftovers of killed processes, and stores of which no manifest here has the rows.",
     ),
-    "cache rm": ("keeping:REMOVE_STORES", "Remove stores, or all that the cache has of a data set. Its images and videos stay."),
+    "cache rm": (
+        "keeping:REMOVE_STORES",
+        "Remove stores, or all that the cache has of a data set. Its images and videos stay.",
+    ),
     "heads list": ("heads:LIST_HEADS", "The heads of the cache."),
     "heads import": (
         "heads:IMPORT_HEAD",
