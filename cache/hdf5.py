@@ -72,7 +72,14 @@ class _Sink(io.FileIO):
     _refusal: OSError | None = None
 
     def write(self, data) -> int:
-        return self._attempt(super().write, data, len(data))
+        return self._attempt(self._write_whole, data, len(data))
+
+    def _write_whole(self, data) -> int:
+        """The disk may take a part first, and refuse the rest only then."""
+        rest = memoryview(data).cast("B")
+        while rest:
+            rest = rest[super().write(rest) :]
+        return len(data)
 
     def truncate(self, size: int | None = None) -> int:
         return self._attempt(super().truncate, size, size or 0)

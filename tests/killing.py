@@ -18,7 +18,7 @@ from expclip.errors import ExpclipError
 
 changes, lock, last = 0, threading.Lock(), None
 CHANGES = ("os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link", "os.symlink")
-folder, how, numbers = Path(sys.argv[1]), sys.argv[2], json.loads(sys.argv[3])
+folder, how, numbers = Path(sys.argv[1]), sys.argv[2], []
 
 def count(event, arguments):
     global changes
@@ -67,6 +67,13 @@ sys.addaudithook(count)
 os.chdir(folder / "start")
 prepare(folder / "start")
 found = {{"before": listed(folder / "start"), "stopped": [], "again": []}}
+os.chdir(folder)
+shutil.copytree(folder / "start", folder / "end", symlinks=True)
+assert run(folder / "end", None) == 0
+found["after"] = listed(folder / "end")
+if how == "bytes":
+    new = [name for name, what in found["after"].items() if what and found["before"].get(name) != what]
+    numbers = sorted({{(folder / "end" / name).stat().st_size - 1 for name in new}} | {{0}})
 for n in numbers or range(1, 1000):
     root = folder / str(n)
     shutil.copytree(folder / "start", root, symlinks=True)
@@ -77,10 +84,6 @@ for n in numbers or range(1, 1000):
     found["stopped"].append(listed(root))
     assert run(root, None) == 0
     found["again"].append(listed(root))
-os.chdir(folder)
-shutil.copytree(folder / "start", folder / "end", symlinks=True)
-assert run(folder / "end", None) == 0
-found["after"] = listed(folder / "end")
 print(json.dumps(found))
 """
 
@@ -113,13 +116,13 @@ def refused_at_every_change(folder: Path, steps: str, code: str = "ENOSPC") -> S
     return _stopped(folder, steps, code)
 
 
-def refused_bytes(folder: Path, steps: str, *most: int) -> Stopped:
-    """Let no file have more than so many bytes, one number after the other."""
-    return _stopped(folder, steps, "bytes", *most)
+def refused_bytes(folder: Path, steps: str) -> Stopped:
+    """Let no file have any byte, and then all but the last one of each file that is written, in turn."""
+    return _stopped(folder, steps, "bytes")
 
 
-def _stopped(folder: Path, steps: str, how: str, *numbers: int) -> Stopped:
-    command = [sys.executable, "-c", _SCRIPT.format(steps=steps), str(folder), how, json.dumps(numbers)]
+def _stopped(folder: Path, steps: str, how: str) -> Stopped:
+    command = [sys.executable, "-c", _SCRIPT.format(steps=steps), str(folder), how]
     ran = subprocess.run(command, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     said = [json.loads(line) for line in ran.stderr.splitlines()]

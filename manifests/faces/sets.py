@@ -1,5 +1,6 @@
 """The three built-in data sets: what they hold, and how they get onto disk completely or not at all."""
 
+import io
 import os
 import shutil
 import time
@@ -160,8 +161,10 @@ def _render_batch(face_set: FaceSet, indices: range, folder: Path) -> int:
 
 
 def _save(face: Face, path: Path) -> None:
+    picture = io.BytesIO()  # Pillow takes a file for written of which the disk took only a part
+    Image.fromarray(face.draw(IMAGE_SIZE)).save(picture, "JPEG", quality=_JPEG_QUALITY, subsampling=_JPEG_444)
     with path.open("wb") as file:
-        Image.fromarray(face.draw(IMAGE_SIZE)).save(file, "JPEG", quality=_JPEG_QUALITY, subsampling=_JPEG_444)
+        file.write(picture.getbuffer())
         file.flush()
         os.fsync(file.fileno())
 

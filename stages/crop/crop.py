@@ -1,6 +1,7 @@
 """`expclip crop`: faces from whole images."""
 
 import hashlib
+import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -178,5 +179,7 @@ def _save(image: Image.Image, path: Path) -> None:
     """Write an image in the format that its name says, whole or not at all."""
     file_format = Image.registered_extensions()[path.suffix.lower()]
     options = {"JPEG": _JPEG, "WEBP": {"lossless": True}}.get(file_format, {})
+    picture = io.BytesIO()  # Pillow takes a file for written of which the disk took only a part
+    image.save(picture, file_format, **options)
     with new_file(path, OUT, clears=False) as temporary:
-        image.save(temporary, file_format, **options)
+        temporary.write_bytes(picture.getbuffer())

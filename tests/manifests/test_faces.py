@@ -1,5 +1,6 @@
 """The face renderer and its built-in data sets."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -356,3 +357,25 @@ def test_contact_sheet_has_a_row_per_class_and_clip():
         contact_sheet(columns=1)
     with pytest.raises(ValueError, match="unknown class 'boredom'"):
         contact_sheet(columns=2, clips=("boredom",))
+
+
+def test_a_picture_that_the_disk_cuts_short_is_an_error_and_no_set(tmp_path):
+    """Pillow itself takes a JPEG for written though the disk took only a part of it."""
+    script = """
+import resource, sys
+from pathlib import Path
+import joblib
+from expclip.manifests.faces import SETS, ensure_set
+SETS["tiny"] = type(SETS["faces-train"])(count=2, seed=1)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
+with joblib.parallel_config(backend="sequential"):
+    try:
+        ensure_set("tiny", Path(sys.argv[1]))
+    except OSError as error:
+        print(error.errno)
+"""
+    for most in (0, 100, 1000):
+        command = [sys.executable, "-c", script, str(tmp_path / "tiny"), str(most)]
+        ran = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert ran.stdout == f"{errno.EFBIG}\n"
+        assert list(tmp_path.iterdir()) == []

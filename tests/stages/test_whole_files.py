@@ -6,13 +6,11 @@ from killing import killed_at_every_change, refused_at_every_change, refused_byt
 EVALUATION = """
 from types import SimpleNamespace
 import numpy as np
-from matplotlib.figure import Figure
 from expclip.reports.predictions import write_parquet  # by Arrow, once for all children
 from expclip.reports.results import write_results
 from expclip.scoring.scores import ALL, Combination, Evaluation, Predictions, score
 
 CLASSES = ("anger", "fear")
-Figure.savefig = lambda self, path, **_: Path(path).write_bytes(b"drawn")
 
 def evaluation(datasets, prompts, seed):
     rng = np.random.default_rng(seed)
@@ -68,7 +66,7 @@ import expclip.stages.figures.drawn as drawn
 import expclip.stages.figures.figures as stage
 from expclip.commands.figures import Figures
 
-Figure.savefig = lambda self, path, **_: Path(path).write_bytes(b"drawn")
+os.environ["SOURCE_DATE_EPOCH"] = "0"  # a PDF says when it was made
 drawn._drawn = lambda kind, subject: [(f"{kind}-{subject.name}", Figure())]
 
 def draw(root, kind, name):
@@ -173,13 +171,15 @@ from PIL import Image
 from expclip.commands.crop import CropFaces
 from expclip.stages.crop.crop import crop
 
+NAMES = ("0.png", "1.jpg", "2.tif")
+
 def prepare(root):
     for k in range(3):
-        path = root / "scenes" / "anger" / f"{k}.png"
+        path = root / "scenes" / "anger" / NAMES[k]
         path.parent.mkdir(parents=True, exist_ok=True)
         noise = np.random.default_rng(k).integers(0, 256, (40, 40, 3), dtype=np.uint8)
         Image.fromarray(noise).save(path)
-    (root / "boxes.txt").write_text("".join(f"anger/{k}.png 2 2 30 30\\n" for k in range(3)))
+    (root / "boxes.txt").write_text("".join(f"anger/{name} 2 2 30 30\\n" for name in NAMES))
 
 def write(root):
     crop(CropFaces(Path("scenes"), Path("out"), Path("boxes.txt"), workers=0))
@@ -188,7 +188,7 @@ def write(root):
 
 def test_killed_crops_are_whole_and_on_record_and_the_next_run_ends_as_if_never_killed(tmp_path):
     found = killed_at_every_change(tmp_path, CROPS)
-    crops = {path: what for path, what in found.after.items() if path.endswith(".png")}
+    crops = {path: what for path, what in found.after.items() if path.startswith("out/anger/")}
     settings = "out/crops.json"
     for state, again in zip(found.stopped, found.again, strict=True):
         assert {path: what for path, what in visible(state).items() if path in crops}.items() <= crops.items()
@@ -240,8 +240,8 @@ def test_what_a_full_disk_refuses_is_one_line_and_nothing_is_torn(tmp_path, writ
 @pytest.mark.parametrize("writer", WRITERS)
 def test_bytes_that_the_disk_refuses_are_one_line_and_nothing_is_left_of_them(tmp_path, writer):
     steps, place, _ = WRITERS[writer]
-    found = refused_bytes(tmp_path, steps, 0, 3)
-    assert len(found.said) == 2
+    found = refused_bytes(tmp_path, steps)
+    assert len(found.said) == len(found.stopped) >= 2
     for line in found.said:
         assert line.startswith(f"cannot write {place}")
         assert "the file would be larger than allowed: raise the limit" in line
