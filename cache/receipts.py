@@ -14,6 +14,8 @@ from .files import fsync, is_sealed, seal, unseal, write_json
 from .header import Header
 
 CLAIM = ".claim"
+_Identity = tuple[int, int, int]
+"""What tells a file from one that takes its place."""
 CLAIM = ".claim"
 _Count = Annotated[int, Field(ge=0)]
 
@@ -63,6 +65,8 @@ class Receipts:
     def __init__(self, folder: Path, header: Header):
         self._folder = folder
         self._header = header
+        self._known: dict[int, tuple[_Identity, Receipt]] = {}
+        """What was read of files that did not change since."""
 
     def path(self, shard: int) -> Path:
         return self._folder / f"{shard:05d}.json"
@@ -73,10 +77,15 @@ class Receipts:
 
     def get(self, shard: int) -> Receipt | None:
         """The receipt of a shard; None where it is missing, unreadable, contradicts itself or is of another store."""
+        path = self.path(shard)
         try:
-            receipt = parse_receipt(read_text(self.path(shard)))
+            identity = _identity(path)
+            known = self._known.get(shard)
+            if known is None or known[0] != identity:
+                known = self._known[shard] = identity, parse_receipt(read_text(path))
         except (OSError, ValueError):
             return None
+        receipt = known[1]
         return receipt if receipt.shard == shard and fits(receipt, self._header) else None
 
     def files(self) -> list[Path]:
@@ -99,11 +108,11 @@ class Receipts:
             path.unlink(missing_ok=True)
             fsync(self._folder)
 
-    def present(self) -> dict[Path, tuple[int, int]]:
+    def present(self) -> dict[Path, _Identity]:
         """The files that are there, and what tells each from one that replaces it."""
         return {path: _identity(path) for path in self._folder.glob("*.json")}
 
-    def remove(self, known: dict[Path, tuple[int, int]]) -> None:
+    def remove(self, known: dict[Path, _Identity]) -> None:
         """Remove files that were there, but not what has taken their place since."""
         for path, identity in known.items():
             with suppress(FileNotFoundError):
@@ -111,9 +120,9 @@ class Receipts:
                     path.unlink()
 
 
-def _identity(path: Path) -> tuple[int, int]:
+def _identity(path: Path) -> _Identity:
     status = path.stat()
-    return status.st_ino, status.st_mtime_ns
+    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def parse_receipt(text: bytes | str) -> Receipt:

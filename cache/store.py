@@ -29,7 +29,6 @@ _TRIES = 5
 DESCRIPTION = "description"
 """Attribute of the group: the digest of what zarr notes of its array."""
 
-
 if TYPE_CHECKING:
     import zarr
 
@@ -149,9 +148,8 @@ class FeatureStore:
     ) -> Receipt:
         """Withdraw a shard's receipt, replace its file and write the new receipt, which is returned.
 
-        Another process may do the same at the same moment. What holds is that in the end file and receipt belong
-        together: where another's do, they are kept, and where one's file came before the other's receipt, it is
-        done again.
+        Another process may do the same at the same moment. In the end file and receipt belong together: where
+        another's do, they are kept, and where one's file came before the other's receipt, it is done again.
         """
         for _ in range(_TRIES):
             with writing(self.path):
@@ -194,13 +192,16 @@ class FeatureStore:
         if features.shape != shape or features.dtype != self.header.dtype or not features.flags.c_contiguous:
             raise ValueError(f"features of the shape {shape} in {self.header.dtype} do not fit into that array")
 
-        def read_shard(shard: int) -> None:
+        def part_of(shard: int) -> tuple[range, np.ndarray]:
             of_shard = self.header.shard_rows(shard)
             wanted = range(max(rows.start, of_shard.start), min(rows.stop, of_shard.stop))
-            self._read_shard(shard, wanted, features[wanted.start - rows.start : wanted.stop - rows.start])
+            return wanted, features[wanted.start - rows.start : wanted.stop - rows.start]
 
+        shards = self.header.shards_of(rows)
         with ThreadPoolExecutor(_READERS) as threads:
-            list(threads.map(read_shard, self.header.shards_of(rows)))
+            found = list(threads.map(lambda shard: self._read_shard(shard, *part_of(shard)), shards))
+        for shard, crc32c in zip(shards, found, strict=True):
+            self._check(shard, *part_of(shard), crc32c)
         return features
 
     def read_scattered(self, rows: np.ndarray) -> np.ndarray:
@@ -223,26 +224,26 @@ class FeatureStore:
             list(threads.map(read_some, shards.tolist(), np.split(order, starts[1:])))
         return out
 
-    def _read_shard(self, shard: int, wanted: range, part: np.ndarray) -> None:
-        """Fill `part` with the wanted rows of a shard; those without a receipt are NaN."""
-        is_whole = part.shape == self.header.shard_shape
-        values = part if is_whole else np.empty(self.header.shard_shape, dtype=self.header.dtype)
-        receipt = self._read_checked(shard, values)
-        if not is_whole:
-            first = self.header.shard_rows(shard).start
-            part[:] = values[wanted.start - first : wanted.stop - first]
-        self._refuse_contradiction(shard, wanted, part, receipt)
+    def _read_shard(self, shard: int, wanted: range, part: np.ndarray) -> int:
+        """Fill `part` with the wanted rows of a shard's file; returns the CRC-32C of all of it."""
+        if part.shape == self.header.shard_shape:
+            return self._read_file(shard, part)
+        values = np.empty(self.header.shard_shape, dtype=self.header.dtype)
+        crc32c = self._read_file(shard, values)
+        first = self.header.shard_rows(shard).start
+        part[:] = values[wanted.start - first : wanted.stop - first]
+        return crc32c
 
-    def _read_checked(self, shard: int, values: np.ndarray) -> Receipt | None:
-        """Fill `values` (shard_shape) from a shard's file; returns the receipt that speaks of it."""
+    def _check(self, shard: int, wanted: range, part: np.ndarray, crc32c: int) -> None:
+        """Raise ExpclipError where what was read of a shard is not what its receipt speaks of."""
         for _ in range(_TRIES):
             receipt = self.receipts.get(shard)
-            found = self._read_file(shard, values)
-            if receipt is None or receipt.crc32c in (None, found):
-                return receipt
-            if self.receipts.get(shard) == receipt:  # else another process replaces the shard
-                is_gone = not self._file(shard).exists()
-                raise self._damage(shard, "its file is gone" if is_gone else "its bytes are not those of its receipt")
+            if receipt is None or receipt.crc32c in (None, crc32c):
+                self._refuse_contradiction(shard, wanted, part, receipt)
+                return
+            crc32c = self._read_shard(shard, wanted, part)
+            if receipt.crc32c != crc32c and self.receipts.get(shard) == receipt:
+                raise self._damage(shard, "its bytes are not those of its receipt")
         raise ExpclipError(f"{self.path}: another process writes shard {shard}: run the command again when it ended")
 
     def _read_file(self, shard: int, values: np.ndarray) -> int:
@@ -270,18 +271,21 @@ class FeatureStore:
         if receipt is None:
             part[:] = np.nan
             return
-        rows = np.arange(wanted.start, wanted.stop)
-        is_done = rows < self.header.shard_rows(shard).start + receipt.rows
-        part[~is_done] = np.nan
+        stop = self.header.shard_rows(shard).start + receipt.rows
+        part[max(0, stop - wanted.start) :] = np.nan
         is_there = np.isfinite(part[:, *(0 for _ in self.header.row_shape)])
+        if is_there.all() and not receipt.failed:
+            return
+        rows = np.arange(wanted.start, wanted.stop)
+        is_done = rows < stop
         has_failed = np.isin(rows, [row.row for row in receipt.failed]) if receipt.failed else np.zeros_like(is_done)
         if (is_there & has_failed).any():
             raise self._damage(shard, "rows that failed are not NaN")
         if (is_done & ~has_failed & ~is_there).any():
-            is_gone = not self._file(shard).exists()
-            raise self._damage(shard, "its file is gone" if is_gone else "rows that did not fail are NaN")
+            raise self._damage(shard, "rows that did not fail are NaN")
 
     def _damage(self, shard: int, why: str) -> ExpclipError:
+        why = why if self._file(shard).exists() else "its file is gone"
         return ExpclipError(
             f"{self.path}: shard {shard} is damaged ({why}): remove {self.receipts.path(shard)} "
             f"and run `expclip extract` again, which rewrites that shard"
