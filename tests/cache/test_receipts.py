@@ -1,9 +1,13 @@
 """Receipts are believed only where they are whole and of this store."""
 
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
-from expclip.cache.receipts import Receipt, Receipts
+from expclip.cache.receipts import FailedRow, Receipt, Receipts
+from expclip.cache.store import FeatureStore
+from expclip.errors import ExpclipError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -79,3 +83,46 @@ def test_no_content_of_a_receipt_file_breaks_reading(store, fill, field, value):
 
 def test_a_store_without_receipts_has_none(tmp_path, header):
     assert Receipts(tmp_path / "nowhere", header()).read() == {}
+
+
+def test_a_receipt_that_speaks_of_other_bytes_is_found_when_they_are_read(store, fill, features):
+    """Two processes, or a copy of half a cache, may leave a shard beside the receipt of another one."""
+    fill(store)
+    file = store.path / "features" / "c" / "0" / "0"
+    others = FeatureStore.create(store.path.with_name("other-0.zarr"), store.header)
+    others.write_shard(0, features[8:16])
+    file.write_bytes((others.path / "features" / "c" / "0" / "0").read_bytes())
+    assert store.rows_done() == 12, "the length is right, and the checksum is not that of the receipt"
+    with pytest.raises(ExpclipError, match="shard 0 is damaged"):
+        store.read()
+    store.write_shard(0, features[:8])
+    np.testing.assert_array_equal(store.read(), features)
+
+
+def test_failed_rows_that_hold_numbers_are_damage(store, fill):
+    """As is a row that did not fail and holds none."""
+    fill(store, failed=[9])
+    for shard, failed, why in ((0, [2], "rows that failed are not NaN"), (1, [], "rows that did not fail are NaN")):
+        receipt = store.receipts.get(shard)
+        store.receipts.write(replace(receipt, failed=tuple(FailedRow(row, "x.png", "broken") for row in failed)))
+        with pytest.raises(ExpclipError, match=why):
+            store.read(store.header.shard_rows(shard))
+
+
+def test_rows_without_a_receipt_are_not_yet_written(store, fill, features):
+    """A process was killed between a shard and its receipt."""
+    fill(store)
+    store.receipts.withdraw(1)
+    values = store.read()
+    assert np.isnan(values[8:16]).all()
+    np.testing.assert_array_equal(values[:8], features[:8])
+
+
+def test_receipts_of_older_versions_are_taken(store, fill, features):
+    fill(store)
+    for file in store.receipts.files():
+        known = json.loads(file.read_text())
+        file.write_text(json.dumps({name: known[name] for name in known if name not in ("crc32c", "content_digest")}))
+    again = FeatureStore.open(store.path)
+    assert again.is_complete()
+    np.testing.assert_array_equal(again.read(), features)
