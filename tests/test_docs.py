@@ -179,11 +179,11 @@ def test_every_row_of_the_tables_of_data_sets_and_classes_is_tested():
         assert f"\ndef {test}" in (ROOT / "tests" / file).read_text(encoding="utf-8")
 
 
-def test_each_line_on_hostile_input_names_a_test_that_is_there():
-    lines = re.findall(
-        r"^\| .+ \| \[(\S+)\]\(\.\./tests/\1\)::(\w+) \|$", (ROOT / "docs/security.md").read_text(), re.M
-    )
-    rows = [line for line in (ROOT / "docs/security.md").read_text().splitlines() if line.startswith("| ")]
-    assert len(lines) == len([row for row in rows if not row.startswith("| input")])
+@pytest.mark.parametrize("page", ["security", "reliability"])
+def test_each_line_on_hostile_input_names_a_test_that_is_there(page):
+    text = (ROOT / f"docs/{page}.md").read_text(encoding="utf-8")
+    lines = re.findall(r"^\| .+ \| \[(\S+)\]\(\.\./tests/\1\)::(\w+) \|$", text, re.M)
+    rows = [line for line in text.splitlines() if line.startswith("| ")]
+    assert len(lines) == len([row for row in rows if not row.startswith(("| input", "| fault"))])
     for file, name in lines:
         assert re.search(rf"^ *def {name}\(", (ROOT / "tests" / file).read_text(encoding="utf-8"), re.M), (file, name)
