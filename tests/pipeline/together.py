@@ -1,7 +1,7 @@
 """Processes that fill one cache at once, some of them slow now and then.
 
 `python together.py FOLDER ROUNDS [SEED [lawless]]`: the lawless claim whatever they like. Each line that it prints is
-a round: exit codes, rows encoded, and whether the stores equal those that one process makes alone. Children are forked
+a round: exit codes, rows encoded, whether the stores equal those that one process makes alone. Children are forked
 after the imports, which would take longer than all else.
 """
 
