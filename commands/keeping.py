@@ -91,9 +91,13 @@ def show_verification(request: VerifyCache, answer: Verification) -> None:
     damaged = [one for one in answer.problems if one.is_damage]
     if damaged:
         print_records("Damaged", damaged, _COLUMNS)
+    notes: dict[str, list[Path]] = {}
     for one in answer.problems:
         if not one.is_damage:
-            say(f"note: {one.place}: {one.problem}")
+            notes.setdefault(one.problem, []).append(one.place)
+    for problem, places in notes.items():
+        more = f" and {len(places) - 1:,} more" if len(places) > 1 else ""
+        say(f"note: {places[0]}{more}: {problem}")
     if answer.drifts:
         print_records("Encoded again", answer.drifts, _DRIFT)
     read = f"{answer.stores:,} stores, {answer.rows:,} rows, {answer.heads:,} heads"
