@@ -156,7 +156,8 @@ class ConvertWeights(Request, verb="weights convert"):
     """
 
     system: str = ask(
-        "clip (a state dict of torch.save, also in a checkpoint of a training) or openai-jit (OpenAI's own files).",
+        "clip (a state dict of torch.save, also in a checkpoint of a training), openai-jit (OpenAI's own files) or "
+        "farl (FaRL's).",
         choices=SYSTEMS,
         metavar="SYSTEM",
         is_argument=True,
@@ -187,7 +188,7 @@ class ConvertedWeights:
     names: tuple[str, ...]
     """What --clip may name now: several where it is not known whether the weights need QuickGELU."""
     left_out: tuple[str, ...]
-    """What stood among the weights and is no tensor."""
+    """What stood among the weights and is no tensor, or is another task's."""
 
 
 def show_converted(request: ConvertWeights, answer: ConvertedWeights) -> None:
@@ -206,7 +207,8 @@ def converted_ending(request: ConvertWeights, answer: ConvertedWeights) -> int:
     """Say what was left out, and what nobody knows."""
     if answer.left_out:
         some = ", ".join(answer.left_out[:_SHOWN])
-        say(f"note: left out, since they are no tensors: {some}{' …' if len(answer.left_out) > _SHOWN else ''}")
+        what = "no weights of its CLIP" if SYSTEMS[answer.system].other_tasks else "no tensors"
+        say(f"note: left out, since they are {what}: {some}{' …' if len(answer.left_out) > _SHOWN else ''}")
     if answer.quick_gelu == "unknown":
         say("note: the file does not say whether its weights were trained with QuickGELU, as OpenAI's were")
     return DONE

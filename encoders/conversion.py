@@ -8,7 +8,7 @@ from pathlib import Path
 from safetensors.torch import save_file
 
 from ..cache.files import new_file
-from ..errors import UsageError, option
+from ..errors import ExpclipError, UsageError, option
 from .hashes import Hashes
 from .state_dict import read_tensors
 from .systems import SYSTEMS
@@ -52,11 +52,23 @@ def convert(system: str, source: Path, out: Path | None = None) -> Converted:
     if final.exists() and (before is None or before.source_sha256 != sha256):
         raise UsageError(f"{final} is there already: remove it, or write elsewhere with {option('out')}")
     tensors, left_out = read_tensors(source, kind)
+    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    if kind.is_whole_clip:
+        _require_whole_clip(source, system, shapes)
     card = WeightsCard(source.name, sha256, system, _SAID[kind.quick_gelu], version("expclip"))
     with new_file(final, option("out")) as temporary:
         temporary.touch()
         permissions = temporary.stat().st_mode
         save_file(tensors, temporary, card.metadata)
         temporary.chmod(permissions)  # safetensors makes files that only their owner reads
-    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     return Converted(final, card, shapes, tuple(left_out))
+
+
+def _require_whole_clip(source: Path, system: str, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    from .clip.likeness import misfit  # by open_clip
+
+    problem = misfit(shapes)
+    if problem:
+        raise ExpclipError(
+            f"{source} is none of {system}'s files ({problem}): get the file again, or name its system"
+        )

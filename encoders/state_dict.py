@@ -176,7 +176,9 @@ def _views(archive: Archive, system: System) -> tuple[dict[str, View], list[str]
     total, most = sum(view.bytes for view in views.values()), archive.path.stat().st_size * _TIMES + _SPARE
     if total > most:
         raise ValueError(f"its tensors would take {total:,} bytes, of which the file has few")
-    views = {name: view for name, view in _without_prefix(views).items() if name not in system.not_weights}
+    named = {name: view for name, view in _without_prefix(views).items() if name not in system.not_weights}
+    views = {name: view for name, view in named.items() if not name.startswith(system.other_tasks)}
+    others += [name for name in named if name not in views]
     if not views:
         raise ValueError("it has no tensors")
     return views, [] if is_program else others

@@ -13,6 +13,10 @@ class System:
     """Whether they were trained with QuickGELU; None where that depends on the file."""
     not_weights: tuple[str, ...] = ()
     """Tensors of the file that say what the model is, or that it makes itself."""
+    other_tasks: tuple[str, ...] = ()
+    """How tensors begin that belong to what the model learnt besides, and that are left out."""
+    is_whole_clip: bool = False
+    """Whether what is left must be all of a CLIP and nothing else."""
 
 
 SYSTEMS = {
@@ -22,5 +26,11 @@ SYSTEMS = {
         is_torchscript=True,
         quick_gelu=True,
         not_weights=("input_resolution", "context_length", "vocab_size", "attn_mask"),
+    ),
+    "farl": System(
+        "FaRL's files (a ViT-B/16 on faces), with the head of its masked pictures left out",
+        quick_gelu=True,
+        other_tasks=("visual.mask_token", "visual.ln_lm.", "visual.lm_transformer.", "visual.lm_head."),
+        is_whole_clip=True,
     ),
 }

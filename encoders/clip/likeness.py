@@ -1,13 +1,22 @@
 """Which of open_clip's architectures some weights belong to, by the shapes of their tensors."""
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
 
 import open_clip
+import torch
+
+from ...errors import brief, reason
 
 Shapes = Mapping[str, tuple[int, ...]]
 TWIN = "-quickgelu"
+_TELLING = (
+    *("positional_embedding", "text_projection", "token_embedding.weight", "logit_scale"),
+    *("visual.conv1.weight", "visual.positional_embedding", "visual.proj"),
+)
+"""Tensors that every CLIP with a vision transformer has, and that tell its sizes."""
 _RESNETS_PATCH = 32
 """Pixels for which a residual network has one place at its end."""
 
@@ -28,6 +37,35 @@ def like(shapes: Shapes) -> list[str]:
 def names_of(shapes: Shapes, quick_gelu: bool | None) -> list[str]:
     """The architectures that weights may be loaded into: those like them, of one activation where it is known."""
     return [name for name in like(shapes) if quick_gelu in (None, bool(_config(name).get("quick_gelu")))]
+
+
+def misfit(shapes: Shapes) -> str:
+    """Why tensors are not those of one of open_clip's own CLIPs, all of them and nothing else; empty if they are."""
+    lacking = [name for name in _TELLING if name not in shapes]
+    seen = _measured(shapes)
+    if lacking or not seen:
+        return f"it lacks {', '.join(lacking)}" if lacking else "its tensors have shapes that no CLIP has"
+    try:
+        expected = _expected(seen)
+    except (RuntimeError, ValueError, ZeroDivisionError, AssertionError) as error:
+        return f"no CLIP has such sizes: {reason(error)}"
+    missing, foreign = sorted(expected.keys() - shapes.keys()), sorted(shapes.keys() - expected.keys())
+    wrong = sorted(name for name in expected.keys() & shapes.keys() if expected[name] != shapes[name])
+    for what, names in (("it lacks", missing), ("it has too", foreign), ("another shape has", wrong)):
+        if names:
+            return f"{what} {brief(names[0])}" + (f" and {len(names) - 1} more" if len(names) > 1 else "")
+    return ""
+
+
+def _expected(seen: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """The tensors of open_clip's CLIP with such sizes, which is built without storage."""
+    width, layers, patch, places = seen["vision"]
+    text_width, text_layers, context, vocabulary = seen["text"]
+    vision = {"width": width, "layers": layers, "patch_size": patch, "image_size": patch * math.isqrt(places)}
+    text = {"width": text_width, "layers": text_layers, "context_length": context, "vocab_size": vocabulary}
+    with torch.device("meta"):
+        model = open_clip.CLIP(seen["embed_dim"], vision | {"head_width": 64}, text | {"heads": text_width // 64})  # pyright: ignore[reportArgumentType]
+    return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
 
 
 def _config(architecture: str) -> dict[str, Any]:
