@@ -54,7 +54,10 @@ INSTRUCTION = ask(
     metavar="NAME|TEXT|FILE",
 )
 PROTOCOL = ask(
-    "As the released code, or as the paper: see docs/protocols.md.", RELEASED, choices=PROTOCOLS, in_defaults=True
+    "As the released code, as the paper, or as each model was trained: see docs/protocols.md.",
+    RELEASED,
+    choices=PROTOCOLS,
+    in_defaults=True,
 )
 OBJECTIVE = ask(
     "infonce (cosines with a normalised e_G), or mse (squared error, e_G as it is stored).",

@@ -17,7 +17,7 @@ from .dtypes import DTYPES, T5_DTYPES, PartDTypes, resolve_device
 from .hashes import Hashes
 from .names import ModelName, clip_name, teacher_name
 from .node import NODES, Encoder, Node, Role
-from .squash import Squash
+from .squash import BILINEAR, Squash
 
 if TYPE_CHECKING:
     from .weights import ModelFiles
@@ -30,10 +30,13 @@ class How(NamedTuple):
     dtypes: PartDTypes
     instruction: Instruction | None
 
-    def squash(self, size: int, mean: Sequence[float], std: Sequence[float]) -> Squash:
-        """For a model that takes pixels of this size and was trained with this mean and std."""
+    def squash(
+        self, size: int, mean: Sequence[float], std: Sequence[float], resample: str = BILINEAR, crops: bool = False
+    ) -> Squash:
+        """For a model that takes pixels of this size and was trained with this mean, std and way of resizing."""
         mean_std = (list(mean), list(std)) if self.rules.normalises else None
-        return Squash(size, self.rules.honours_orientation, mean_std)
+        own = {"resample": resample, "crops": crops} if self.rules.resizes_as_trained else {}
+        return Squash(size, self.rules.honours_orientation, mean_std, **own)
 
     def node(
         self,

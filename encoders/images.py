@@ -11,6 +11,7 @@ from .completeness import decode
 from .opening import FINAL, most_bytes, opened, reading
 from .picture_errors import ImageError
 from .png_chunks import without_metadata
+from .squash import Fit
 
 _BLOCK = 2**20
 """Pixels that are scaled to 8 bits at a time."""
@@ -74,3 +75,21 @@ def _eight_bit(image: Image.Image) -> Image.Image:
 def squash(image: Image.Image, size: int) -> np.ndarray:
     """(size, size, 3) uint8 pixels of an RGB image."""
     return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))
+
+
+def fitted(image: Image.Image, fit: Fit) -> np.ndarray:
+    """(size, size, 3) uint8 pixels of an RGB image: squashed, or the middle of it after its shorter side is resized.
+
+    The latter rounds as torchvision does, whose transforms models are trained with.
+    """
+    if isinstance(fit, int):
+        return squash(image, fit)
+    size, resample, crops = fit
+    method = Image.Resampling[resample.upper()]
+    if not crops:
+        return np.asarray(image.resize((size, size), method))
+    shorter = min(image.size)
+    width, height = (size if side == shorter else int(size * side / shorter) for side in image.size)
+    left, top = round((width - size) / 2), round((height - size) / 2)
+    resized = image.resize((width, height), method)
+    return np.asarray(resized.crop((left, top, left + size, top + size)))

@@ -2,13 +2,16 @@
 
 from dataclasses import dataclass
 
+BILINEAR, BICUBIC = "bilinear", "bicubic"
+Fit = int | tuple[int, str, bool]
+"""A side length, for the released code's bilinear squash; else with the filter, and whether the image is cropped."""
 MeanStd = tuple[list[float], list[float]]
 """Mean and standard deviation of each colour, in 0 … 1."""
 
 
 @dataclass(frozen=True)
 class Squash:
-    """From an image to an encoder's input: without keeping the aspect ratio, as in Exp-CLIP's released code."""
+    """From an image to an encoder's input; without keeping the aspect ratio, as in Exp-CLIP's released code."""
 
     size: int
     honour_orientation: bool
@@ -16,10 +19,19 @@ class Squash:
     mean_std: MeanStd | None = None
     """What the encoder normalises pixels with, if it does."""
 
+    resample: str = BILINEAR
+    crops: bool = False
+    """Whether the shorter side gets the size and the middle is cut out, which keeps the aspect ratio."""
+
+    @property
+    def fit(self) -> Fit:
+        """What its pixels depend on, besides the orientation."""
+        return (self.size, self.resample, self.crops) if self.crops or self.resample != BILINEAR else self.size
+
     def spec(self) -> dict:
         return {
             "size": self.size,
-            "resize": "bilinear squash (Pillow)",
+            "resize": f"{self.resample} {'shortest edge, centre crop' if self.crops else 'squash'} (Pillow)",
             "scale": "1/255",
             "exif_orientation": "honoured" if self.honour_orientation else "ignored",
             "sixteen_bit": "grey divided by 257, colour by its high byte",

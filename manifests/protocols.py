@@ -1,4 +1,7 @@
-"""What a protocol decides: where Exp-CLIP's paper and its released code differ. docs/protocols.md says why."""
+"""What a protocol decides: where Exp-CLIP's paper, its released code and a model's own habits differ.
+
+docs/protocols.md says why.
+"""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -19,10 +22,19 @@ class Protocol:
     """The prompt set behind P-5."""
     pools: Literal["before", "behind"]
     """Where the frames of a clip become one: before the head, or after it."""
+    resizes_as_trained: bool = False
+    """Whether images are resized and cropped as the model was trained; else they are squashed, bilinearly."""
 
 
 PROTOCOLS = {
     RELEASED: Protocol(RELEASED, normalises=False, honours_orientation=False, ten_templates="P-5", pools="behind"),
     "paper": Protocol("paper", normalises=True, honours_orientation=True, ten_templates="P-5-paper", pools="before"),
+    "native": Protocol(
+        "native",
+        normalises=True,
+        honours_orientation=True,
+        ten_templates="P-5",
+        pools="behind",
+        resizes_as_trained=True,
+    ),
 }
-"""All of them squash images to the model's square input, bilinearly."""

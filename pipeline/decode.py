@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..encoders.picture_errors import ImageError
+from ..encoders.squash import Fit
 from ..manifests.animations import is_picture_clip
 from .apart import Call, Crew, Died
 from .decode_file import Decoded, DecodedFile, decode_file
@@ -27,8 +28,8 @@ class Batch:
 
     rows: np.ndarray
     """(n,) row numbers of the images that could be read."""
-    pixels: dict[int, np.ndarray]
-    """By side length: (n, size, size, 3) uint8."""
+    pixels: dict[Fit, np.ndarray]
+    """By how they fit: (n, size, size, 3) uint8."""
     errors: dict[int, ImageError]
     """By row number: why an image could not be read."""
     first_frames: frozenset[int] = frozenset()
@@ -116,7 +117,7 @@ class Decoder:
         A file is decoded once per task, also where its rows reach into later batches.
         """
         squashes = [job.node.squash for job in task.pixel_jobs if job.node.squash is not None]
-        sizes = sorted({squash.size for squash in squashes})
+        fits = list(dict.fromkeys(squash.fit for squash in squashes))
         upright = any(squash.honour_orientation for squash in squashes)
         files: deque[_Files] = deque()
         waiting = _rows_by_file(task)
@@ -127,7 +128,7 @@ class Decoder:
                 source, row_of = next(waiting)
                 submitted = max(row_of.values())
                 path, is_clip = Path(task.root) / source, is_picture_clip(source)
-                calls.append((path, row_of, sizes, upright, task.max_pixels, is_clip))
+                calls.append((path, row_of, fits, upright, task.max_pixels, is_clip))
                 if submitted >= rows[-1] or sum(len(call[1]) for call in calls) >= _ROWS_AT_ONCE:
                     files.append(_Files(tuple(calls), submitted, self._crew.submit(calls)))
                     calls = []
@@ -151,7 +152,7 @@ def _assemble(rows: list[int], files: Iterable[_Files]) -> Batch:
     decoded = [(row, by_row[row]) for row in rows]
     readable = [(row, one) for row, one in decoded if not isinstance(one, ImageError)]
     errors = {row: one for row, one in decoded if isinstance(one, ImageError)}
-    sizes = readable[0][1] if readable else {}
-    pixels = {size: np.stack([one[size] for _, one in readable]) for size in sizes}
+    fits = readable[0][1] if readable else {}
+    pixels = {fit: np.stack([one[fit] for _, one in readable]) for fit in fits}
     numbers = np.array([row for row, _ in readable], dtype=np.int64)
     return Batch(numbers, pixels, errors, frozenset(first_frames.intersection(rows)))

@@ -6,16 +6,17 @@ from pathlib import Path
 
 import numpy as np
 
-from ..encoders.images import squash
+from ..encoders.images import fitted
 from ..encoders.picture_errors import ImageError
 from ..encoders.pictures import Picture, read_pictures
+from ..encoders.squash import Fit
 from ..manifests.animations import is_animated
 
 _PREVIEW = 1024
 """Pixels on a side, of a picture that is only looked at."""
 
-Decoded = dict[int, np.ndarray] | ImageError
-"""Pixels by side length, or what is wrong with the image."""
+Decoded = dict[Fit, np.ndarray] | ImageError
+"""Pixels by how they fit, or what is wrong with the image."""
 
 
 @dataclass(frozen=True)
@@ -28,16 +29,16 @@ class DecodedFile:
 
 
 def decode_file(
-    path: Path, row_of: Mapping[int, int], sizes: Sequence[int], upright: bool, max_pixels: int, is_clip: bool
+    path: Path, row_of: Mapping[int, int], fits: Sequence[Fit], upright: bool, max_pixels: int, is_clip: bool
 ) -> DecodedFile:
     """What the rows of one file hold, from the rows by frame number."""
     pictures = read_pictures(path, list(row_of), upright, max_pixels, is_clip)
-    by_row = {row_of[frame]: _squashed(one, sizes) for frame, one in pictures}
+    by_row = {row_of[frame]: _fitted(one, fits) for frame, one in pictures}
     return DecodedFile(by_row, not is_clip and is_animated(path))
 
 
-def _squashed(picture: Picture, sizes: Sequence[int]) -> Decoded:
-    return picture if isinstance(picture, ImageError) else {size: squash(picture, size) for size in sizes}
+def _fitted(picture: Picture, fits: Sequence[Fit]) -> Decoded:
+    return picture if isinstance(picture, ImageError) else {fit: fitted(picture, fit) for fit in fits}
 
 
 def preview(path: Path, frame: int, is_clip: bool) -> np.ndarray | None:

@@ -153,7 +153,7 @@ def _encode_pixels(task: Task, batches: Iterable[Batch], work: dict[str, _ShardW
             new = np.isin(batch.rows, shard.rows)
             if new.any():
                 assert job.node.squash is not None
-                shard.encode(load(job.node), batch.rows[new], batch.pixels[job.node.squash.size][new])
+                shard.encode(load(job.node), batch.rows[new], batch.pixels[job.node.squash.fit][new])
             emit(RowsEncoded(int(new.sum()) + int(np.isin(list(batch.errors), shard.rows).sum())))
         asked = time.perf_counter()
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from ..families import How
 from ..node import Encoder, Node
-from ..squash import MeanStd
+from ..squash import BICUBIC, MeanStd
 from .teacher import TOKENIZER, Teacher
 
 _MEAN, _STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
@@ -14,7 +14,7 @@ _MEAN, _STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27
 
 def query_tokens_node(teacher: Teacher, how: How) -> Node:
     """`query_tokens`: the Q-Former's output e_Q (tokens, width), before the language projection."""
-    dtype, squash = how.dtypes.tower, how.squash(teacher.vision["image_size"], _MEAN, _STD)
+    dtype, squash = how.dtypes.tower, how.squash(teacher.vision["image_size"], _MEAN, _STD, BICUBIC)
     encoder = {
         "vision": teacher.vision,
         "qformer": teacher.qformer,

@@ -12,7 +12,8 @@ from .found import ClipModel
 def image_node(model: ClipModel, how: How) -> Node:
     """`clip_image`: image embeddings e_I (L,), not normalised."""
     dtype, shape = how.dtypes.tower, (model.config["embed_dim"],)
-    squash = how.squash(model.image_size, model.preprocess["mean"], model.preprocess["std"])
+    own, crops = model.preprocess, how.rules.resizes_as_trained and model.crops
+    squash = how.squash(model.image_size, own["mean"], own["std"], model.resample, crops)
     encoder = {"architecture": model.config, "weights": model.origin}
     load = partial(_image_tower, model, dtype, squash.mean_std)
     return how.node("clip_image", model.name, encoder, dtype, shape, load, squash, untrained=model.untrained)

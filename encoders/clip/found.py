@@ -11,6 +11,7 @@ from ...errors import ExpclipError, UsageError, option
 from ..checkpoint import Checkpoint
 from ..hashes import Hashes
 from ..names import BUILTIN, LOCAL_DIR, RANDOM, ModelName, clip_name
+from ..squash import BICUBIC, BILINEAR
 from ..weights import ModelFiles
 from ..weights_card import trained_with_quick_gelu
 from .clip_fields import FOLDER_CONFIG, checked_model, checked_preprocessing
@@ -82,6 +83,21 @@ class ClipModel:
                 raise UsageError(f"{self.name} takes {size} pixels; only square inputs are supported")
             size = size[0]
         return size
+
+    @property
+    def resample(self) -> str:
+        """The filter that images are resized with where they are encoded; open_clip has no others then."""
+        return BILINEAR if self.preprocess["interpolation"] == BILINEAR else BICUBIC
+
+    @property
+    def crops(self) -> bool:
+        """Whether it was trained on the middle of images. Raises UsageError where it was on images with margins."""
+        if self.preprocess["resize_mode"] == "longest":
+            raise UsageError(
+                f"{self.name} was trained on images with margins, which the protocol native does not know: choose "
+                f"another with {option('protocol')}"
+            )
+        return self.preprocess["resize_mode"] == "shortest"
 
     @property
     def origin(self) -> dict[str, Any]:
