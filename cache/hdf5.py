@@ -67,12 +67,22 @@ def export_store(store: FeatureStore, manifest: Manifest | None, path: Path) -> 
 
 
 class _Sink(io.FileIO):
-    """A file that remembers that the disk refused and lets HDF5 finish, whose library would crash otherwise."""
+    """A file that remembers that the disk refused and lets HDF5 finish, whose library would crash otherwise.
+
+    A disk that takes some of the bytes only is asked again for the rest: HDF5 takes no notice of how many it took.
+    """
 
     _refusal: OSError | None = None
 
     def write(self, data) -> int:
-        return self._attempt(super().write, data, len(data))
+        return self._attempt(self._write_all, data, len(data))
+
+    def _write_all(self, data) -> int:
+        view = memoryview(data).cast("B")
+        written = 0
+        while written < len(view):
+            written += super().write(view[written:]) or 0
+        return written
 
     def truncate(self, size: int | None = None) -> int:
         return self._attempt(super().truncate, size, size or 0)

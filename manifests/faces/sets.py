@@ -1,5 +1,6 @@
 """The three built-in data sets: what they hold, and how they get onto disk completely or not at all."""
 
+import io
 import os
 import shutil
 import time
@@ -160,8 +161,10 @@ def _render_batch(face_set: FaceSet, indices: range, folder: Path) -> int:
 
 
 def _save(face: Face, path: Path) -> None:
+    content = io.BytesIO()  # Pillow takes no notice of a disk that has room for some of the bytes only
+    Image.fromarray(face.draw(IMAGE_SIZE)).save(content, "JPEG", quality=_JPEG_QUALITY, subsampling=_JPEG_444)
     with path.open("wb") as file:
-        Image.fromarray(face.draw(IMAGE_SIZE)).save(file, "JPEG", quality=_JPEG_QUALITY, subsampling=_JPEG_444)
+        file.write(content.getbuffer())
         file.flush()
         os.fsync(file.fileno())
 

@@ -1,6 +1,7 @@
 """`expclip crop`: faces from whole images."""
 
 import hashlib
+import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -178,5 +179,7 @@ def _save(image: Image.Image, path: Path) -> None:
     """Write an image in the format that its name says, whole or not at all."""
     file_format = Image.registered_extensions()[path.suffix.lower()]
     options = {"JPEG": _JPEG, "WEBP": {"lossless": True}}.get(file_format, {})
+    content = io.BytesIO()  # Pillow takes no notice of a disk that has room for some of the bytes only
+    image.save(content, file_format, **options)
     with new_file(path, OUT, clears=False) as temporary:
-        image.save(temporary, file_format, **options)
+        temporary.write_bytes(content.getbuffer())

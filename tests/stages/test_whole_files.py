@@ -12,7 +12,7 @@ from expclip.reports.results import write_results
 from expclip.scoring.scores import ALL, Combination, Evaluation, Predictions, score
 
 CLASSES = ("anger", "fear")
-Figure.savefig = lambda self, path, **_: Path(path).write_bytes(b"drawn")
+Figure.savefig = lambda self, file, **_: file.write(b"drawn")
 
 def evaluation(datasets, prompts, seed):
     rng = np.random.default_rng(seed)
@@ -68,7 +68,7 @@ import expclip.stages.figures.drawn as drawn
 import expclip.stages.figures.figures as stage
 from expclip.commands.figures import Figures
 
-Figure.savefig = lambda self, path, **_: Path(path).write_bytes(b"drawn")
+Figure.savefig = lambda self, file, **_: file.write(b"drawn")
 drawn._drawn = lambda kind, subject: [(f"{kind}-{subject.name}", Figure())]
 
 def draw(root, kind, name):
