@@ -1,4 +1,4 @@
-"""All that takes too long for each change: `make torture`. The last lines say how much was tried and what was wrong."""
+"""All that takes too long for every change: `make torture`. It ends with how much was tried and what was wrong."""
 
 import json
 import os

@@ -130,6 +130,9 @@ def _flip(file: Path) -> None:
 def scenes(ground: Path) -> list[Scene]:
     """One for each command that writes, some with and without earlier results."""
     head = _head(ground)()
+    nodes = (word for node in _NODES for word in ("--features", node))
+    data = str(ground.parents[1] / "data")  # as repair names it
+    anew = ("extract", data, *_MODELS, "--device", "cpu", "--workers", "0", *nodes)
     scored = (*_SCORES, "--prompts", "P-3", "--out", "results")
     return [
         Scene("extract", _extracting("clip_image", "query_tokens"), _without("cache")),
@@ -177,7 +180,7 @@ def scenes(ground: Path) -> list[Scene]:
         Scene("cache rm of a data set", ("cache", "rm", "data", *_HERE), removes=True),
         Scene("cache gc", ("cache", "gc", "--delete", *_HERE), _rubbish),
         Scene("cache repair", ("cache", "repair", *_HERE), _damaged),
-        Scene("cache repair --run", _REPAIR, _damaged, then=(_REPAIR, _extracting(*_NODES), (*_FIT, "--seed", "1"))),
+        Scene("cache repair --run", _REPAIR, _damaged, then=(_REPAIR, anew, (*_FIT, "--seed", "1"))),
         Scene(
             "weights convert",
             ("weights", "convert", "clip", "../../clip.pt", "--out", "clip.safetensors"),
