@@ -5,13 +5,16 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
 
-.PHONY: demo test lint benchmarks docs miniature clean
+.PHONY: demo test torture lint benchmarks docs miniature clean
 
 demo: $(READY)
 	$(BIN)/expclip demo
 
 test: $(READY)
 	$(BIN)/python -m pytest $(TESTS)
+
+torture: $(READY)
+	$(BIN)/python tests/torture/everything.py
 
 lint: $(READY)
 	$(BIN)/ruff check .

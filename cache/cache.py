@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from ..aside import sweep
 from ..errors import ExpclipError, UsageError, option, reason
 from ..manifests.manifest import NOT_ON_DISK, Manifest, Rows
 from ..manifests.own_output import mark_output
@@ -57,6 +58,11 @@ class Cache:
         with writing(self.root):
             self.root.mkdir(parents=True, exist_ok=True)
             mark_output(self.root, "cache")
+
+    def sweep(self) -> None:
+        """Remove what dead processes left behind beside data sets, stores and heads."""
+        for folder in (self.root, self.heads, *(self.root / name for name in self.datasets())):
+            sweep(folder)
 
     # Manifests
 

@@ -189,13 +189,20 @@ def new_folder(final: Path, choose: str = CACHE) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
-def discard(path: Path) -> None:
-    """Remove a file or folder, of which nobody sees a part any more."""
-    moved = beside(path)
-    with writing(path), suppress(FileNotFoundError):  # another process was faster
-        path.rename(moved)
-        fsync(path.parent)
-    remove([moved])
+def discard(*paths: Path) -> None:
+    """Remove files and folders in this order, none of which anybody sees a part of any more.
+
+    All are moved aside before the first is emptied, which takes longer: the killed have removed all or none, almost.
+    """
+    moved: list[Path] = []
+    try:
+        for path in paths:
+            clear(path)
+            with writing(path), suppress(FileNotFoundError):  # another process was faster
+                moved.append(path.rename(beside(path)))
+                fsync(path.parent)
+    finally:
+        remove(moved)
 
 
 def printable(text: str) -> str:

@@ -67,7 +67,10 @@ def export_store(store: FeatureStore, manifest: Manifest | None, path: Path) -> 
 
 
 class _Sink(io.FileIO):
-    """A file that remembers that the disk refused and lets HDF5 finish, whose library would crash otherwise."""
+    """A file that remembers that the disk refused and lets HDF5 finish, whose library would crash otherwise.
+
+    A disk that takes some of the bytes only is asked again for the rest: HDF5 takes no notice of how many it took.
+    """
 
     _refusal: OSError | None = None
 

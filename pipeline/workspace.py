@@ -34,7 +34,7 @@ from ..settings import cache_folder, read_settings
 from .apart import Crew, Died
 from .events import Event, ShardFinished
 from .executors import RunOptions, run_plan
-from .identity import DataSets, Known
+from .identity import DataSets, Known, resolved
 from .plan import Plan, Portion, Wanted, apart, make_plan
 from .progress import progress_bar
 
@@ -171,7 +171,8 @@ class Workspace:
             root = None if ref.path and known.files == ref.path.absolute() else known.files
             said: dict[str, Any] = {"numbers": how.numbers, "order": how.order, "count": count}
             manifest = read_dataset(ref, root, self.cache.builtin, covered, show, **said)
-            origin = replace(how, label=known.label, stamp=mark, numbers=manifest.origin.numbers)
+            where = how.root or (resolved(Path(manifest.root)) if manifest.root else "")  # if it is drawn only now
+            origin = replace(how, label=known.label, root=where, stamp=mark, numbers=manifest.origin.numbers)
             manifest = replace(manifest, origin=origin)
             return with_contents(manifest, show) if how.has_contents else manifest
 

@@ -1,5 +1,6 @@
 """Confusion matrices, one or several side by side, and what all figures share."""
 
+import io
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -47,7 +48,17 @@ def confusion_figure(score: Score, path: Path) -> None:
     bar.ax.tick_params(length=0, labelsize=8)
     legend.spines[:].set_visible(False)
     note_untrained(figure, [score])
-    figure.savefig(path, dpi=110)
+    save_figure(figure, path, dpi=110)
+
+
+def save_figure(figure: Figure, path: Path, dpi: int) -> None:
+    """Write a figure in the format that its name says. Raises OSError where the disk refuses a part of it.
+
+    It is made in memory: Pillow takes no notice of a disk that has room for some of the bytes only.
+    """
+    content = io.BytesIO()
+    figure.savefig(content, dpi=dpi, format=path.suffix[1:])
+    path.write_bytes(content.getbuffer())
 
 
 def shares(confusion: np.ndarray) -> np.ndarray:

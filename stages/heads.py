@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..aside import sweep
 from ..cache.files import discard
 from ..commands.heads import ExportHead, ImportHead, Kept, ListHeads, RemovedHead, RemoveHeads
 from ..commands.unused import note_unused
@@ -37,6 +38,7 @@ def list_heads(request: ListHeads) -> list[Kept | DamagedHead]:
 def remove_heads(request: RemoveHeads) -> list[RemovedHead]:
     """Remove heads from the cache. Raises UsageError, before anything is removed, for a name that is no head's."""
     heads = Workspace.of(request).cache.heads
+    sweep(heads)
     folders = dict.fromkeys(_folder_of(name, heads) for name in request.head)
     removed = []
     for folder in folders:

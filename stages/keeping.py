@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ..aside import remove
 from ..cache.cache import TEXT, Cache
 from ..cache.files import discard
 from ..cache.rubbish import is_claimed, rubbish, size
@@ -48,12 +47,20 @@ def verify_cache(request: VerifyCache) -> Verification:
 def repair_cache(request: RepairCache) -> Repair:
     """Withdraw what is damaged; name or run the commands that make it anew."""
     workspace, folders, has_heads = _asked(request)
-    found = list(_findings(workspace, folders, has_heads, is_whole=not request.datasets))
-    mender = Mender(workspace)
-    mended = tuple(_problem(one, mender.mend(one)) for one in found if one.is_damage)
+    workspace.cache.sweep()
+
+    def damaged() -> list[Finding]:
+        every = _findings(workspace, folders, has_heads, is_whole=not request.datasets)
+        return [one for one in every if one.is_damage]
+
+    mender, found = Mender(workspace), damaged()
+    mended = [_problem(one, mender.mend(one)) for one in found if one.kind == "description"]
+    if mended:
+        found = damaged()  # shards may be whole that could not be read without their description
+    mended += [_problem(one, mender.mend(one)) for one in found]
     if request.run:
         mender.run(request)
-    return Repair(mended, tuple(mender.commands), request.run, tuple(mender.unmade))
+    return Repair(tuple(mended), tuple(mender.commands), request.run, tuple(mender.unmade))
 
 
 def _asked(request: VerifyCache | RepairCache) -> tuple[Workspace, list[str], bool]:
@@ -95,20 +102,20 @@ def collect_garbage(request: CollectGarbage) -> list[Removed]:
     used = {key for _, card in kept for key in map(card.spec.get, ("clip_image", "llm")) if isinstance(key, str)}
     found = list(rubbish(cache, used))
     if request.delete:
-        remove(one.place for one in found)
+        discard(*(one.place for one in found))
     return [Removed(one.place, one.why, one.bytes, request.delete) for one in found]
 
 
 def remove_stores(request: RemoveStores) -> list[Removed]:
     """Remove stores by name, or all that the cache has of data sets. Raises UsageError before anything is removed."""
     cache = Workspace.of(request).cache
+    cache.sweep()
     places = list(dict.fromkeys(place for what in request.what for place in _meant(cache, what)))
     for place in places:
         if any(map(is_claimed, [place, *place.glob("*.zarr")])):
             raise ExpclipError(f"{place}: a process makes something of it: wait until it has ended")
     removed = [Removed(place, "asked for", size(place), is_removed=True) for place in places if place.exists()]
-    for place in places:
-        discard(place)
+    discard(*reversed(places))  # receipts before their store, of which they are found
     return removed
 
 

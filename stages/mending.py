@@ -1,15 +1,15 @@
 """What is done about each kind of damage, and what makes anew what is withdrawn."""
 
 import json
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ..aside import beside, remove
 from ..cache.cache import TEXT
 from ..cache.entries import CURRENT
-from ..cache.files import discard, read_json
+from ..cache.files import discard, read_json, writing
 from ..cache.keys import digest
 from ..cache.store import DESCRIPTION, FeatureStore
 from ..cache.verify import Finding
@@ -54,7 +54,8 @@ class Mender:
 
     def mend(self, finding: Finding) -> str:
         """Do something about one kind of damage; says what."""
-        return self._mends[finding.kind](finding)
+        with writing(finding.place):
+            return self._mends[finding.kind](finding)
 
     @property
     def requests(self) -> list[Request]:
@@ -81,8 +82,7 @@ class Mender:
         """Raise ExpclipError where a request would make other features than those that were damaged."""
         planned = {one.encoder_digest for one in command(request.verb).do(replace(request, plan=True)).stores}
         for need, encoder in self._needs.items():
-            is_asked = need.dataset in request.datasets and need.model in (*request.clip, request.teacher)
-            if is_asked and encoder not in planned:
+            if _is_asked(need, request) and encoder not in planned:
                 raise ExpclipError(f"{need.model} is another model here than the one whose features were damaged")
 
     def _shard(self, finding: Finding) -> str:
@@ -99,9 +99,9 @@ class Mender:
     def _description(self, finding: Finding) -> str:
         """What zarr notes of an array follows from the header, unless another version of zarr wrote it."""
         store = FeatureStore.open(finding.place)
-        with_it = finding.place.with_name(f"{finding.place.stem}-described.zarr")
+        with_it = beside(finding.place)
         try:
-            made = FeatureStore.create(with_it, store.header)
+            made = FeatureStore.create(with_it / finding.place.name, store.header)
             array = made.path / "features" / "zarr.json"
             known = json.loads((store.path / "zarr.json").read_text(encoding="utf-8"))["attributes"]
             if digest(read_json(array)) != known.get(DESCRIPTION):
@@ -110,7 +110,7 @@ class Mender:
             (made.path / "zarr.json").replace(store.path / "zarr.json")
             return "its description is written again"
         finally:
-            shutil.rmtree(with_it, ignore_errors=True)
+            remove([with_it])
 
     def _store(self, finding: Finding) -> str:
         try:
@@ -119,8 +119,7 @@ class Mender:
             self.unmade.append(
                 f"{finding.place.name}: nobody knows with which options it was made: run `expclip extract` as before"
             )
-        discard(finding.place)
-        discard(finding.place.with_suffix(".receipts"))
+        discard(finding.place.with_suffix(".receipts"), finding.place)
         return "it is removed"
 
     def _manifest(self, finding: Finding) -> str:
@@ -173,6 +172,13 @@ class Mender:
             self.unmade.append(f"{finding.place.name}: nobody knows how it came about: fit or import it as before")
         discard(finding.place)
         return "it is removed"
+
+
+def _is_asked(need: Need, request: Extract) -> bool:
+    """Whether a request is one that makes what is needed: others make other features of the same model."""
+    models = request.clip if NODES[need.node].role == "clip" else (request.teacher,)
+    how = (need.protocol, need.dtype) == (request.protocol, request.dtype)
+    return how and need.dataset in request.datasets and need.node in request.features and need.model in models
 
 
 def _remove(finding: Finding) -> str:

@@ -9,14 +9,14 @@ from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import fields
 from pathlib import Path
-from shutil import copyfile
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import Any
 
 import transformers
 from open_clip.hf_configs import arch_dict
 from transformers import CONFIG_MAPPING, PreTrainedConfig, PreTrainedTokenizerBase
 
+from ...cache.files import writing
 from ...errors import ExpclipError, UsageError, brief, option
 from ..checkpoint import Checkpoint
 from ..configuration import (
@@ -42,6 +42,8 @@ from .found import TOKENIZER_FILES, ClipModel
 
 TEXT_CONFIG = "config.json"
 _TOKENIZER_CONFIG = "tokenizer_config.json"
+_PLACE = "$TMPDIR"
+"""What chooses where such folders are."""
 
 _PLAIN = NOTHING | FLAG | whole(-1, MOST_TOKENS) | number(-1e30, 1e30) | TEXT
 _TOKEN = (
@@ -93,7 +95,9 @@ def checked_folder(model: ClipModel, tokenizer: bool = False) -> Iterator[str]:
 
     Raises UsageError for what cannot be used, ExpclipError where files of the hub cannot be had.
     """
-    with TemporaryDirectory(prefix="expclip-") as made:
+    with writing(Path(gettempdir()), _PLACE):
+        temporary = TemporaryDirectory(prefix="expclip-")
+    with temporary as made:
         folder, config = Path(made), deepcopy(model.config)
         if config["text_cfg"].get("hf_model_name") and not tokenizer:
             (folder / "text").mkdir()
@@ -106,7 +110,12 @@ def checked_folder(model: ClipModel, tokenizer: bool = False) -> Iterator[str]:
 
 
 def _write(path: Path, content: Any) -> None:
-    path.write_text(json.dumps(content), encoding="utf-8")
+    _write_bytes(path, json.dumps(content).encode())
+
+
+def _write_bytes(path: Path, content: bytes) -> None:
+    with writing(path.parent, _PLACE):
+        path.write_bytes(content)
 
 
 def _text_tower(model: ClipModel, name: str) -> dict[str, Any]:
@@ -142,7 +151,7 @@ def _place_tokenizer(source: Path, folder: Path) -> None:
         elif name == "special_tokens_map.json":
             _write(folder / name, checked(read_object(path), _SPECIAL, str(path)))
         else:
-            copyfile(path, folder / name)
+            _write_bytes(folder / name, path.read_bytes())
     kind = read_object(source / TEXT_CONFIG).get("model_type") if (source / TEXT_CONFIG).is_file() else None
     if isinstance(kind, str) and kind in CONFIG_MAPPING:  # says which tokenizer it is where nothing else does
         _write(folder / TEXT_CONFIG, {"model_type": kind})

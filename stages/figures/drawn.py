@@ -10,7 +10,7 @@ from ...cache.run_note import OUT
 from ...commands.figures import KINDS
 from ...lazy import load
 from ...manifests.disk import free_name
-from ...reports.confusion import MOST_DRAWN, literal_text
+from ...reports.confusion import MOST_DRAWN, literal_text, save_figure
 from ...reports.console import say
 from .subject import Named, Subject
 
@@ -42,6 +42,6 @@ def _drawn(kind: str, subject: Subject) -> Named:
 def _save(figure: Figure, made: Path, name: str) -> list[str]:
     files = [f"{name}.{suffix}" for suffix in FORMATS]
     for file in files:
-        figure.savefig(made / file, dpi=130)
+        save_figure(figure, made / file, dpi=130)
         figure.set_layout_engine("none")  # what was found for one format is right for the next
     return files

@@ -210,7 +210,7 @@ def test_what_a_killed_run_was_writing_goes_with_the_next_one(scenes, tmp_path, 
     out, first = tmp_path / "out", paths_in(scenes)[0]
     crop(scenes, out=out, **FAKE)
     host = beside(out).suffix.partition("-")[0]
-    remains = (out / first).with_name(f".0 a.png{host}-1-1-abcdef")
+    remains = (out / first).with_name(f".0 a.png{host}-ffffffff-000000-abcdef")
     (out / first).rename(remains)
     assert crop(scenes, out=out, **FAKE).new == 1
     assert not remains.exists()
