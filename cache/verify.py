@@ -16,10 +16,12 @@ from .entries import CURRENT, read_entry
 from .files import is_sealed, read_json, unseal
 from .keys import digest
 from .manifest_store import read_manifest
+from .own_parts import is_part
 from .receipts import Receipt
 from .store import DESCRIPTION, FeatureStore, checksum
 
 _READERS = 2
+_NOT_OURS = "it is no feature store, and not called as one: it is left alone"
 Kind = Literal["store", "description", "receipt", "shard", "manifest", "entry", "memory", "head", "note"]
 
 
@@ -47,13 +49,18 @@ Count = Callable[[int], None]
 def check_cache(cache: Cache, folders: Iterable[str], count: Count) -> Iterator[Finding]:
     """What is wrong with some data sets of a cache: their stores, receipts, manifests and notes."""
     for folder in folders:
-        manifests = {path: _check_manifest(path) for path in sorted((cache.root / folder).glob("manifest-*.zarr"))}
+        manifests = {
+            path: _check_manifest(path)
+            for path in sorted((cache.root / folder).glob("manifest-*.zarr"))
+            if is_part(path.name)
+        }
         yield from (found for found in manifests.values() if isinstance(found, Finding))
         yield from _check_entry(cache.root / folder, manifests)
         known = {found for found in manifests.values() if isinstance(found, str)}
         for path, store in cache.opened(folder):
             if isinstance(store, ExpclipError):
-                yield Finding("store", path, str(store))
+                kind = "store" if is_part(path.name) else "note"
+                yield Finding(kind, path, str(store).removeprefix(f"{path}: ") if kind == "store" else _NOT_OURS)
             else:
                 yield from check_store(store, count)
                 if store.header.rows_digest not in known:
