@@ -103,8 +103,9 @@ def _orphans(folder: Path) -> Iterator[Rubbish]:
 def _unknown(cache: Cache, folder: str, used: Collection[str]) -> Iterator[Rubbish]:
     stores = list(cache.opened(folder))  # before the manifests: who makes a store writes its manifest first
     known = {rows_digest_of(path) for path in (cache.root / folder).glob("manifest-*.zarr")}
-    if "" in known:  # which is damage, and no reason to lose features
-        return
+    entry = cache.entry(folder)
+    if "" in known or (entry and not (cache.root / folder / entry.manifest).exists()):
+        return  # that is damage, and no reason to lose features
     for path, store in stores:
         if isinstance(store, ExpclipError) or store.header.rows_digest in known or store.header.key in used:
             continue
