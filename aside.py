@@ -89,6 +89,11 @@ def is_left_behind(path: Path) -> bool:
         return False
     if Process(found["host"], int(found["pid"], 16), found["run"]).is_dead:
         return True
+    return has_not_changed_for_a_day(path)
+
+
+def has_not_changed_for_a_day(path: Path) -> bool:
+    """Whether a file is so old that nobody writes it any more; False for one that is not there."""
     try:
         return time.time() - path.stat().st_mtime > _ABANDONED_SECONDS
     except OSError:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from ..aside import Process, beside
+from ..aside import Process, beside, has_not_changed_for_a_day
 from ..untrusted import parse_json, read_text
 from .files import write_new
 from .receipts import CLAIM
@@ -114,11 +114,16 @@ def claimant(file: Path) -> Claimant | None:
         return None
 
 
+def is_abandoned(file: Path) -> bool:
+    """Whether the process that has a claim has ended, or, on another machine, has shown no life for a day."""
+    owner = claimant(file)
+    return owner is not None and (owner.process.is_dead or has_not_changed_for_a_day(file))
+
+
 def remove_dead(folder: Path) -> None:
-    """Remove the claims in a folder whose processes have ended."""
+    """Remove the claims in a folder that are nobody's any more."""
     for file in folder.glob(f"*{CLAIM}"):
-        owner = claimant(file)
-        if owner is not None and owner.process.is_dead:
+        if is_abandoned(file):
             _remove(file)
 
 

@@ -41,8 +41,16 @@ class Entry:
 
 def read_entry(folder: Path) -> Entry | None:
     """What is noted of a data set's folder; None where nothing is, or it is half-written."""
+    return _entry(folder, _unsealed(read_json(folder / CURRENT)))
+
+
+def changed_entry(folder: Path) -> Entry | None:
+    """What a note says that changed since it was written: anything of it may be wrong; None where it says nothing."""
+    return _entry(folder, read_json(folder / CURRENT))
+
+
+def _entry(folder: Path, content: Any) -> Entry | None:
     file = folder / CURRENT
-    content = _unsealed(read_json(file))
     needed = [content.get(key) for key in ("manifest", "root")] if isinstance(content, dict) else [None]
     if not isinstance(content, dict) or not all(isinstance(value, str) and "\0" not in value for value in needed):
         return None

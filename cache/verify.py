@@ -1,25 +1,27 @@
 """Looking at every byte of a cache: what is damaged, where, and which rows that costs."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from ..errors import ExpclipError, reason
 from ..untrusted import parse_json, read_text
-from .cache import FILE_MEMORIES, Cache
+from .cache import FILE_MEMORIES, TEXT, Cache
 from .entries import CURRENT, read_entry
 from .files import is_sealed, read_json, unseal
 from .keys import digest
 from .manifest_store import read_manifest
+from .own_parts import is_part
 from .receipts import Receipt
 from .store import DESCRIPTION, FeatureStore, checksum
 
 _READERS = 2
+_NOT_OURS = "it is no feature store, and not called as one: it is left alone"
 Kind = Literal["store", "description", "receipt", "shard", "manifest", "entry", "memory", "head", "note"]
 
 
@@ -47,13 +49,14 @@ Count = Callable[[int], None]
 def check_cache(cache: Cache, folders: Iterable[str], count: Count) -> Iterator[Finding]:
     """What is wrong with some data sets of a cache: their stores, receipts, manifests and notes."""
     for folder in folders:
-        manifests = {path: _check_manifest(path) for path in sorted((cache.root / folder).glob("manifest-*.zarr"))}
+        manifests = _manifests(cache.root / folder)
         yield from (found for found in manifests.values() if isinstance(found, Finding))
         yield from _check_entry(cache.root / folder, manifests)
-        known = {found for found in manifests.values() if isinstance(found, str)}
+        known = {found.rows_digest for found in manifests.values() if isinstance(found, _Known)}
         for path, store in cache.opened(folder):
             if isinstance(store, ExpclipError):
-                yield Finding("store", path, str(store))
+                kind = "store" if is_part(path.name) else "note"
+                yield Finding(kind, path, str(store).removeprefix(f"{path}: ") if kind == "store" else _NOT_OURS)
             else:
                 yield from check_store(store, count)
                 if store.header.rows_digest not in known:
@@ -67,26 +70,43 @@ def check_memories(cache: Cache) -> Iterator[Finding]:
             yield Finding("memory", file, "it changed since it was written, and is not believed")
 
 
-def _check_manifest(path: Path) -> Finding | str:
-    """What is wrong with a manifest, or the digest of its rows."""
+class _Known(NamedTuple):
+    """A manifest that is whole."""
+
+    name: str
+    rows_digest: str
+
+
+def _manifests(folder: Path) -> dict[Path, Finding | _Known]:
+    paths = sorted(path for path in folder.glob("manifest-*.zarr") if is_part(path.name))
+    return {path: _check_manifest(path) for path in paths}
+
+
+def _check_manifest(path: Path) -> Finding | _Known:
+    """What is wrong with a manifest, or what it is."""
     try:
         manifest = read_manifest(path, "")
     except Exception as error:  # zarr has no single error for what is damaged
         return Finding("manifest", path, f"it cannot be read ({reason(error)})")
     if path.name != f"manifest-{manifest.digest[:12]}.zarr":
         return Finding("manifest", path, "its name is not the one of its content")
-    return manifest.rows.digest
+    return _Known(manifest.name, manifest.rows.digest)
 
 
-def _check_entry(folder: Path, manifests: Iterable[Path]) -> Iterator[Finding]:
-    file = folder / CURRENT
-    if not file.exists():
-        return
-    entry = read_entry(folder)
-    if entry is None:
+def _check_entry(folder: Path, manifests: Mapping[Path, Finding | _Known]) -> Iterator[Finding]:
+    entry, file = read_entry(folder), folder / CURRENT
+    names = {found.name for found in manifests.values() if isinstance(found, _Known)}
+    if entry is None and file.exists():
         yield Finding("entry", file, "it changed since it was written, or was never whole")
-    elif folder / entry.manifest not in manifests:
-        yield Finding("entry", file, f"its manifest, {entry.manifest}, is not there")
+    elif entry is None and folder.name != TEXT and any(is_part(path.name) for path in folder.iterdir()):
+        yield Finding(
+            "note", folder, f"it has no {CURRENT}: where this data set is, and what it is called, is unknown"
+        )
+    elif entry is not None and folder / entry.manifest not in manifests:
+        if names and entry.title not in names:
+            yield Finding("entry", file, f"it is the one of another data set, {entry.title}")
+        else:
+            yield Finding("manifest", folder / entry.manifest, "it is not there")
 
 
 def check_store(store: FeatureStore, count: Count) -> Iterator[Finding]:

@@ -25,6 +25,8 @@ SUFFIXES = (".pth", ".safetensors")
 WEIGHTS = "head.safetensors"
 CARD = "head.json"
 _LOSSES = "losses.csv"
+FILES = {WEIGHTS, CARD, _LOSSES}
+"""Of a head's folder."""
 _CARD_WITHIN = "expclip"
 """Key of the card among the metadata of a file that was exported."""
 _MOST_BYTES = 4 << 30

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..aside import sweep
+from ..aside import is_temporary, sweep
 from ..cache.files import discard
 from ..commands.heads import ExportHead, ImportHead, Kept, ListHeads, RemovedHead, RemoveHeads
 from ..commands.unused import note_unused
@@ -18,7 +18,19 @@ from ..heads.card import as_imported
 from ..heads.kept import DamagedHead, beginning, find_head, heads_in
 from ..heads.kinds import KINDS
 from ..heads.linear import square
-from ..heads.saving import SUFFIXES, HeadCard, head_id, is_head_folder, known_card, load_head, save_head, write_head
+from ..heads.saving import (
+    CARD,
+    FILES,
+    SUFFIXES,
+    WEIGHTS,
+    HeadCard,
+    head_id,
+    is_head_folder,
+    known_card,
+    load_head,
+    save_head,
+    write_head,
+)
 from ..manifests.prompts import instruction_name
 from ..pipeline.checks import refuse_file, refuse_unknown_models
 from ..pipeline.needs import Need, canonical_model, chosen_store, why_missing
@@ -55,7 +67,7 @@ def _folder_of(name: str, heads: Path) -> Path:
     if name in known:
         return known[name]
     if is_head_folder(Path(name)):
-        return Path(name).absolute()
+        return _only_a_head(Path(name).absolute())
     if (heads / name).exists() and Path(name).name == name:
         raise UsageError(f"{heads / name}: this is no head: remove it yourself, if you do not need it")
     found = {path for path, _ in beginning(name, kept)} | {known[one] for one in known if one.startswith(name)}
@@ -63,6 +75,14 @@ def _folder_of(name: str, heads: Path) -> Path:
         ids = ", ".join(sorted(path.name for path in found) or known) or "there is none"
         raise UsageError(f"{name!r}: {'several heads have ids that begin so' if found else 'no such head'} ({ids})")
     return found.pop()
+
+
+def _only_a_head(folder: Path) -> Path:
+    """A head's folder anywhere. Raises UsageError where it is perhaps none, or where somebody has files in it."""
+    inside = {path.name for path in folder.iterdir() if not is_temporary(path.name)}
+    if not inside & {CARD, WEIGHTS} or inside - FILES:
+        raise UsageError(f"{folder}: it is no head of this cache, and holds other files: remove it yourself")
+    return folder
 
 
 def import_head(request: ImportHead) -> Kept:

@@ -1,10 +1,12 @@
 """`expclip cache verify`, `repair`, `gc` and `rm`."""
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ..cache.cache import TEXT, Cache
 from ..cache.files import discard
+from ..cache.own_parts import is_part, parts_of
 from ..cache.rubbish import is_claimed, rubbish, size
 from ..cache.verify import Finding, check_cache, check_memories
 from ..commands.keeping import (
@@ -114,20 +116,26 @@ def remove_stores(request: RemoveStores) -> list[Removed]:
     for place in places:
         if any(map(is_claimed, [place, *place.glob("*.zarr")])):
             raise ExpclipError(f"{place}: a process makes something of it: wait until it has ended")
-    removed = [Removed(place, "asked for", size(place), is_removed=True) for place in places if place.exists()]
+    removed = [
+        Removed(place, "asked for", size(place), is_removed=True) for place in places if os.path.lexists(place)
+    ]
     discard(*reversed(places))  # receipts before their store, of which they are found
     return removed
 
 
 def _meant(cache: Cache, what: str) -> list[Path]:
-    """The folder of a data set, or a store and its receipts."""
+    """What is ours of a data set, or a store and its receipts."""
     folders = {entry.title: entry.folder for entry in cache.entries()} | {name: name for name in cache.datasets()}
-    if what in folders:
-        return [cache.root / folders[what]]
-    wanted = Path(what).name
-    every = [path for path, _ in cache.opened()]
-    found = [path for path in every if path.name == wanted] or [path for path in every if wanted in path.name]
-    if len(found) != 1 or not wanted:
+    place = Path(what).parent.resolve() / Path(what).name if Path(what).parent != Path() else None
+    folder = folders.get(what) or (place and place.parent == cache.root.resolve() and folders.get(place.name))
+    if folder:
+        return parts_of(cache.root / folder)
+    every = [path for path, _ in cache.opened() if is_part(path.name)]
+    if place:
+        found = [path for path in every if path.parent.resolve() / path.name == place]
+    else:
+        found = [path for path in every if path.name == what] or [path for path in every if what in path.name]
+    if len(found) != 1 or not what:
         names = ", ".join(path.name for path in found) or f"there is {one_of([*folders, 'nothing else'])}"
         raise UsageError(f"{'several stores match' if found else 'no store or data set is called'} {what!r}: {names}")
     return [found[0], found[0].with_suffix(".receipts")]

@@ -1,35 +1,43 @@
 """What is done about each kind of damage, and what makes anew what is withdrawn."""
 
 import json
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..aside import beside, remove
 from ..cache.cache import TEXT
-from ..cache.entries import CURRENT
+from ..cache.entries import changed_entry, write_entry
 from ..cache.files import discard, read_json, writing
 from ..cache.keys import digest
+from ..cache.manifest_store import read_manifest
 from ..cache.store import DESCRIPTION, FeatureStore
 from ..cache.verify import Finding
 from ..commands import command
 from ..commands.extract import Extract
 from ..commands.fit_head import FitHead
 from ..commands.keeping import RepairCache
-from ..commands.request import Request
 from ..encoders.dtypes import PartDTypes
 from ..encoders.node import NODES
 from ..errors import ExpclipError
 from ..heads.card import HeadCard
 from ..heads.objectives import OBJECTIVES
 from ..heads.saving import known_card
+from ..manifests.catalogue import catalogue
+from ..manifests.manifest import Manifest
 from ..manifests.prompts import instruction
+from ..manifests.reading import ORDERS
 from ..pipeline.needs import Need, extract_requests
 from ..pipeline.workspace import Workspace
 from ..reports.console import say
 
 _OF_FITTING = ("epochs", "batch_size", "lr", "momentum", "weight_decay", "precision", "ridge_lambda")
+
+Part = tuple[str, int | None]
+"""Which rows are asked for: `--part` and `--limit`."""
+ALL: Part = ("1/1", None)
 
 
 class Mender:
@@ -37,8 +45,10 @@ class Mender:
 
     def __init__(self, workspace: Workspace):
         self._workspace = workspace
-        self._needs: dict[Need, str] = {}
-        """What is missing now, and the encoder digest of what was there."""
+        self._lacks: dict[Part, dict[Need, str]] = defaultdict(dict)
+        """What is missing now of which rows, and the encoder digest of what was there."""
+        self._had: dict[Path, dict[int, int]] = {}
+        """How many rows of which shards stores had before anything was withdrawn."""
         self._fits: list[FitHead] = []
         self._mends: dict[str, Callable[[Finding], str]] = {
             "shard": self._shard,
@@ -58,42 +68,43 @@ class Mender:
             return self._mends[finding.kind](finding)
 
     @property
-    def requests(self) -> list[Request]:
-        """What makes it anew, in order."""
-        return [*extract_requests(self._workspace, self._needs), *self._fits]
-
-    @property
     def commands(self) -> list[str]:
-        return [request.command() for request in self.requests]
+        """What makes it anew, in order."""
+        return [request.command() for request in (*(one for one, _ in self._extractions()), *self._fits)]
+
+    def _extractions(self) -> Iterator[tuple[Extract, dict[Need, str]]]:
+        """Requests that make what is missing and nothing else, each with its share of that."""
+        for (part, limit), needs in self._lacks.items():
+            for some in _alike(needs):
+                for request in extract_requests(self._workspace, some):
+                    share = {need: needs[need] for need in some if _makes(request, need)}
+                    yield replace(request, part=part, limit=limit), share
 
     def run(self, request: RepairCache) -> None:
         """Run the commands; what another model would make is left missing."""
-        for one in self.requests:
-            say(f"$ {one.command()}")
-            try:
-                if isinstance(one, Extract):
-                    one = replace(one, root=request.root, device=request.device)
-                    self._refuse_other_models(one)
-                command(one.verb).do(one)
-            except ExpclipError as error:
-                self.unmade.append(f"`{one.command()}`: {error.as_typed}")
+        for one, share in self._extractions():
+            self._run(replace(one, root=request.root, device=request.device), share)
+        for one in self._fits:
+            self._run(one, {})
 
-    def _refuse_other_models(self, request: Extract) -> None:
-        """Raise ExpclipError where a request would make other features than those that were damaged."""
-        planned = {one.encoder_digest for one in command(request.verb).do(replace(request, plan=True)).stores}
-        for need, encoder in self._needs.items():
-            if _is_asked(need, request) and encoder not in planned:
-                raise ExpclipError(f"{need.model} is another model here than the one whose features were damaged")
+    def _run(self, request: Extract | FitHead, share: dict[Need, str]) -> None:
+        say(f"$ {request.command()}")
+        try:
+            if isinstance(request, Extract):
+                _refuse_other_models(request, share)
+            command(request.verb).do(request)
+        except ExpclipError as error:
+            self.unmade.append(f"`{request.command()}`: {error.as_typed}")
 
     def _shard(self, finding: Finding) -> str:
         assert finding.shard is not None
         store = FeatureStore.open(finding.place)
+        self._miss(store, finding.shard)
         store.receipts.withdraw(finding.shard)
-        self._miss(store)
         return "its receipt is withdrawn"
 
     def _receipt(self, finding: Finding) -> str:
-        self._miss(FeatureStore.open(finding.place.parent.with_suffix(".zarr")))
+        self._miss(FeatureStore.open(finding.place.parent.with_suffix(".zarr")), int(finding.place.stem))
         return _remove(finding)
 
     def _description(self, finding: Finding) -> str:
@@ -125,11 +136,17 @@ class Mender:
     def _manifest(self, finding: Finding) -> str:
         self._miss_of_folder(finding.place.parent)
         discard(finding.place)
-        return "it is removed"
+        return "the data set has to be read again"
 
     def _entry(self, finding: Finding) -> str:
-        self._miss_of_folder(finding.place.parent)
-        return _remove(finding)
+        """Without the note the folder would be nobody's, and its features would be made again in another one."""
+        folder = finding.place.parent
+        manifest = _as_noted(folder)
+        if manifest is None:
+            self._cannot_make(folder)
+            return _remove(finding)
+        write_entry(folder, manifest, f"manifest-{manifest.digest[:12]}.zarr")
+        return "it is written again"
 
     def _miss_of_folder(self, folder: Path) -> None:
         """A data set is read again with whatever is extracted of it."""
@@ -137,10 +154,12 @@ class Mender:
         if store is not None:
             self._miss(store)
 
-    def _miss(self, store: FeatureStore) -> None:
+    def _miss(self, store: FeatureStore, shard: int | None = None) -> None:
+        """A shard is missing, by default all that a store had."""
         header = store.header
-        if store.path.parent.name == TEXT:
-            return  # `expclip evaluate` encodes texts whenever it needs them
+        word = self._word(store.path.parent)
+        if word is None:
+            return
         parts = header.spec.get("precision")
         dtypes = parts if isinstance(parts, dict) else {"vision": parts}
         dtype, t5 = dtypes.get("vision"), dtypes.get("t5")
@@ -148,18 +167,35 @@ class Mender:
             dtype = None  # no option says so; what is begun goes on in its own precision
         asked = _typed_instruction(header.instruction, header.spec.get("instruction"))
         known = NODES[header.node].has_instruction
-        need = Need(self._word(store.path.parent), header.node, header.model, asked if known else "")
-        self._needs[replace(need, protocol=header.protocol or need.protocol, dtype=dtype)] = header.encoder_digest
+        need = Need(word, header.node, header.model, asked if known else "")
+        need = replace(need, protocol=header.protocol or need.protocol, dtype=dtype)
+        self._lacks[self._part(store, shard)][need] = header.encoder_digest
 
-    def _word(self, folder: Path) -> str:
-        """What a data set is called on the command line."""
-        noted = read_json(folder / CURRENT)
-        known = noted if isinstance(noted, dict) else {}
-        path, title = known.get("path"), known.get("title")
-        if isinstance(path, str) and path and Path(path).exists():
-            return path
+    def _part(self, store: FeatureStore, shard: int | None) -> Part:
+        """Which rows are made again: of a store that never had all of them, no others than it had."""
+        header = store.header
+        had = self._had.setdefault(store.path, _rows_by_shard(store))
+        if sum(had.values()) == header.rows:
+            return ALL
+        if shard is None or sorted(had) == list(range(len(had))):
+            return "1/1", max((header.shard_rows(one).start + had[one] for one in had), default=1)
+        is_whole = had[shard] == len(header.shard_rows(shard))
+        return f"{shard + 1}/{header.shards}", None if is_whole else header.shard_rows(shard).start + had[shard]
+
+    def _word(self, folder: Path) -> str | None:
+        """What a data set is called on the command line; None for texts, and where nobody knows."""
         entry = self._workspace.cache.entry(folder.name)
-        return entry.origin.path or entry.title if entry else title if isinstance(title, str) else folder.name
+        if entry is not None:
+            return entry.origin.path or entry.title
+        if folder.name in catalogue():
+            return folder.name
+        if folder.name != TEXT:  # which `expclip evaluate` encodes whenever it needs them
+            self._cannot_make(folder)
+        return None
+
+    def _cannot_make(self, folder: Path) -> None:
+        line = f"{folder}: nobody knows where this data set is: run `expclip extract` as before"
+        self.unmade += [line] * (line not in self.unmade)
 
     def _head(self, finding: Finding) -> str:
         try:
@@ -174,16 +210,63 @@ class Mender:
         return "it is removed"
 
 
-def _is_asked(need: Need, request: Extract) -> bool:
-    """Whether a request is one that makes what is needed: others make other features of the same model."""
-    models = request.clip if NODES[need.node].role == "clip" else (request.teacher,)
-    how = (need.protocol, need.dtype) == (request.protocol, request.dtype)
-    return how and need.dataset in request.datasets and need.node in request.features and need.model in models
-
-
 def _remove(finding: Finding) -> str:
     finding.place.unlink(missing_ok=True)
     return "it is removed"
+
+
+def _alike(needs: Iterable[Need]) -> Iterator[list[Need]]:
+    """Needs of which one request makes all and nothing else: those of data sets that lack the same."""
+    by_dataset: dict[str, list[Need]] = defaultdict(list)
+    for need in needs:
+        by_dataset[need.dataset].append(need)
+    alike: dict[frozenset[Need], list[Need]] = defaultdict(list)
+    for some in by_dataset.values():
+        alike[frozenset(replace(need, dataset="") for need in some)] += some
+    yield from alike.values()
+
+
+def _makes(request: Extract, need: Need) -> bool:
+    models = request.clip if NODES[need.node].role == "clip" else (request.teacher,)
+    is_so = (need.node in request.features, need.model in models, need.protocol == request.protocol)
+    return all(is_so) and need.dtype == request.dtype
+
+
+def _refuse_other_models(request: Extract, share: Mapping[Need, str]) -> None:
+    """Raise ExpclipError where a request would make other features than those that were damaged."""
+    planned = {one.encoder_digest for one in command(request.verb).do(replace(request, plan=True)).stores}
+    for need, encoder in share.items():
+        if encoder not in planned:
+            raise ExpclipError(f"{need.model} is another model here than the one whose features were damaged")
+
+
+def _rows_by_shard(store: FeatureStore) -> dict[int, int]:
+    """How many rows of which shards a store has; of one whose receipt is damaged, all."""
+    receipts = {int(file.stem): store.receipts.get(int(file.stem)) for file in store.receipts.files()}
+    rows = {
+        shard: receipt.rows if receipt else len(store.header.shard_rows(shard)) for shard, receipt in receipts.items()
+    }
+    return {shard: count for shard, count in rows.items() if count}
+
+
+def _as_noted(folder: Path) -> Manifest | None:
+    """The manifest that a changed note speaks of, with what it says, if all of that fits; None where it does not."""
+    entry = changed_entry(folder)
+    manifests = [path for path in folder.glob("manifest-*.zarr") if entry and path.name == entry.manifest]
+    if entry is None or not manifests:
+        return None
+    try:
+        manifest = read_manifest(manifests[0], entry.root)
+    except Exception:  # zarr has no single error for what is damaged
+        return None
+    origin = replace(entry.origin, stamp="")  # so that the data set is read again
+    is_here = Path(origin.root).is_dir() and (
+        Path(origin.path).exists() if origin.path else entry.title in catalogue()
+    )
+    fits = (
+        manifest.name == entry.title and {*origin.numbers} <= {*manifest.classes} and origin.order in (None, *ORDERS)
+    )
+    return replace(manifest, origin=origin) if is_here and fits and origin.root else None
 
 
 def _typed_instruction(name: str, text: object) -> str:
