@@ -7,6 +7,7 @@ would take longer than all else.
 """
 
 import argparse
+import gc
 import importlib
 import json
 import random
@@ -196,6 +197,7 @@ def main() -> None:
     lay_ground(work)
     played = [one for one in scenes(work / "made/ground") if not options.scenes or one.name in options.scenes]
     warm(work, played)
+    gc.freeze()  # children copy what a collection touches
     disk = SmallDisk(work / "disk") if any(name in how for name in ROOM) else None
     try:
         for scene in played:
