@@ -52,8 +52,8 @@ class Stage:
     def _reset(self) -> None:
         copy(self._start, self._here)
 
-    def _run(self, words: Sequence[str], stop: Stop | None = None) -> Ended:
-        return run(typed(*words), self._here, stop)
+    def _run(self, words: str, stop: Stop | None = None) -> Ended:
+        return run(typed(words), self._here, stop)
 
     def _stopped(self, stop: Stop) -> Ended:
         if self._disk is None or stop.how not in ROOM:
@@ -171,7 +171,7 @@ def warm(work: Path, asked: Sequence[Scene]) -> None:
 
         def act(scene: Scene = scene) -> None:
             try:
-                typed(*scene.words)()
+                typed(scene.words)()
             finally:
                 named.write_text("\n".join(list(sys.modules)))
 
