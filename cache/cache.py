@@ -10,7 +10,7 @@ from ..aside import sweep
 from ..errors import ExpclipError, UsageError, option, reason
 from ..manifests.manifest import NOT_ON_DISK, Manifest, Rows
 from ..manifests.own_output import mark_output
-from .entries import Entry, read_entry, write_entry
+from .entries import CURRENT, Entry, read_entry, write_entry
 from .files import flush, new_folder, writing
 from .header import Header
 from .keys import slug
@@ -52,6 +52,12 @@ class Cache:
             return []
         folders = (path for path in sorted(self.root.iterdir()) if path.is_dir() and not path.name.startswith("."))
         return [path.name for path in folders if any(path.glob("*.zarr"))]
+
+    def is_only_begun(self, folder: str) -> bool:
+        """Whether a folder has a manifest alone: who made it was killed before it noted whose it is."""
+        place = self.root / folder
+        is_noted = folder == TEXT or (place / CURRENT).exists()
+        return not is_noted and all(path.name.startswith("manifest-") for path in place.glob("*.zarr"))
 
     def mark(self) -> None:
         """Make the folder, and say in it that it is no data: it may lie in somebody's folder of pictures."""

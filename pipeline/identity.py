@@ -55,7 +55,8 @@ class DataSets:
         folders = cache.datasets()
         self._entries = {entry.folder: entry for entry in cache.entries()}
         self._titles = {*folders, *(entry.title for entry in self._entries.values())}
-        self._taken: dict[str, tuple[str, str]] = dict.fromkeys(map(str.casefold, folders), _NOBODY)
+        taken = [folder for folder in folders if not cache.is_only_begun(folder)]
+        self._taken: dict[str, tuple[str, str]] = dict.fromkeys(map(str.casefold, taken), _NOBODY)
         self._taken |= {name.casefold(): _owner(entry) for name, entry in self._entries.items()}
         """Whose each folder is: an identity, the root of what an older version extracted, or nobody knows whose."""
         self._of_identity: dict[tuple[str, str], Known] = {}

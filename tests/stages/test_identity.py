@@ -445,3 +445,13 @@ def test_names_that_are_no_text_are_told_apart_too(lab, place):
     labels = [one.label for one in known(lab, *texts)]
     assert len(set(labels)) == 2
     "".join(labels).encode()
+
+
+def test_a_folder_whose_maker_was_killed_before_it_noted_whose_it_is_is_nobodys(place, lab: Lab):
+    lab.extract(place("a/faces"), clip="miniature")
+    shutil.rmtree(next(lab.cache.root.glob("faces/*.zarr/features")).parent)
+    (lab.cache.root / "faces" / "current.json").unlink()
+    lab.extract("a/faces", clip="miniature")
+    assert folders(lab) == {"faces": "a/faces"}
+    (lab.cache.root / "faces" / "current.json").write_text("{")
+    assert [one.folder for one in known(lab, "a/faces")] != ["faces"], "a note that cannot be read is somebody's"

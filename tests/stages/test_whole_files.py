@@ -256,3 +256,47 @@ def test_the_option_that_chooses_another_place_is_named(tmp_path, writer):
     assert found.said
     for line in found.said:
         assert f"the disk is read-only: choose another place with {choose}, and run the command again" in line
+
+
+SHORT = """
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
+from expclip.cache.hdf5 import _Sink
+from expclip.manifests.faces import sample_face
+from expclip.manifests.faces.sets import _save
+from expclip.reports.confusion import save_figure
+from expclip.stages.crop.crop import _save as save_crop
+
+def prepare(root):
+    pass
+
+def sink(path):
+    with _Sink(path, "w") as file:
+        file.write(bytes(900))
+        file.raise_refusal()
+
+NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8))
+WRITERS = [
+    ("face.jpg", lambda path: _save(sample_face(1, 1, 0), path)),
+    ("crop.png", lambda path: save_crop(NOISE, path)),
+    ("figure.png", lambda path: save_figure(Figure(), path, 50)),
+    ("figure.pdf", lambda path: save_figure(Figure(), path, 50)),
+    ("store.h5", sink),
+]
+
+def write(root):
+    said = 0
+    for name, save in WRITERS:
+        try:
+            save(root / name)
+        except (OSError, ExpclipError):
+            said += 1
+    if said:
+        raise ExpclipError(f"{said} of {len(WRITERS)}")
+"""
+
+
+def test_a_disk_that_takes_some_of_the_bytes_only_is_noticed_whatever_library_makes_the_file(tmp_path):
+    """The kernel writes what there is room for and says how much that is: Pillow and HDF5 do not ask for the rest."""
+    assert refused_bytes(tmp_path, SHORT, 700).said == ["5 of 5"]

@@ -103,11 +103,11 @@ def _cut(handle: int) -> None:
         os.truncate(place, status.st_size // 2)
 
 
-def typed(*words: Any) -> Callable[[], None]:
-    """What the command line does with words."""
+def typed(words: str) -> Callable[[], None]:
+    """What the command line does with words, none of which has a space in it."""
 
     def act() -> None:
-        sys.argv = ["expclip", *map(str, words)]
+        sys.argv = ["expclip", *words.split()]
         cli.main()
 
     return act

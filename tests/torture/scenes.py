@@ -17,15 +17,15 @@ from expclip.manifests.faces import draw_face, sample_face, sets
 from PIL import Image
 
 ROWS, SHARD_ROWS = 20, 8
-_HERE = ("--cache", "cache")
-_MODELS = ("--clip", "miniature", "--teacher", "miniature", *_HERE)
-_HOW = ("--device", "cpu", "--workers", "0", "--batch-size", "8")
+_HERE = "--cache cache"
+_MODELS = f"--clip miniature --teacher miniature {_HERE}"
+_HOW = "--device cpu --workers 0"
 _NODES = ("clip_image", "query_tokens", "llm")
-_SCORES = ("evaluate", "../../data", "--clip", "miniature", "--device", "cpu", "--workers", "0", *_HERE)
-_FIGURES = ("figures", "../../data", "--clip", "miniature", *_HERE)
-_TABLES = ("--test", "raf-db", "--out", "tables", *_HERE)
-_FIT = ("fit-head", "--train", "../../data", *_MODELS, "--epochs", "2", "--batch-size", "8", "--device", "cpu")
-_REPAIR = ("cache", "repair", "--run", "--device", "cpu", *_HERE)
+_SCORES = f"evaluate ../../data --clip miniature {_HOW} {_HERE}"
+_FIGURES = f"figures ../../data --clip miniature --prompts P-1 {_HERE}"
+_TABLES = f"--test raf-db --out tables {_HERE}"
+_FIT = f"fit-head --train ../../data {_MODELS} --epochs 2 --batch-size 8 --device cpu"
+_REPAIR = f"cache repair --run --device cpu {_HERE}"
 
 
 def _nothing(root: Path) -> None:
@@ -37,16 +37,17 @@ class Scene:
     """A command, and the folder that it works in."""
 
     name: str
-    words: tuple[str, ...]
+    words: str
+    """As they are typed."""
     prepare: Callable[[Path], None] = _nothing
     """Changes a copy of what `lay_ground` made."""
     at_once: str = ""
     """The file or folder of results that is the old one, the new one or absent; elsewhere that holds of each file."""
-    chosen_by: str = "--cache"
-    """What chooses another place."""
+    chosen_by: str = "--out"
+    """What chooses another place for what does not lie in the cache."""
     grows: tuple[str, ...] = ("cache/weights.json",)
     """Files that get line after line, or remember more and more."""
-    then: tuple[tuple[str, ...], ...] = ()
+    then: tuple[str, ...] = ()
     """What is typed after it was stopped: by default the same again."""
     removes: bool = False
     """What it is told to remove by name, so that it may find nothing of that name when it is typed again."""
@@ -68,26 +69,30 @@ def lay_ground(work: Path) -> None:
     (work / "boxes.txt").write_text("".join(f"{k}.png 2 2 30 30\n" for k in range(3)))
     torch.save({"visual.proj": torch.ones(8, 4), "text_projection": torch.ones(4, 4)}, work / "clip.pt")
     for words in (
-        _extracting(*_NODES),
-        (*_FIT, "--seed", "1"),
-        (*_SCORES, "--prompts", "P-1", "--predictions", "csv", "--figures", "--out", "results"),
-        (*_FIGURES, "--prompts", "P-1", "--kind", "confusion", "--out", "figures"),
-        ("reproduce", "1", *_TABLES),
-        ("heads", "export", _head(ground), "../../head.safetensors", *_HERE),
-        ("cache", "export", "clip_image", "../../images.h5", *_HERE),
+        _extracting("../../data --batch-size 8", *_NODES),
+        f"{_FIT} --seed 1",
+        f"{_SCORES} --prompts P-1 --predictions csv --figures --out results",
+        f"{_FIGURES} --kind confusion --out figures",
+        f"reproduce 1 {_TABLES}",
+        f"cache export clip_image ../../images.h5 {_HERE}",
     ):
-        ended = run(typed(*(word() if callable(word) else word for word in words)), ground)
-        assert ended.code == 0, ended.said
+        _do(words, ground)
+    _do(f"heads export {_head(ground)} ../../head.safetensors {_HERE}", ground)
     for place in ("results", "results/figures", "figures", "tables"):
         (ground / place / "mine.txt").write_text("mine")
 
 
-def _extracting(*nodes: str) -> tuple[str, ...]:
-    return ("extract", "../../data", *_MODELS, *_HOW, *(word for node in nodes for word in ("--features", node)))
+def _do(words: str, ground: Path) -> None:
+    ended = run(typed(words), ground)
+    assert ended.code == 0, ended.said
 
 
-def _head(root: Path) -> Callable[[], str]:
-    return lambda: next(path.name for path in (root / "cache/heads").iterdir())
+def _extracting(data: str, *nodes: str) -> str:
+    return " ".join(["extract", data, _MODELS, _HOW, *(f"--features {node}" for node in nodes)])
+
+
+def _head(root: Path) -> str:
+    return next(path.name for path in (root / "cache/heads").iterdir())
 
 
 def _without(*places: str) -> Callable[[Path], None]:
@@ -129,65 +134,37 @@ def _flip(file: Path) -> None:
 
 def scenes(ground: Path) -> list[Scene]:
     """One for each command that writes, some with and without earlier results."""
-    head = _head(ground)()
-    nodes = (word for node in _NODES for word in ("--features", node))
-    data = str(ground.parents[1] / "data")  # as repair names it
-    anew = ("extract", data, *_MODELS, "--device", "cpu", "--workers", "0", *nodes)
-    scored = (*_SCORES, "--prompts", "P-3", "--out", "results")
+    head, anew = _head(ground), _extracting(str(ground.parents[1] / "data"), *_NODES)  # as repair names it
+    scored = f"{_SCORES} --prompts P-3 --out results"
+    convert = "weights convert clip ../../clip.pt --out clip.safetensors"
+    data = "../../data --batch-size 8"
     return [
-        Scene("extract", _extracting("clip_image", "query_tokens"), _without("cache")),
-        Scene("extract the rest", _extracting(*_NODES), _half),
-        Scene("draw faces", ("extract", "faces-test", "--clip", "miniature", *_HERE, *_HOW), _without("cache")),
-        Scene("fit-head", (*_FIT, "--seed", "1", "--seed", "2"), _without("cache/heads")),
-        Scene("evaluate", scored, _without("results", "cache/text"), "results", "--out"),
-        Scene("evaluate again", scored, at_once="results", chosen_by="--out"),
+        Scene("extract", _extracting(data, "clip_image", "query_tokens"), _without("cache")),
+        Scene("extract the rest", _extracting(data, *_NODES), _half),
+        Scene("draw faces", f"extract faces-test --clip miniature {_HOW} {_HERE}", _without("cache")),
+        Scene("fit-head", f"{_FIT} --seed 1 --seed 2", _without("cache/heads")),
+        Scene("evaluate", scored, _without("results", "cache/text"), at_once="results"),
+        Scene("evaluate again", scored, at_once="results"),
+        Scene("figures", f"{_FIGURES} --kind confusion --head none", at_once="expclip-figures"),
+        Scene("figures again", f"{_FIGURES} --kind tsne --out figures", at_once="figures"),
+        Scene("reproduce", f"reproduce 2 {_TABLES}", at_once="tables"),
         Scene(
-            "figures",
-            (*_FIGURES, "--prompts", "P-1", "--kind", "confusion", "--head", "none"),
-            _nothing,
-            "expclip-figures",
-            "--out",
+            "crop", "crop ../../scenes --out crops --boxes ../../boxes.txt --workers 0", grows=("crops/crops.csv",)
         ),
+        Scene("cache export", f"cache export query_tokens tokens.h5 {_HERE}", at_once="tokens.h5", chosen_by="FILE"),
+        Scene("cache import", f"cache import ../../images.h5 {_HERE}", _without("cache")),
+        Scene("heads export .pth", f"heads export {head} a.pth {_HERE}", at_once="a.pth", chosen_by="FILE"),
         Scene(
-            "figures again",
-            (*_FIGURES, "--prompts", "P-1", "--kind", "tsne", "--out", "figures"),
-            _nothing,
-            "figures",
-            "--out",
+            "heads export", f"heads export {head} a.safetensors {_HERE}", at_once="a.safetensors", chosen_by="FILE"
         ),
-        Scene("reproduce", ("reproduce", "2", *_TABLES), at_once="tables", chosen_by="--out"),
-        Scene(
-            "crop",
-            ("crop", "../../scenes", "--out", "crops", "--boxes", "../../boxes.txt", "--workers", "0"),
-            chosen_by="--out",
-            grows=("crops/crops.csv",),
-        ),
-        Scene(
-            "cache export", ("cache", "export", "query_tokens", "tokens.h5", *_HERE), _nothing, "tokens.h5", "FILE"
-        ),
-        Scene("cache import", ("cache", "import", "../../images.h5", *_HERE), _without("cache")),
-        Scene("heads export .pth", ("heads", "export", head, "head.pth", *_HERE), _nothing, "head.pth", "FILE"),
-        Scene(
-            "heads export",
-            ("heads", "export", head, "head.safetensors", *_HERE),
-            _nothing,
-            "head.safetensors",
-            "FILE",
-        ),
-        Scene("heads import", ("heads", "import", "../../head.safetensors", *_HERE), _without("cache/heads")),
-        Scene("heads rm", ("heads", "rm", head, *_HERE), removes=True),
-        Scene("cache rm", ("cache", "rm", "query_tokens", "llm", *_HERE), removes=True),
-        Scene("cache rm of a data set", ("cache", "rm", "data", *_HERE), removes=True),
-        Scene("cache gc", ("cache", "gc", "--delete", *_HERE), _rubbish),
-        Scene("cache repair", ("cache", "repair", *_HERE), _damaged),
-        Scene("cache repair --run", _REPAIR, _damaged, then=(_REPAIR, anew, (*_FIT, "--seed", "1"))),
-        Scene(
-            "weights convert",
-            ("weights", "convert", "clip", "../../clip.pt", "--out", "clip.safetensors"),
-            _nothing,
-            "clip.safetensors",
-            "--out",
-        ),
+        Scene("heads import", f"heads import ../../head.safetensors {_HERE}", _without("cache/heads")),
+        Scene("heads rm", f"heads rm {head} {_HERE}", removes=True),
+        Scene("cache rm", f"cache rm query_tokens llm {_HERE}", removes=True),
+        Scene("cache rm of a data set", f"cache rm data {_HERE}", removes=True),
+        Scene("cache gc", f"cache gc --delete {_HERE}", _rubbish),
+        Scene("cache repair", f"cache repair {_HERE}", _damaged),
+        Scene("cache repair --run", _REPAIR, _damaged, then=(_REPAIR, anew, f"{_FIT} --seed 1")),
+        Scene("weights convert", convert, at_once="clip.safetensors"),
     ]
 
 

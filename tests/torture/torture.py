@@ -7,6 +7,7 @@ would take longer than all else.
 """
 
 import argparse
+import gc
 import importlib
 import json
 import random
@@ -51,8 +52,8 @@ class Stage:
     def _reset(self) -> None:
         copy(self._start, self._here)
 
-    def _run(self, words: Sequence[str], stop: Stop | None = None) -> Ended:
-        return run(typed(*words), self._here, stop)
+    def _run(self, words: str, stop: Stop | None = None) -> Ended:
+        return run(typed(words), self._here, stop)
 
     def _stopped(self, stop: Stop) -> Ended:
         if self._disk is None or stop.how not in ROOM:
@@ -170,7 +171,7 @@ def warm(work: Path, asked: Sequence[Scene]) -> None:
 
         def act(scene: Scene = scene) -> None:
             try:
-                typed(*scene.words)()
+                typed(scene.words)()
             finally:
                 named.write_text("\n".join(list(sys.modules)))
 
@@ -196,6 +197,7 @@ def main() -> None:
     lay_ground(work)
     played = [one for one in scenes(work / "made/ground") if not options.scenes or one.name in options.scenes]
     warm(work, played)
+    gc.freeze()  # children copy what a collection touches
     disk = SmallDisk(work / "disk") if any(name in how for name in ROOM) else None
     try:
         for scene in played:
