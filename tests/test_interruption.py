@@ -69,7 +69,7 @@ def test_extraction_is_ended(many, tmp_path, name, executor):
 
 
 def test_what_comes_after_the_first_signal_changes_nothing(many, tmp_path):
-    """Whoever ends a job may say so twice: its code is that of the first, also while Python itself comes to an end."""
+    """Whoever ends a job may say so twice: its code is that of the first, also while Python comes to an end."""
     cache = tmp_path / "cache"
     process = start("extract", many, *MINI, "--cache", cache, "--workers", 2)
     wait_for(process, cache, "many/*.receipts/*.claim")
