@@ -29,7 +29,8 @@ def signals_interrupt() -> Iterator[None]:
     """In the block those signals that were not ignored before raise an Interruption, in the main thread.
 
     An exit in the block has the code of the signal that came first, also where a library made something else of it.
-    While what it ends is cleaned up, further ones change nothing, but for Ctrl-C, which somebody waits for.
+    While what it ends is cleaned up, and until the process is gone, further ones change nothing, but for Ctrl-C,
+    which somebody waits for.
     """
     came: list[Interruption] = []
 
@@ -50,4 +51,5 @@ def signals_interrupt() -> Iterator[None]:
         raise SystemExit(came[0].exit_code if came else error.code) from None
     finally:
         for number in heard:
-            signal.signal(number, before[number])
+            is_over = bool(came) and number != signal.SIGINT
+            signal.signal(number, signal.SIG_IGN if is_over else before[number])

@@ -136,6 +136,6 @@ def _meant(cache: Cache, what: str) -> list[Path]:
     else:
         found = [path for path in every if path.name == what] or [path for path in every if what in path.name]
     if len(found) != 1 or not what:
-        names = ", ".join(path.name for path in found) or f"there is {one_of([*folders, 'nothing else'])}"
+        names = ", ".join(path.name for path in found) or f"there is {one_of(folders or ['nothing'])}"
         raise UsageError(f"{'several stores match' if found else 'no store or data set is called'} {what!r}: {names}")
     return [found[0], found[0].with_suffix(".receipts")]

@@ -68,6 +68,18 @@ def test_extraction_is_ended(many, tmp_path, name, executor):
     assert list(cache.glob("many/*.receipts/*.claim")) == []
 
 
+def test_what_comes_after_the_first_signal_changes_nothing(many, tmp_path):
+    """Whoever ends a job may say so twice: its code is that of the first, also while Python comes to an end."""
+    cache = tmp_path / "cache"
+    process = start("extract", many, *MINI, "--cache", cache, "--workers", 2)
+    wait_for(process, cache, "many/*.receipts/*.claim")
+    process.send_signal(signal.SIGHUP)
+    while process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.001)
+    assert process.returncode == SIGNALS["SIGHUP"]
+
+
 def test_what_is_finished_stays(many, tmp_path):
     cache = tmp_path / "cache"
     words = ("extract", many, *MINI, "--cache", cache, "--json")
