@@ -7,6 +7,7 @@ from typing import Any
 from ..heads.kinds import KINDS
 from ..heads.recipe import MOST_SEED, PRECISIONS, Recipe
 from ..heads.saving import HeadCard
+from ..heads.shots import SHARE
 from . import options
 from .command import Command, note_untrained, print_records
 from .options import Names
@@ -31,7 +32,8 @@ class FitHead(Request, verb="fit-head"):
     protocol: str = options.PROTOCOL
     classes: Names = options.CLASSES.but(help="The classes that heads learn from labels, in this order.")
     head: Names = ask(
-        "The kind of head; ridge is the least squared error in closed form, without a seed; repeat to sweep.",
+        "The kind of head; repeat to sweep. ridge is the least squared error in closed form, without a seed; "
+        "linear-probe learns from labels, without a teacher.",
         ("linear",),
         choices=KINDS,
     )
@@ -56,6 +58,23 @@ class FitHead(Request, verb="fit-head"):
         least=0,
         most=1e6,
     )
+    shots: tuple[int, ...] = ask(
+        "Samples of each class that heads learn from labels, drawn by seed; repeat to sweep; `auto` is all.",
+        (),
+        unset="auto",
+        least=1,
+    )
+    balanced: bool = ask(
+        "Heads from labels count each class alike, however many samples it has, also when they validate.", False
+    )
+    validation: float = ask(
+        "The share of each class that heads from labels do not learn from, but choose numbers by; drawn by seed. "
+        "With --shots as many samples as shots, up to 4.",
+        SHARE,
+        above=0,
+        most=0.9,
+    )
+    frames: str = options.FRAMES.but(help="Frames of a clip that heads learn from labels.")
     device: str | None = options.DEVICE
     cache: Path | None = options.CACHE
 
