@@ -19,8 +19,8 @@ _USUAL = Recipe()
 class FitHead(Request, verb="fit-head"):
     """Train heads from cached features, in seconds.
 
-    Every combination of repeated options is trained unless it is in the cache already. No model is loaded and no
-    image is read. Example:
+    Every combination of repeated options is trained unless it is in the cache already. No image is read, and no model
+    is loaded but for the prompts of tip-adapter where they are missing. Example:
 
     `expclip fit-head --train caer-s --clip ViT-L-14 --instruction related-1 --instruction empty`
     """
@@ -33,7 +33,8 @@ class FitHead(Request, verb="fit-head"):
     classes: Names = options.CLASSES.but(help="The classes that heads learn from labels, in this order.")
     head: Names = ask(
         "The kind of head; repeat to sweep. ridge is the least squared error in closed form, without a seed; "
-        "linear-probe learns from labels, without a teacher.",
+        "linear-probe, tip-adapter and tip-adapter-f learn from labels, without a teacher. A cache holds one pass "
+        "over an image, so that tip-adapter's keys are of one, where its authors average ten.",
         ("linear",),
         choices=KINDS,
     )
@@ -73,6 +74,11 @@ class FitHead(Request, verb="fit-head"):
         SHARE,
         above=0,
         most=0.9,
+    )
+    prompts: str = options.PROMPTS.but(
+        help="The prompts beside which tip-adapter validates: P-1 … P-5, or a file; they are encoded where they are "
+        "missing. evaluate adds what it learnt to whatever prompts it is given.",
+        default="P-3",
     )
     frames: str = options.FRAMES.but(help="Frames of a clip that heads learn from labels.")
     device: str | None = options.DEVICE

@@ -94,4 +94,6 @@ KINDS = {
     "transformer": Kind("heads.transformer:TRAINER"),
     "ridge": Kind("heads.ridge:TRAINER", has_steps=False, is_linear=True),
     "linear-probe": Kind("heads.probe:TRAINER", "labels", has_steps=False, validates=True),
+    "tip-adapter": Kind("heads.tip:PLAIN", "labels", has_steps=False, validates=True, needs_prompts=True),
+    "tip-adapter-f": Kind("heads.tip:TRAINED", "labels", has_steps=False, validates=True, needs_prompts=True),
 }

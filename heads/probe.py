@@ -13,10 +13,10 @@ import numpy as np
 
 from ..errors import ExpclipError
 from ..scoring.cosines import are_finite
-from ..scoring.metrics import confusion_matrix, uar, war
 from ..scoring.samples import Samples
 from .kinds import LabelledSamples, Progress, Trainer, refuse_shapes
 from .recipe import Recipe
+from .validated import quality
 
 if TYPE_CHECKING:
     from sklearn.linear_model import LogisticRegression
@@ -47,12 +47,6 @@ class LinearProbe:
     def class_scores(self, samples: Samples) -> np.ndarray:
         """(n, classes) float64."""
         return samples.means.astype(np.float64) @ self.weight_.T + self.bias_
-
-
-def quality(content: LabelledSamples) -> Callable[[np.ndarray], float]:
-    """How good predictions (n,) of some samples are: accuracy, or the mean recall where classes count alike."""
-    metric = uar if content.balanced else war
-    return lambda predicted: metric(confusion_matrix(content.labels, predicted, len(content.classes)))
 
 
 def searched(good: Callable[[float], float]) -> float:

@@ -91,7 +91,7 @@ class Lesson:
 
 
 _OF_STEPS = ("epochs", "batch_size", "lr", "momentum", "weight_decay", "precision")
-_OF_LABELS = ("classes", "shots", "balanced", "validation", "frames")
+_OF_LABELS = ("classes", "shots", "balanced", "validation", "frames", "prompts")
 _OF_A_TEACHER = ("teacher", "instruction", "objective", "ridge_lambda")
 
 
@@ -110,6 +110,8 @@ def _note_unused(request: FitHead) -> None:
         note_unused(request, "validation", f"{none} is validated")
     elif request.shots:
         note_unused(request, "validation", "with shots as many are held out, up to 4 a class")
+    if len(taught) < len(kinds) and not any(kind.needs_prompts for kind in kinds):
+        note_unused(request, "prompts", f"{none} needs any")
     if not taught:
         note_unused(request, _OF_A_TEACHER, f"{none} learns from a teacher")
     elif not any(kind.has_steps for kind in taught):
@@ -148,7 +150,7 @@ def _lessons(workspace: Workspace, request: FitHead) -> Iterator[Lesson]:
         manifest, store = stores[images]
         teacher = stores[e_g][1] if e_g else None
         failed = sorted({row.row for one in (store, teacher) if one for row in one.failed_rows()})
-        labelled = None if teacher else Labelled(manifest, store, failed, request.frames, lists_train)
+        labelled = None if teacher else Labelled(manifest, store, failed, request.frames, images.model, lists_train)
         yield Lesson(manifest, store, teacher, heads, failed, labelled)
 
 
@@ -230,6 +232,9 @@ def _fit(workspace: Workspace, lesson: Lesson, card: HeadCard, request: FitHead,
     seed = card.seed or 0  # a head without a seed draws nothing
     device = resolve_device(request.device)
     recipe = Recipe(**steps, objective=objective, seed=seed, device=device, ridge_lambda=request.ridge_lambda)
+    texts = None
+    if lesson.labelled and KINDS[card.head].needs_prompts:
+        texts = lesson.labelled.texts(workspace, request)
     started = time.perf_counter()
     with workspace.progress() as bars:
         bar = bars.add_task(f"fit {card.label}", total=None)
@@ -238,7 +243,7 @@ def _fit(workspace: Workspace, lesson: Lesson, card: HeadCard, request: FitHead,
             bars.update(bar, completed=done, total=total)
 
         if lesson.labelled:
-            head = LabelFit(lesson.labelled, card.head, card.spec["shots"], seed, request).fit(recipe, show)
+            head = LabelFit(lesson.labelled, card.head, card.spec["shots"], seed, request, texts).fit(recipe, show)
         else:
             head = KINDS[card.head].trainer.fit(lesson.pairs(shelf), recipe, show)
     card = replace(card, losses=head.losses_, seconds=round(time.perf_counter() - started, 3))

@@ -6,16 +6,24 @@ from typing import Any
 
 import numpy as np
 
+from ..cache.keys import digest
 from ..cache.store import FeatureStore
 from ..commands.fit_head import FitHead
+from ..commands.options import ENSEMBLES
 from ..errors import UsageError
 from ..heads.kinds import KINDS, LabelledSamples, SavedHead
 from ..heads.shots import RULE, Draw, drawn, first_of_each, refuse_too_few
 from ..manifests.folds import folds_digest, learnt_by_fold
 from ..manifests.manifest import NO_FOLD, NO_LABEL, Manifest
+from ..manifests.prompts import PromptSet, prompt_set
 from ..manifests.protocols import PROTOCOLS
 from ..pipeline.features import read_features
+from ..pipeline.reader import Reader
+from ..pipeline.texts import Texts, clip_encoder
+from ..pipeline.workspace import Workspace
 from ..scoring.by_fold import ByFold
+from ..scoring.cosines import unit
+from ..scoring.ensembles import ClassVectors, Directions
 from ..scoring.samples import Samples
 
 
@@ -28,6 +36,8 @@ class Labelled:
     failed: list[int]
     """The rows that could not be encoded: samples with one of these are not learnt from."""
     frames: str
+    model: str
+    """Of the features, as the user named it."""
     lists_train: bool
     """Whether the lists of its folds are of what each trains on."""
 
@@ -66,6 +76,18 @@ class Labelled:
             self._samples.take(numbers), self.manifest.labels[numbers].astype(np.int64), self.manifest.classes, **more
         )
 
+    def _prompts(self, request: FitHead) -> PromptSet:
+        return prompt_set(request.prompts, request.protocol).covering(self.manifest.classes)
+
+    def texts(self, workspace: Workspace, request: FitHead) -> np.ndarray:
+        """(classes, L) float64: the prompts of each class as one direction; those that no store has are encoded."""
+        prompts, classes = self._prompts(request), self.manifest.classes
+        reader = Reader(workspace, Texts(workspace), clip_encoder(self.model, self.images.header))
+        reader.refuse_alike([prompts], classes)
+        known = reader.embeddings({prompts.name: prompts.texts})
+        (found,) = Directions(unit).of([ClassVectors.of(prompts, known, ENSEMBLES[0], classes)])
+        return found
+
     def spec(self, head: str, seed: int | None, shots: int | None, request: FitHead) -> dict[str, Any]:
         """What determines a head that learns from these, beside the features and the optimiser."""
         kind, manifest = KINDS[head], self.manifest
@@ -74,6 +96,10 @@ class Labelled:
         said |= {"frames": self.frames if manifest.kind == "clips" else "image"}
         if kind.validates:
             said |= {"validation": request.validation, "validation_rule": RULE}
+        if kind.needs_prompts:
+            prompts = self._prompts(request)
+            texts = digest({name: list(prompts.prompts[name]) for name in manifest.classes})
+            said |= {"prompts": {"name": prompts.name, "texts": texts, "ensemble": ENSEMBLES[0]}}
         if uses_seed(head, shots):
             said["seed"] = seed
         if list(self.by_fold) != [NO_FOLD]:

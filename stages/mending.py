@@ -26,7 +26,7 @@ from ..heads.objectives import OBJECTIVES
 from ..heads.saving import known_card
 from ..manifests.classes import class_set
 from ..manifests.frames import POLICIES
-from ..manifests.prompts import instruction
+from ..manifests.prompts import PROMPT_SETS, instruction
 from ..pipeline.needs import Need, extract_requests
 from ..pipeline.workspace import Workspace
 from ..reports.console import say
@@ -203,6 +203,8 @@ def _fit(card: HeadCard, cache: Path | None) -> FitHead:
         how["objective"] = card.objective
     if "labels" in card.spec:
         how |= {"shots": (card.spec["shots"],) if card.spec.get("shots") else (), "classes": _classes_of(card)}
+        prompts = (card.spec.get("prompts") or {}).get("name")
+        how |= {"prompts": prompts} if prompts in PROMPT_SETS else {}
         how |= {"frames": card.spec["frames"]} if card.spec.get("frames") in POLICIES else {}
     return FitHead(
         train=card.train, clip=(card.backbone,), head=(card.head,), protocol=card.protocol, cache=cache, **how

@@ -155,6 +155,25 @@ def test_scores_on_its_own_samples_are_said_to_say_nothing(lab, faces, capsys):
     assert "learnt from these very labels: its scores say nothing of other samples" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("kind", ["tip-adapter", "tip-adapter-f"])
+def test_a_tip_adapter_adds_what_its_keys_say_to_whatever_prompts(lab, faces, kind):
+    (fitted,) = lab.fit_head(faces, **PROBE | {"head": kind}, shots=2, prompts="P-1")
+    assert fitted.card.spec["prompts"]["name"] == "P-1"
+    results = lab.evaluate(faces, clip="miniature", prompts=["P-1", "P-3"], head=["none", fitted.card.id])
+    head, features = load_head(fitted.path, fitted.card), lab.open_features(str(faces), model="miniature")
+    scores = head.class_scores(Samples(features.array))
+    by = {(one.of.head, one.of.prompts): one.similarity for one in results.predictions}
+    for prompts in ("P-1", "P-3"):
+        expected = 100 * by["none", prompts].astype(np.float64) + scores
+        np.testing.assert_allclose(by[f"2-shot {kind}", prompts], expected, rtol=0, atol=1e-3)
+
+
+def test_other_prompts_to_validate_beside_are_another_head(lab, faces):
+    ways = [{"prompts": name} for name in ("P-1", "P-3")]
+    how = PROBE | {"head": "tip-adapter", "shots": 2}
+    assert len({ids(lab.fit_head(faces, **how | way))[0] for way in ways}) == 2
+
+
 def test_a_damaged_probe_is_repaired_by_fitting_it_as_its_card_says(lab, faces):
     (fitted,) = lab.fit_head(faces, **PROBE, shots=2, balanced=True)
     weights = fitted.path / "head.safetensors"
