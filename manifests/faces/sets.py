@@ -1,4 +1,4 @@
-"""The three built-in data sets: what they hold, and how they get onto disk completely or not at all."""
+"""The built-in data sets: what they hold, and how they get onto disk completely or not at all."""
 
 import io
 import os
@@ -97,6 +97,8 @@ SETS: dict[str, FaceSet] = {
     "faces-train": UnlabelledSet(count=6000, seed=1101),
     "faces-test": LabelledSet(count=1600, seed=2202),
     "faces-clips": ClipSet(count=208, seed=3303),
+    "faces-test-train": LabelledSet(count=1600, seed=14141),
+    "faces-clips-train": ClipSet(count=208, seed=15151),
 }
 
 
