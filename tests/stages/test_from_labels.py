@@ -74,6 +74,23 @@ def test_another_draw_share_or_weight_is_another_head(lab, faces):
     assert len({ids(lab.fit_head(faces, **PROBE | way))[0] for way in ways}) == len(ways)
 
 
+@pytest.mark.parametrize(
+    ("how", "nodes"),
+    [
+        ({}, {"clip_image"}),
+        ({"teacher": "miniature"}, {"clip_image", "query_tokens", "llm"}),
+        ({"instruction": "empty"}, {"clip_image", "query_tokens", "llm"}),
+        ({"features": "llm"}, {"llm", "query_tokens"}),
+    ],
+)
+def test_a_labelled_train_set_needs_the_teacher_only_where_it_is_asked_for(lab, labelled, tmp_path, how, nodes):
+    (tmp_path / "raf").mkdir()
+    (tmp_path / "raf" / "train").symlink_to(labelled)
+    how = {"root": {"raf-db": tmp_path / "raf"}, "clip": "miniature", "plan": True} | how
+    lab = lab.but(usual_teacher="miniature")
+    assert {one.node for one in lab.extract("raf-db:train", **how).stores} == nodes
+
+
 def test_a_corrected_label_is_another_head(lab, faces, tmp_path):
     names = sorted(path.relative_to(faces).as_posix() for path in faces.rglob("*.png"))
     lines = [f"{name} {name.partition('/')[0]}" for name in names]
@@ -153,6 +170,35 @@ def test_scores_on_its_own_samples_are_said_to_say_nothing(lab, faces, capsys):
     lab.fit_head(faces, **PROBE)
     lab.evaluate(faces, clip="miniature", prompts="P-1")
     assert "learnt from these very labels: its scores say nothing of other samples" in capsys.readouterr().err
+
+
+@pytest.fixture
+def dfew(tmp_path, save_face):
+    """35 clips of two frames, a class in each fold once, by lists of test and of train parts."""
+    root, fold_of = tmp_path / "dfew", {}
+    for k in range(35):
+        fold_of[f"Clip/{k} {k % 7}"] = 1 + k // 7
+        for frame in range(2):
+            save_face(root / f"Clip/{k} {k % 7}" / f"{frame}.png", 6, 2 * k + frame, k % 7, size=32)
+    for fold in range(1, 6):
+        for part in ("test", "train"):
+            of_part = [clip for clip, of in fold_of.items() if (of == fold) == (part == "test")]
+            lines = [f"{clip} 2 {clip.rpartition(' ')[2]}" for clip in of_part]
+            (root / f"dfew-{part}-{fold}.txt").write_text("\n".join([*lines, ""]), encoding="utf-8")
+    return root
+
+
+def test_the_train_part_of_a_set_of_folds_is_the_complement_of_each_and_nothing_is_encoded_twice(lab, dfew, work):
+    lab = lab.but(root={"dfew": dfew})
+    lab.extract("dfew", clip="miniature")
+    assert work["ImageTower inputs"] == 70
+    (fitted,) = lab.fit_head("dfew", **PROBE)
+    lab.extract("dfew:train", clip="miniature")
+    assert work["ImageTower inputs"] == 70, "frames that the train lists name too are copied"
+    (by_lists,) = lab.fit_head("dfew:train", **PROBE)
+    found = lab.evaluate("dfew", clip="miniature", head="kind=linear-probe")
+    assert {one.of.head_id for one in found.scores} == {fitted.card.id, by_lists.card.id}
+    assert [one.fold for one in found.scores[:6]] == ["1", "2", "3", "4", "5", "mean"]
 
 
 @pytest.mark.parametrize("kind", ["tip-adapter", "tip-adapter-f"])
