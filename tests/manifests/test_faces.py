@@ -13,11 +13,12 @@ import joblib
 import numpy as np
 import pytest
 from expclip.aside import beside
+from expclip.manifests.catalogue import parse_dataset
 from expclip.manifests.faces import RENDERER_VERSION, SETS, contact_sheet, draw_face, ensure_set, sample_face
 from expclip.manifests.faces.action_units import ACTION_UNITS, CLASSES, PROTOTYPES, sample_expression
 from expclip.manifests.faces.appearance import Appearance, View
 from expclip.manifests.faces.sampling import Face, sample_clip
-from expclip.manifests.faces.sets import ClipSet, LabelledSet, UnlabelledSet
+from expclip.manifests.faces.sets import TRAIN_PARTS, ClipSet, LabelledSet, UnlabelledSet
 from PIL import Image
 
 # FACS groups: what moves above and what below the line under the eyes. AU6 and AU9 do both.
@@ -171,16 +172,23 @@ def test_a_smirk_on_one_side_is_the_mirror_of_one_on_the_other():
         draw_face(units, look, View(), one_sided=1.5)
 
 
-def test_the_sets_are_as_large_as_documented_and_disjoint():
+def test_the_three_sets_are_as_large_as_documented_and_disjoint():
     assert {name: face_set.count for name, face_set in SETS.items()} == {
         "faces-train": 6000,
         "faces-test": 1600,
         "faces-clips": 208,
-        "faces-test-train": 1600,
-        "faces-clips-train": 208,
     }
-    assert len({face_set.seed for face_set in SETS.values()}) == len(SETS)
+    assert len({face_set.seed for face_set in SETS.values()}) == 3
     assert RENDERER_VERSION >= 1
+
+
+def test_train_parts_are_as_large_as_their_test_parts_and_from_series_of_their_own():
+    every = SETS | TRAIN_PARTS
+    assert len({face_set.seed for face_set in every.values()}) == len(every)
+    for name, part in TRAIN_PARTS.items():
+        test = SETS[name.removesuffix("-train")]
+        assert (type(part), part.count) == (type(test), test.count)
+        assert parse_dataset(f"{name.removesuffix('-train')}:train").name == name
 
 
 def test_clip_lengths_spread_and_a_seventh_is_short():
