@@ -16,7 +16,7 @@ from ..scoring.cosines import are_finite
 from ..scoring.samples import Samples
 from .kinds import LabelledSamples, Progress, Trainer, refuse_shapes
 from .recipe import Recipe
-from .validated import quality
+from .validated import one_thread, quality
 
 if TYPE_CHECKING:
     from sklearn.linear_model import LogisticRegression
@@ -84,8 +84,9 @@ def _fit(content: LabelledSamples, recipe: Recipe, progress: Progress | None) ->
             warnings.simplefilter("ignore")  # where C is large, the last of the iterations is taken, as lpclip does
             return model.fit(features, content.labels)
 
-    c = searched(cache(lambda c: judge(np.asarray(fitted(c).predict(held_out)))))
-    return _of_model(fitted(c), features, c, content)
+    with one_thread():
+        c = searched(cache(lambda c: judge(np.asarray(fitted(c).predict(held_out)))))
+        return _of_model(fitted(c), features, c, content)
 
 
 def _of_model(model: "LogisticRegression", features: np.ndarray, c: float, content: LabelledSamples) -> LinearProbe:

@@ -17,7 +17,7 @@ from ..scoring.metrics import confusion_matrix
 from ..scoring.samples import Samples
 from .kinds import LabelledSamples, Progress, Trainer, refuse_shapes
 from .recipe import LOGIT_SCALE, Recipe
-from .validated import metric_of
+from .validated import metric_of, one_thread
 
 FIRST_ALPHA, FIRST_BETA = 3.0, 1.0
 """Before they are searched."""
@@ -100,7 +100,8 @@ def _fit(content: LabelledSamples, recipe: Recipe, progress: Progress | None) ->
     assert content.validation is not None
     f, _ = directions_of(content)
     head = TipAdapter(f, content.labels, content.classes, FIRST_ALPHA, FIRST_BETA)
-    head.search(content.validation, progress)
+    with one_thread():
+        head.search(content.validation, progress)
     return head
 
 
@@ -110,7 +111,8 @@ def _fit_keys(content: LabelledSamples, recipe: Recipe, progress: Progress | Non
     assert content.validation is not None
     keys, losses = trained_keys(content, recipe, progress)
     head = TipAdapter(keys, content.labels, content.classes, FIRST_ALPHA, FIRST_BETA)
-    head.search(content.validation, None)
+    with one_thread():
+        head.search(content.validation, None)
     head.losses_ = losses
     return head
 

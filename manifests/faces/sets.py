@@ -100,7 +100,7 @@ SETS: dict[str, FaceSet] = {
 }
 TRAIN_PARTS: dict[str, FaceSet] = {
     "faces-test-train": LabelledSet(count=1600, seed=14141),
-    "faces-clips-train": ClipSet(count=208, seed=15151),
+    "faces-clips-train": ClipSet(count=832, seed=15151),
 }
 """What heads learn from labels, where SETS are what the demonstration is made of."""
 
