@@ -28,8 +28,9 @@ class Extract(Request, verb="extract"):
 
     datasets: Names = options.DATASETS
     features: Names = ask(
-        "clip_image, query_tokens, llm; repeat for several. `auto` is all three for train sets, clip_image for test "
-        "sets, and for paths clip_image, or all three where a teacher or an instruction is named.",
+        "clip_image, query_tokens, llm; repeat for several. `auto` is all three for train sets without labels, "
+        "clip_image for test sets, and for labelled train sets and paths clip_image, or all three where a teacher or "
+        "an instruction is named.",
         (),
         choices=FEATURES,
         unset="auto",

@@ -7,6 +7,7 @@ from typing import Any
 from ..heads.kinds import KINDS
 from ..heads.recipe import MOST_SEED, PRECISIONS, Recipe
 from ..heads.saving import HeadCard
+from ..heads.shots import SHARE
 from . import options
 from .command import Command, note_untrained, print_records
 from .options import Names
@@ -18,8 +19,8 @@ _USUAL = Recipe()
 class FitHead(Request, verb="fit-head"):
     """Train heads from cached features, in seconds.
 
-    Every combination of repeated options is trained unless it is in the cache already. No model is loaded and no
-    image is read. Example:
+    Every combination of repeated options is trained unless it is in the cache already. No image is read, and no model
+    is loaded but for the prompts of tip-adapter where they are missing. Example:
 
     `expclip fit-head --train caer-s --clip ViT-L-14 --instruction related-1 --instruction empty`
     """
@@ -31,7 +32,9 @@ class FitHead(Request, verb="fit-head"):
     protocol: str = options.PROTOCOL
     classes: Names = options.CLASSES.but(help="The classes that heads learn from labels, in this order.")
     head: Names = ask(
-        "The kind of head; ridge is the least squared error in closed form, without a seed; repeat to sweep.",
+        "The kind of head; repeat to sweep. ridge is the least squared error in closed form, without a seed; "
+        "linear-probe, tip-adapter and tip-adapter-f learn from labels, without a teacher. A cache holds one pass "
+        "over an image, so that tip-adapter's keys are of one, where its authors average ten.",
         ("linear",),
         choices=KINDS,
     )
@@ -56,6 +59,28 @@ class FitHead(Request, verb="fit-head"):
         least=0,
         most=1e6,
     )
+    shots: tuple[int, ...] = ask(
+        "Samples of each class that heads learn from labels, drawn by seed; repeat to sweep; `auto` is all.",
+        (),
+        unset="auto",
+        least=1,
+    )
+    balanced: bool = ask(
+        "Heads from labels count each class alike, however many samples it has, also when they validate.", False
+    )
+    validation: float = ask(
+        "The share of each class that heads from labels do not learn from, but choose numbers by; drawn by seed. "
+        "With --shots as many samples as shots, up to 4.",
+        SHARE,
+        above=0,
+        most=0.9,
+    )
+    prompts: str = options.PROMPTS.but(
+        help="The prompts beside which tip-adapter validates: P-1 … P-5, or a file; they are encoded where they are "
+        "missing. evaluate adds what it learnt to whatever prompts it is given.",
+        default="P-3",
+    )
+    frames: str = options.FRAMES.but(help="Frames of a clip that heads learn from labels.")
     device: str | None = options.DEVICE
     cache: Path | None = options.CACHE
 

@@ -63,16 +63,29 @@ class HeadCard:
         return digest({name: value for name, value in self.spec.items() if name != "seed"} | origin)[:8]
 
     @property
+    def name(self) -> str:
+        """Its kind, with the shots where some were drawn: results are told apart by it."""
+        shots = self.spec.get("shots")
+        return f"{shots}-shot {self.head}" if shots else self.head
+
+    @property
     def label(self) -> str:
         objective = "" if self.objective == "infonce" else f", {self.objective}"
         seed = "" if self.seed is None else f" · seed {self.seed}"
         instruction = f" · {self.instruction}" if self.instruction else ""
-        return f"{self.head}{objective}{instruction}{seed}"
+        return f"{self.name}{objective}{instruction}{seed}"
 
     def shown(self) -> dict[str, Any]:
         """What a document says of it: all but the digests of its files, and where it came from if it did."""
         hidden = {"weights", "step_losses"} | (set() if self.imported else {"imported", "original_id"})
         return {name: value for name, value in asdict(self).items() if name not in hidden}
+
+
+class _OfFolds(BaseModel, defer_build=True):
+    """What a spec says of the folds that a head from labels learnt for."""
+
+    numbers: list[int]
+    digest: str
 
 
 class _OfSpec(BaseModel, defer_build=True):
@@ -82,6 +95,8 @@ class _OfSpec(BaseModel, defer_build=True):
     form: str | None = None
     classes: list[str] | None = None
     optimiser: dict[str, Any] | None = None
+    folds: "_OfFolds | None" = None
+    shots: int | None = None
 
 
 @cache

@@ -1,7 +1,7 @@
 """The kinds of heads: a new one is a file and a line in this table."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -33,6 +33,12 @@ class LabelledSamples:
     samples: Samples
     labels: np.ndarray
     classes: tuple[str, ...]
+    validation: "LabelledSamples | None" = None
+    """What was held out to choose numbers by; None for kinds that choose none."""
+    balanced: bool = False
+    """Whether each class counts alike, however many samples it has."""
+    texts: np.ndarray | None = None
+    """(classes, L) float64 the prompts of each class as one direction, for kinds that need them."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,8 @@ class Trainer:
     """Raises ValueError or KeyError for tensors that are not those of such a head."""
     sizes: Callable[[int, int], dict[str, Any]] | None = None
     """(L, L') → the sizes that were chosen for it; None where nothing was."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """How heads from labels are fitted where no option says it: part of what their cards say."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +68,10 @@ class Kind:
     """Whether it is trained step by step: then it has a seed and an optimiser, and with a teacher an objective."""
     is_linear: bool = False
     """Whether it is one matrix."""
+    validates: bool = False
+    """Whether it chooses numbers by labelled samples that it does not learn from, which a seed draws."""
+    needs_prompts: bool = False
+    """Whether it adds to what prompts say."""
 
     @property
     def trainer(self) -> Trainer:
@@ -81,4 +93,7 @@ KINDS = {
     "mlp3": Kind("heads.mlp:THREE_LAYERS"),
     "transformer": Kind("heads.transformer:TRAINER"),
     "ridge": Kind("heads.ridge:TRAINER", has_steps=False, is_linear=True),
+    "linear-probe": Kind("heads.probe:TRAINER", "labels", has_steps=False, validates=True),
+    "tip-adapter": Kind("heads.tip:PLAIN", "labels", has_steps=False, validates=True, needs_prompts=True),
+    "tip-adapter-f": Kind("heads.tip:TRAINED", "labels", has_steps=False, validates=True, needs_prompts=True),
 }

@@ -15,6 +15,7 @@ from safetensors.numpy import load, save
 
 from ..cache.files import discard, flush, new_file, new_folder, seal, write_json
 from ..errors import UsageError, reason
+from ..scoring.by_fold import ByFold, parts_by_fold
 from ..untrusted import parse_json, read_bytes, read_text
 from .card import ID, HeadCard, as_imported, id_of, parsed_card, refuse_changed, weights_digest
 from .card import head_id as head_id
@@ -181,14 +182,18 @@ def _loaded(file: Path, card: HeadCard) -> Any:
     kind = KINDS[card.head]
     found = _tensors(read_bytes(file, _MOST_BYTES))
     refuse_changed(card, found)
-    kind.trainer.refuse(found)
+    folds = card.spec.get("folds") if kind.learns_from == "labels" else None
+    parts = parts_by_fold(found, folds["numbers"]) if folds else {0: found}
+    for part in parts.values():
+        kind.trainer.refuse(part)
     for name, value in found.items():
         with np.errstate(over="ignore"):
             if value.dtype.kind != "f" or not value.size or not np.isfinite(value.astype(np.float32)).all():
                 raise ValueError(f"{name} is not made of numbers that are finite in float32")
     if kind.learns_from == "teacher" and not any(value.any() for value in found.values()):
         raise ValueError("its weights are all zero")
-    return kind.trainer.load(found, card.spec)
+    heads = {fold: kind.trainer.load(part, card.spec) for fold, part in parts.items()}
+    return ByFold(heads) if folds else heads[0]
 
 
 def card_in_cache(folder: Path) -> HeadCard:

@@ -1,6 +1,6 @@
 """Comparing samples with prompts, by way of a head: similarities and predictions from arrays."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -8,7 +8,8 @@ import numpy as np
 
 from ..errors import ExpclipError
 from ..manifests.manifest import NO_LABEL, Clips, Manifest
-from .cosines import are_finite
+from .by_fold import ByFold, text_scale
+from .cosines import are_finite, unit
 from .ensembles import ClassVectors, Directions
 from .samples import Classifier, Head, Pooling, Samples
 from .scores import Combination, Part, Predictions, parts_of
@@ -80,9 +81,7 @@ class Comparison:
     def predictions(self) -> list[Predictions]:
         """For each prompt set, the cosines between samples and prompts, averaged over the prompts of each class."""
         if isinstance(self.head, Classifier):
-            scores = self._class_scores(self.head)
-            self._refuse_unless(are_finite(scores))
-            return [self._predictions(LABELS, "", scores.argmax(axis=1), scores)]
+            return list(self._by_classes(self.head))
         compared = self._compared(self.head)
         predicted, cosines = self._decided(self.head, compared), compared.cosines
         return [
@@ -137,10 +136,30 @@ class Comparison:
             predicted[close] = again.argmax(axis=2)
         return predicted
 
+    def _by_classes(self, head: Classifier) -> Iterator[Predictions]:
+        """By what a head learnt from labels, alone or with each prompt set."""
+        scores = self._class_scores(head)
+        self._refuse_unless(are_finite(scores))
+        scale = text_scale(head)
+        if scale is None:
+            yield self._predictions(LABELS, "", scores.argmax(axis=1), scores)
+            return
+        with np.errstate(all="ignore"):  # what comes of it is looked at
+            samples = unit(self.scorable.samples.means)
+            directions = self.directions.of(self.texts)
+        for one, of_classes in zip(self.texts, directions, strict=True):
+            both = scale * (samples @ of_classes.T) + scores
+            self._refuse_unless(are_finite(both))
+            both[:, ~one.has_prompts] = -np.inf
+            yield self._predictions(one.name, one.ensemble, both.argmax(axis=1), both)
+
     def _class_scores(self, head: Classifier) -> np.ndarray:
         """(n, classes) in the order of the data set's classes, which are among those that the head learnt."""
-        order = [head.classes.index(name) for name in self.scorable.manifest.classes]
-        return head.class_scores(self.scorable.samples)[:, order]
+        scorable = self.scorable
+        order = [head.classes.index(name) for name in scorable.manifest.classes]
+        if isinstance(head, ByFold):
+            return head.scores_of_folds(scorable.samples, scorable.manifest.folds[scorable.numbers])[:, order]
+        return head.class_scores(scorable.samples)[:, order]
 
     def _predictions(
         self, prompts: str, ensemble: str, predicted: np.ndarray, similarity: np.ndarray | None

@@ -97,7 +97,10 @@ class Head(Protocol):
 
 @runtime_checkable
 class Classifier(Protocol):
-    """What scoring needs of a head that learnt from labels: it needs no prompts."""
+    """What scoring needs of a head that learnt from labels: it needs no prompts.
+
+    One with a `text_scale` does: its scores are added to that many times the cosines of samples and prompts.
+    """
 
     classes: tuple[str, ...]
 

@@ -65,13 +65,17 @@ def _nodes(workspace: Workspace, request: Extract, dataset: str, manifest: Manif
 
 
 def _features(request: Extract, known: Known) -> tuple[str, ...]:
-    """Train sets need the teacher's side; others only where it is asked for or they have no role."""
+    """Train sets without labels need the teacher's side; paths and labelled train sets where a teacher is named.
+
+    Test sets need it where it is asked for by its name alone.
+    """
     if request.features:
         return tuple(name for name in FEATURES if name in request.features)
     published = known.ref.published
-    is_train = published is not None and published.role == "train"
-    names_teacher = published is None and (request.teacher or request.instruction)
-    return FEATURES if is_train or names_teacher else FEATURES[:1]
+    if published is not None and published.role == "test":
+        return FEATURES[:1]
+    learns_from_teacher = known.ref.entry is not None and not known.ref.entry.classes
+    return FEATURES if learns_from_teacher or request.teacher or request.instruction else FEATURES[:1]
 
 
 def _needs(request: Extract, dataset: str, node: str) -> Iterator[Need]:

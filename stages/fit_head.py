@@ -4,7 +4,6 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +17,17 @@ from ..commands.unused import note_unused
 from ..encoders.cards import fitting
 from ..encoders.dtypes import emulates_bfloat16, resolve_device
 from ..errors import UsageError, option
-from ..heads.kinds import KINDS, LabelledSamples, TeacherPairs
+from ..heads.kinds import KINDS, TeacherPairs
 from ..heads.recipe import LOGIT_SCALE, RELEASED, Recipe
 from ..heads.saving import HeadCard, head_id, problem_of, read_card, save_head
-from ..manifests.frames import DEFAULT_POLICIES
 from ..manifests.manifest import Manifest
-from ..manifests.protocols import PROTOCOLS
 from ..pipeline.checks import refuse_unknown_models
-from ..pipeline.features import read_features
 from ..pipeline.learnt import Shelf
 from ..pipeline.machine import peak_memory
 from ..pipeline.needs import Need, Needs
 from ..pipeline.workspace import Workspace
 from ..reports.console import say
+from .from_labels import LabelFit, Labelled, uses_seed
 
 
 def fit_head(request: FitHead) -> list[FittedHead]:
@@ -47,7 +44,7 @@ def fit_head(request: FitHead) -> list[FittedHead]:
         workspace = replace(workspace, classes=None)  # no head learns them
     lessons = list(_lessons(workspace, request))
     for lesson in lessons:
-        lesson.refuse(request.batch_size)
+        lesson.refuse(request)
     _note_unused(request)
     jobs = [(lesson, card) for lesson in lessons for card in _cards(lesson, request)]
     _note_emulated(workspace, request, [card for _, card in jobs])
@@ -71,39 +68,30 @@ class Lesson:
     teacher: FeatureStore | None
     heads: tuple[str, ...]
     """The kinds of heads that learn from these."""
+    failed: list[int]
+    """The rows that one of the stores lacks."""
+    labelled: Labelled | None = None
+    """What they learn from labels, where there is no teacher."""
 
-    @cached_property
-    def failed(self) -> list[int]:
-        """The rows that one of the stores lacks."""
-        stores = [self.images, self.teacher] if self.teacher else [self.images]
-        return sorted({row.row for store in stores for row in store.failed_rows()})
+    def pairs(self, shelf: Shelf) -> TeacherPairs:
+        """What is learnt from a teacher, read when it is needed."""
+        assert self.teacher is not None
+        return shelf.pairs(self.images, self.teacher, self.failed)
 
-    def content(self, shelf: Shelf) -> TeacherPairs | LabelledSamples:
-        """What is learnt from, read when it is needed."""
-        return shelf.pairs(self.images, self.teacher, self.failed) if self.teacher else self._labelled
-
-    def refuse(self, batch_size: int) -> None:
+    def refuse(self, request: FitHead) -> None:
         """Raise UsageError where heads learn from labels that are not there, or from fewer rows than a batch."""
-        if self.teacher is None and not self.manifest.is_labelled:
-            raise UsageError(f"{self.manifest.label} has no labels: {', '.join(self.heads)} learns from them")
-        rows = self.images.header.rows - len(self.failed)
-        if self.teacher and rows < batch_size and any(KINDS[head].has_steps for head in self.heads):
+        if self.labelled:
+            self.labelled.refuse(self.heads, request)
+        rows, size = self.images.header.rows - len(self.failed), request.batch_size
+        if self.teacher and rows < size and any(KINDS[head].has_steps for head in self.heads):
             raise UsageError(
-                f"{option('batch_size')} {batch_size}: a batch needs as many rows, and {self.manifest.label} has "
+                f"{option('batch_size')} {size}: a batch needs as many rows, and {self.manifest.label} has "
                 f"{rows:,}: choose a smaller one"
             )
 
-    @cached_property
-    def _labelled(self) -> LabelledSamples:
-        from ..scoring.compare import Scorable  # which only heads that learn from labels need
 
-        manifest, features = self.manifest, read_features(self.images, self.manifest)
-        clips, pools = manifest.samples(DEFAULT_POLICIES[0]), PROTOCOLS[self.images.header.protocol].pools
-        scorable = Scorable.of(manifest, features.array, features.mask, clips, pools)
-        return LabelledSamples(scorable.samples, scorable.labels, manifest.classes)
-
-
-_OF_STEPS = ("seed", "epochs", "batch_size", "lr", "momentum", "weight_decay", "precision")
+_OF_STEPS = ("epochs", "batch_size", "lr", "momentum", "weight_decay", "precision")
+_OF_LABELS = ("classes", "shots", "balanced", "validation", "frames", "prompts")
 _OF_A_TEACHER = ("teacher", "instruction", "objective", "ridge_lambda")
 
 
@@ -113,9 +101,17 @@ def _note_unused(request: FitHead) -> None:
     none = f"none of these heads ({', '.join(dict.fromkeys(request.head))})"
     if not any(kind.has_steps for kind in kinds):
         note_unused(request, _OF_STEPS, f"{none} is trained step by step")
+    if not any(uses_seed(head, request.shots[0] if request.shots else None) for head in request.head):
+        note_unused(request, "seed", f"{none} is trained step by step")
     taught = [kind for kind in kinds if kind.learns_from == "teacher"]
     if len(taught) == len(kinds):
-        note_unused(request, "classes", f"{none} learns from labels")
+        note_unused(request, _OF_LABELS, f"{none} learns from labels")
+    elif not any(kind.validates for kind in kinds):
+        note_unused(request, "validation", f"{none} is validated")
+    elif request.shots:
+        note_unused(request, "validation", "with shots as many are held out, up to 4 a class")
+    if len(taught) < len(kinds) and not any(kind.needs_prompts for kind in kinds):
+        note_unused(request, "prompts", f"{none} needs any")
     if not taught:
         note_unused(request, _OF_A_TEACHER, f"{none} learns from a teacher")
     elif not any(kind.has_steps for kind in taught):
@@ -144,20 +140,26 @@ def _lessons(workspace: Workspace, request: FitHead) -> Iterator[Lesson]:
             e_g = Need(request.train, "llm", request.teacher, instruction, request.protocol)
             wanted.append((images, e_g, tuple(by_source["teacher"])))
         if by_source["labels"]:
-            wanted.append((images, None, tuple(by_source["labels"])))
+            wanted.append((replace(images, frames=request.frames), None, tuple(by_source["labels"])))
     needs = Needs(workspace, makes=False)
     needs.answers(list(dict.fromkeys(need for images, e_g, _ in wanted for need in (images, e_g) if need)))
     stores = needs.stores()
+    published = workspace.dataset(request.train).ref.published
+    lists_train = published is not None and published.role == "train"
     for images, e_g, heads in wanted:
         manifest, store = stores[images]
-        yield Lesson(manifest, store, stores[e_g][1] if e_g else None, heads)
+        teacher = stores[e_g][1] if e_g else None
+        failed = sorted({row.row for one in (store, teacher) if one for row in one.failed_rows()})
+        labelled = None if teacher else Labelled(manifest, store, failed, request.frames, images.model, lists_train)
+        yield Lesson(manifest, store, teacher, heads, failed, labelled)
 
 
 def _cards(lesson: Lesson, request: FitHead) -> Iterator[HeadCard]:
     """The heads of a sweep that are fitted to the same features."""
     for head in lesson.heads:
-        seeds = dict.fromkeys(request.seed) if KINDS[head].has_steps else (None,)
-        yield from (_card(lesson, head, seed, request) for seed in seeds)
+        for shots in (request.shots or (None,)) if lesson.labelled else (None,):
+            seeds = dict.fromkeys(request.seed) if uses_seed(head, shots) else (None,)
+            yield from (_card(lesson, head, seed, shots, request) for seed in seeds)
 
 
 def optimiser_of(request: FitHead, teacher: str) -> dict[str, Any]:
@@ -174,10 +176,10 @@ def optimiser_of(request: FitHead, teacher: str) -> dict[str, Any]:
     }
 
 
-def _card(lesson: Lesson, head: str, seed: int | None, request: FitHead) -> HeadCard:
+def _card(lesson: Lesson, head: str, seed: int | None, shots: int | None, request: FitHead) -> HeadCard:
     images, teacher = lesson.images.header, lesson.teacher.header if lesson.teacher else None
     if teacher is None:
-        how, stores = _by_labels(lesson, head, seed, request), {"clip_image": images.key}
+        how, stores = _by_labels(lesson, head, seed, shots, request), {"clip_image": images.key}
     else:
         how = _by_teacher(head, seed, request, images, teacher)
         stores = {"clip_image": images.key, "llm": teacher.key}
@@ -210,12 +212,13 @@ def _by_teacher(head: str, seed: int | None, request: FitHead, images: Header, t
     return how | {"seed": seed} | chosen
 
 
-def _by_labels(lesson: Lesson, head: str, seed: int | None, request: FitHead) -> dict[str, Any]:
+def _by_labels(lesson: Lesson, head: str, seed: int | None, shots: int | None, request: FitHead) -> dict[str, Any]:
     """What determines a head that learns from labels, beside the features."""
     from ..scoring.compare import LABELS
 
-    how = {"objective": {"name": LABELS}, "labels": lesson.manifest.digest, "classes": list(lesson.manifest.classes)}
-    return how | ({"optimiser": optimiser_of(request, ""), "seed": seed} if KINDS[head].has_steps else {})
+    assert lesson.labelled is not None
+    how = {"objective": {"name": LABELS}} | lesson.labelled.spec(head, seed, shots, request)
+    return how | ({"optimiser": optimiser_of(request, "")} if KINDS[head].has_steps else {})
 
 
 def _fit(workspace: Workspace, lesson: Lesson, card: HeadCard, request: FitHead, shelf: Shelf) -> FittedHead:
@@ -229,6 +232,9 @@ def _fit(workspace: Workspace, lesson: Lesson, card: HeadCard, request: FitHead,
     seed = card.seed or 0  # a head without a seed draws nothing
     device = resolve_device(request.device)
     recipe = Recipe(**steps, objective=objective, seed=seed, device=device, ridge_lambda=request.ridge_lambda)
+    texts = None
+    if lesson.labelled and KINDS[card.head].needs_prompts:
+        texts = lesson.labelled.texts(workspace, request)
     started = time.perf_counter()
     with workspace.progress() as bars:
         bar = bars.add_task(f"fit {card.label}", total=None)
@@ -236,7 +242,10 @@ def _fit(workspace: Workspace, lesson: Lesson, card: HeadCard, request: FitHead,
         def show(done: int, total: int) -> None:
             bars.update(bar, completed=done, total=total)
 
-        head = KINDS[card.head].trainer.fit(lesson.content(shelf), recipe, show)
+        if lesson.labelled:
+            head = LabelFit(lesson.labelled, card.head, card.spec["shots"], seed, request, texts).fit(recipe, show)
+        else:
+            head = KINDS[card.head].trainer.fit(lesson.pairs(shelf), recipe, show)
     card = replace(card, losses=head.losses_, seconds=round(time.perf_counter() - started, 3))
     losses = getattr(head, "step_losses_", [])  # heads without steps need not have it
     return FittedHead(save_head(workspace.cache.heads, card, head.tensors(), losses), card, is_new=True)

@@ -26,14 +26,17 @@ from ..heads.card import HeadCard
 from ..heads.objectives import OBJECTIVES
 from ..heads.saving import known_card
 from ..manifests.catalogue import catalogue
+from ..manifests.classes import class_set
+from ..manifests.frames import POLICIES
 from ..manifests.manifest import Manifest
-from ..manifests.prompts import instruction
+from ..manifests.prompts import PROMPT_SETS, instruction
 from ..manifests.reading import ORDERS
 from ..pipeline.needs import Need, extract_requests
 from ..pipeline.workspace import Workspace
 from ..reports.console import say
 
-_OF_FITTING = ("epochs", "batch_size", "lr", "momentum", "weight_decay", "precision", "ridge_lambda")
+_OF_STEPS = ("epochs", "batch_size", "lr", "momentum", "weight_decay", "precision")
+_OF_FITTING = (*_OF_STEPS, "ridge_lambda", "balanced", "validation")
 
 Part = tuple[str, int | None]
 """Which rows are asked for: `--part` and `--limit`."""
@@ -287,6 +290,17 @@ def _fit(card: HeadCard, cache: Path | None) -> FitHead:
         how["seed"] = (card.seed,)
     if card.objective in OBJECTIVES and "optimiser" in card.spec:
         how["objective"] = card.objective
+    if "labels" in card.spec:
+        how |= {"shots": (card.spec["shots"],) if card.spec.get("shots") else (), "classes": _classes_of(card)}
+        prompts = (card.spec.get("prompts") or {}).get("name")
+        how |= {"prompts": prompts} if prompts in PROMPT_SETS else {}
+        how |= {"frames": card.spec["frames"]} if card.spec.get("frames") in POLICIES else {}
     return FitHead(
         train=card.train, clip=(card.backbone,), head=(card.head,), protocol=card.protocol, cache=cache, **how
     )
+
+
+def _classes_of(card: HeadCard) -> tuple[str, ...]:
+    """The classes that a head from labels learnt, where they are not common ones."""
+    learnt = tuple(card.spec.get("classes") or ())
+    return () if learnt == class_set(learnt) else learnt

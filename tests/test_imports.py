@@ -47,6 +47,8 @@ ALLOWED = {
         "--out",
         "none",
     ): set(),
+    ("fit-head", "--train", "{faces}", *CLIP, "--head", "linear-probe", "--seed", "1"): set(),
+    ("evaluate", "{faces}", *CLIP, "--head", "kind=linear-probe", "--prompts", "P-3", "--out", "none"): set(),
     ("reproduce", "2", "--clip", "miniature", "--teacher", "miniature", "--train", "{faces}", "--test", "{faces}"): (
         set()
     ),
@@ -64,6 +66,7 @@ def cached(tmp_path_factory, labelled) -> Path:
     how = {"cache": cache, "clip": "miniature", "device": "cpu"}
     expclip.extract(labelled, teacher="miniature", instruction="related-1", workers=0, **how)
     expclip.fit_head(train=labelled, teacher="miniature", head=("linear", "ridge"), seed=1, batch_size=8, **how)
+    expclip.fit_head(train=labelled, head="linear-probe", seed=1, **how)
     expclip.evaluate(labelled, prompts=("P-1", "P-3"), **how)
     return folder
 

@@ -1,4 +1,4 @@
-"""Cartoon faces drawn from FACS action units, and three built-in data sets made of them.
+"""Cartoon faces drawn from FACS action units, and the built-in data sets made of them.
 
 The action units of every face are known exactly, so the whole path from a folder of images to a recognition result
 can be tried and tested without any licensed photograph.

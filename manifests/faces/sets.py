@@ -1,4 +1,4 @@
-"""The three built-in data sets: what they hold, and how they get onto disk completely or not at all."""
+"""The built-in data sets: what they hold, and how they get onto disk completely or not at all."""
 
 import io
 import os
@@ -98,6 +98,11 @@ SETS: dict[str, FaceSet] = {
     "faces-test": LabelledSet(count=1600, seed=2202),
     "faces-clips": ClipSet(count=208, seed=3303),
 }
+TRAIN_PARTS: dict[str, FaceSet] = {
+    "faces-test-train": LabelledSet(count=1600, seed=14141),
+    "faces-clips-train": ClipSet(count=832, seed=15151),
+}
+"""What heads learn from labels, where SETS are what the demonstration is made of."""
 
 
 def ensure_set(name: str, folder: Path, progress: Progress | None = None) -> Path:
@@ -108,8 +113,9 @@ def ensure_set(name: str, folder: Path, progress: Progress | None = None) -> Pat
     removed. `progress` is called now and then with the numbers of images done and in total. Raises ValueError for an
     unknown name and OSError if the disk refuses, after removing the temporary folder.
     """
-    if name not in SETS:
-        raise ValueError(f"unknown set {name!r}; known: {', '.join(SETS)}")
+    known = SETS | TRAIN_PARTS
+    if name not in known:
+        raise ValueError(f"unknown set {name!r}; known: {', '.join(known)}")
     folder = Path(folder)
     if folder.exists():
         return folder
@@ -118,8 +124,8 @@ def ensure_set(name: str, folder: Path, progress: Progress | None = None) -> Pat
     partial = beside(folder)
     try:
         partial.mkdir()
-        SETS[name].prepare(partial)
-        _render(SETS[name], partial, progress)
+        known[name].prepare(partial)
+        _render(known[name], partial, progress)
         try:
             partial.rename(folder)
         except OSError:

@@ -24,7 +24,7 @@ from ...pipeline.needs import Need, Needs, canonical_model
 from ...pipeline.workspace import Workspace
 from ...scoring.cosines import PlainClip
 from ...scoring.samples import Classifier, Head
-from .fitting import other_classes, other_features, refuse_other_width, why_no_bridge
+from .fitting import is_of_these, other_classes, other_features, other_folds, refuse_other_width, why_no_bridge
 
 CLIP, LLM = SIDES
 BRIDGED = {(CLIP, LLM), (LLM, CLIP)}
@@ -168,6 +168,9 @@ class Asked:
             yield Known(None, PlainClip())
         for path, card in _each_once(self._chosen.values()) if wanted else self._kept:
             if not self._why_not(card, need) and self._is_usable(path, card, need):
+                if is_of_these(card, self.headers[need]):
+                    said = f"head {card.id} learnt from these very labels: its scores say nothing of other samples"
+                    self._workspace.remark(self._needs.manifest(need.dataset).label, said)
                 yield self._taught(Known(card, self._loaded[card.id]), card, need)
 
     def _is_usable(self, path: Path, card: HeadCard, need: Need) -> bool:
@@ -195,6 +198,7 @@ class Asked:
         return (
             other_features(card, self.headers[need])
             or other_classes(card, self._needs.manifest(need.dataset))
+            or other_folds(card, self._needs.manifest(need.dataset))
             or ("" if (CLIP, CLIP) in self.sides else why_no_bridge(card))
         )
 

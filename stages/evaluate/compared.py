@@ -231,7 +231,7 @@ class _Found:
         return Combination(
             dataset=scorable.manifest.label,
             backbone=card.backbone if card and image == LLM else self._backbone(header),
-            head=card.head if card else NO_HEAD,
+            head=card.name if card else NO_HEAD,
             head_id=card.id if card else "",
             **known,
             image=image,

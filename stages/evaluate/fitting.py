@@ -1,6 +1,7 @@
 """Whether a head fits the features, the classes and the teacher that it is to be scored with, and why not."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -8,6 +9,7 @@ from ...cache.header import Header
 from ...errors import UsageError, option, reason
 from ...heads.kinds import KINDS
 from ...heads.saving import HeadCard
+from ...manifests.folds import folds_digest
 from ...manifests.manifest import Manifest
 from ...scoring.samples import Classifier, Head
 
@@ -35,6 +37,23 @@ def other_classes(card: HeadCard, manifest: Manifest) -> str:
     )
 
 
+def other_folds(card: HeadCard, manifest: Manifest) -> str:
+    """Why a head that learnt for folds cannot be scored on a data set; empty where it can."""
+    folds: Mapping[str, Any] | None = card.spec.get("folds")
+    if not folds or folds["digest"] == folds_digest(manifest):
+        return ""
+    return (
+        f"head {card.id} learnt for each fold of {card.train} from the samples outside it; {manifest.label} has "
+        f"other folds or samples: leave the head out, or fit it with {option('train')} {manifest.label}"
+    )
+
+
+def is_of_these(card: HeadCard, images: Header) -> bool:
+    """Whether a head learnt from the labels of the very samples that it is scored on."""
+    spec = card.spec
+    return "labels" in spec and not spec.get("folds") and spec.get("clip_image") == images.key
+
+
 def why_no_bridge(card: HeadCard) -> str:
     """Why a head does not lead from CLIP's space to its teacher's; empty where it does."""
     if card.head in KINDS and KINDS[card.head].learns_from != "teacher":
@@ -51,6 +70,13 @@ def refuse_other_width(card: HeadCard, head: Head | Classifier, images: Header) 
     """Raise UsageError where a head does not take embeddings as long as those of some images."""
     if not isinstance(head, Classifier):
         width_behind(card, head, images)
+        return
+    width = getattr(head, "width", None) or images.width
+    if width != images.width:
+        raise UsageError(
+            f"head {card.id} takes embeddings of {width} numbers, and {images.dataset} has {images.width} of "
+            f"{images.model}: its file belongs to another head: fit it again"
+        )
 
 
 def width_behind(card: HeadCard, head: Head, images: Header) -> int:

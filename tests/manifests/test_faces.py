@@ -13,11 +13,12 @@ import joblib
 import numpy as np
 import pytest
 from expclip.aside import beside
+from expclip.manifests.catalogue import parse_dataset
 from expclip.manifests.faces import RENDERER_VERSION, SETS, contact_sheet, draw_face, ensure_set, sample_face
 from expclip.manifests.faces.action_units import ACTION_UNITS, CLASSES, PROTOTYPES, sample_expression
 from expclip.manifests.faces.appearance import Appearance, View
 from expclip.manifests.faces.sampling import Face, sample_clip
-from expclip.manifests.faces.sets import ClipSet, LabelledSet, UnlabelledSet
+from expclip.manifests.faces.sets import TRAIN_PARTS, ClipSet, LabelledSet, UnlabelledSet
 from PIL import Image
 
 # FACS groups: what moves above and what below the line under the eyes. AU6 and AU9 do both.
@@ -179,6 +180,16 @@ def test_the_three_sets_are_as_large_as_documented_and_disjoint():
     }
     assert len({face_set.seed for face_set in SETS.values()}) == 3
     assert RENDERER_VERSION >= 1
+
+
+def test_train_parts_are_at_least_as_large_as_their_test_parts_and_from_series_of_their_own():
+    every = SETS | TRAIN_PARTS
+    assert len({face_set.seed for face_set in every.values()}) == len(every)
+    for name, part in TRAIN_PARTS.items():
+        test = SETS[name.removesuffix("-train")]
+        assert type(part) is type(test)
+        assert part.count >= test.count
+        assert parse_dataset(f"{name.removesuffix('-train')}:train").name == name
 
 
 def test_clip_lengths_spread_and_a_seventh_is_short():

@@ -1,0 +1,149 @@
+"""What heads learn from labels: samples that are drawn for each fold, and what a card says of them."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ..cache.keys import digest
+from ..cache.store import FeatureStore
+from ..commands.fit_head import FitHead
+from ..commands.options import ENSEMBLES
+from ..errors import UsageError
+from ..heads.kinds import KINDS, LabelledSamples, SavedHead
+from ..heads.shots import RULE, Draw, drawn, first_of_each, refuse_too_few
+from ..manifests.folds import folds_digest, learnt_by_fold
+from ..manifests.manifest import NO_FOLD, NO_LABEL, Manifest
+from ..manifests.prompts import PromptSet, prompt_set
+from ..manifests.protocols import PROTOCOLS
+from ..pipeline.features import read_features
+from ..pipeline.reader import Reader
+from ..pipeline.texts import Texts, clip_encoder
+from ..pipeline.workspace import Workspace
+from ..scoring.by_fold import ByFold
+from ..scoring.cosines import unit
+from ..scoring.ensembles import ClassVectors, Directions
+from ..scoring.samples import Samples
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """The labelled samples of a data set, whose features are read when they are needed."""
+
+    manifest: Manifest
+    images: FeatureStore
+    failed: list[int]
+    """The rows that could not be encoded: samples with one of these are not learnt from."""
+    frames: str
+    model: str
+    """Of the features, as the user named it."""
+    lists_train: bool
+    """Whether the lists of its folds are of what each trains on."""
+
+    @cached_property
+    def by_fold(self) -> dict[int, np.ndarray]:
+        """The numbers of the samples to learn from, each id once, by the fold that they are not in; else by 0."""
+        manifest, clips = self.manifest, self.manifest.samples(self.frames)
+        is_read = np.ones(len(manifest.rows), dtype=bool)
+        is_read[self.failed] = False
+        usable = np.logical_and.reduceat(is_read[clips.indices], clips.offsets[:-1]) & (manifest.labels != NO_LABEL)
+        learnt = learnt_by_fold(manifest, self.lists_train)
+        return {
+            fold: first_of_each(manifest.sample_ids, numbers[usable[numbers]]) for fold, numbers in learnt.items()
+        }
+
+    def refuse(self, heads: tuple[str, ...], request: FitHead) -> None:
+        """Raise UsageError where it has no labels, or fewer samples of a class than heads learn from."""
+        if not self.manifest.is_labelled:
+            raise UsageError(f"{self.manifest.label} has no labels: {', '.join(heads)} learns from them")
+        for fold, numbers in self.by_fold.items():
+            where = self.manifest.label + (f" without fold {fold}" if fold else "")
+            for shots in request.shots or (None,):
+                for head in heads:
+                    draw = draw_of(head, shots, 0, request)
+                    refuse_too_few(where, self.manifest.labels[numbers], self.manifest.classes, draw)
+
+    @cached_property
+    def _samples(self) -> Samples:
+        features = read_features(self.images, self.manifest).array
+        pools = PROTOCOLS[self.images.header.protocol].pools
+        return Samples(features, self.manifest.samples(self.frames), pools)
+
+    def taken(self, numbers: np.ndarray, **more: Any) -> LabelledSamples:
+        """Some samples, by their numbers in the manifest."""
+        return LabelledSamples(
+            self._samples.take(numbers), self.manifest.labels[numbers].astype(np.int64), self.manifest.classes, **more
+        )
+
+    def _prompts(self, request: FitHead) -> PromptSet:
+        return prompt_set(request.prompts, request.protocol).covering(self.manifest.classes)
+
+    def texts(self, workspace: Workspace, request: FitHead) -> np.ndarray:
+        """(classes, L) float64: the prompts of each class as one direction; those that no store has are encoded."""
+        prompts, classes = self._prompts(request), self.manifest.classes
+        reader = Reader(workspace, Texts(workspace), clip_encoder(self.model, self.images.header))
+        reader.refuse_alike([prompts], classes)
+        known = reader.embeddings({prompts.name: prompts.texts})
+        (found,) = Directions(unit).of([ClassVectors.of(prompts, known, ENSEMBLES[0], classes)])
+        return found
+
+    def spec(self, head: str, seed: int | None, shots: int | None, request: FitHead) -> dict[str, Any]:
+        """What determines a head that learns from these, beside the features and the optimiser."""
+        kind, manifest = KINDS[head], self.manifest
+        said: dict[str, Any] = {"labels": manifest.digest, "classes": list(manifest.classes)}
+        said |= {"shots": shots, "balanced": request.balanced}
+        said |= {"frames": self.frames if manifest.kind == "clips" else "image"}
+        if kind.validates:
+            said |= {"validation": request.validation, "validation_rule": RULE}
+        if kind.needs_prompts:
+            prompts = self._prompts(request)
+            texts = digest({name: list(prompts.prompts[name]) for name in manifest.classes})
+            said |= {"prompts": {"name": prompts.name, "texts": texts, "ensemble": ENSEMBLES[0]}}
+        if uses_seed(head, shots):
+            said["seed"] = seed
+        if list(self.by_fold) != [NO_FOLD]:
+            said["folds"] = {"numbers": list(self.by_fold), "digest": folds_digest(manifest, self.lists_train)}
+        return said | ({"settings": dict(kind.trainer.settings)} if kind.trainer.settings else {})
+
+
+def uses_seed(head: str, shots: int | None) -> bool:
+    """Whether something of a head is drawn."""
+    return KINDS[head].has_steps or KINDS[head].validates or shots is not None
+
+
+def draw_of(head: str, shots: int | None, seed: int, request: FitHead, fold: int = NO_FOLD) -> Draw:
+    """How samples are drawn for a head, of a data set without a fold."""
+    return Draw(shots, request.validation if KINDS[head].validates else None, (seed, fold))
+
+
+@dataclass(frozen=True, eq=False)
+class LabelFit:
+    """One head from labels: what it learns from, and how it is fitted."""
+
+    labelled: Labelled
+    head: str
+    shots: int | None
+    seed: int
+    request: FitHead
+    texts: np.ndarray | None = None
+    """(classes, L) for kinds that need prompts."""
+
+    def content(self, fold: int) -> LabelledSamples:
+        """What is learnt from, with what is held out."""
+        labelled, request = self.labelled, self.request
+        numbers = labelled.by_fold[fold]
+        draw = draw_of(self.head, self.shots, self.seed, request, fold)
+        learnt, held_out = drawn(labelled.manifest.labels[numbers], draw)
+        common = {"balanced": request.balanced, "texts": self.texts}
+        validation = labelled.taken(numbers[held_out], **common) if draw.share is not None else None
+        return labelled.taken(numbers[learnt], validation=validation, **common)
+
+    def fit(self, *how: Any) -> SavedHead:
+        """The head; of a data set of folds one for each. `how` is what trainers are given after the content."""
+        trainer = KINDS[self.head].trainer
+        heads = {fold: trainer.fit(self.content(fold), *how) for fold in self.labelled.by_fold}
+        if list(heads) == [NO_FOLD]:
+            return heads[NO_FOLD]
+        losses = [one.losses_ for one in heads.values()]
+        return ByFold(heads, np.mean(losses, axis=0).tolist() if len({len(one) for one in losses}) == 1 else [])
