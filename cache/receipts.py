@@ -16,7 +16,6 @@ from .header import Header
 CLAIM = ".claim"
 _Identity = tuple[int, int, int]
 """What tells a file from one that takes its place."""
-CLAIM = ".claim"
 _Count = Annotated[int, Field(ge=0)]
 
 
