@@ -99,10 +99,10 @@ def _note_unused(request: FitHead) -> None:
     """Say which options were given that change none of the heads."""
     kinds = [KINDS[head] for head in request.head]
     none = f"none of these heads ({', '.join(dict.fromkeys(request.head))})"
-    if not any(kind.has_steps for kind in kinds):
-        note_unused(request, _OF_STEPS, f"{none} is trained step by step")
     if not any(uses_seed(head, request.shots[0] if request.shots else None) for head in request.head):
         note_unused(request, "seed", f"{none} is trained step by step")
+    if not any(kind.has_steps for kind in kinds):
+        note_unused(request, _OF_STEPS, f"{none} is trained step by step")
     taught = [kind for kind in kinds if kind.learns_from == "teacher"]
     if len(taught) == len(kinds):
         note_unused(request, _OF_LABELS, f"{none} learns from labels")

@@ -1,9 +1,12 @@
 """Zero-shot scores of cached test features, over every combination of prompts and heads."""
 
+import numpy as np
+
 from ...cache.run_note import refuse_anothers
 from ...commands.evaluate import Evaluate
 from ...pipeline.checks import refuse_folder
 from ...reports.results import EVALUATION, TABLES, write_results
+from ...scoring.compare import LABELS
 from ...scoring.scores import Evaluation, scores_of
 from .compared import Compared, compared
 
@@ -26,13 +29,18 @@ def evaluate(request: Evaluate, said: set[str] | None = None) -> Evaluation:
 
 def score(compared: Compared, intervals: bool, found: Evaluation) -> None:
     """Add the predictions and scores of everything that is compared on a data set."""
-    plain = {}
+    plain: dict[str, np.ndarray] = {}
     if intervals and compared.plain is not None:
         plain = {one.of.prompts: one.predicted for one in compared.plain.predictions}
     for comparison in compared.comparisons:
-        gains = {} if comparison is compared.plain or comparison.has_llm_side else plain
+        gains = {} if comparison is compared.plain or comparison.has_llm_side else plain | _of_one(plain)
         for predictions in comparison.predictions:
             over = gains.get(predictions.of.prompts)
             found.scores.extend(scores_of(predictions, comparison.scorable.parts, intervals, over))
             if predictions.similarity is not None:
                 found.predictions.append(predictions)
+
+
+def _of_one(plain: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What a head without prompts gains over: plain CLIP with the only prompt set; with several it is not said."""
+    return {LABELS: next(iter(plain.values()))} if len(plain) == 1 else {}

@@ -8,7 +8,6 @@ import torch
 from expclip.heads.kinds import KINDS, LabelledSamples
 from expclip.heads.recipe import Recipe
 from expclip.scoring.samples import Samples
-from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
 CLASSES = ("happiness", "sadness", "neutral")
 KINDS_OF_TIP = ("tip-adapter", "tip-adapter-f")
@@ -60,14 +59,14 @@ def test_it_is_the_formula(kind):
 def test_alpha_and_beta_are_the_first_best_of_the_grid_on_what_was_held_out(kind, balanced):
     head, content = fitted(kind, balanced=balanced)
     held_out = content.validation
-    metric = balanced_accuracy_score if balanced else accuracy_score
     near = unit(held_out.samples.means) @ head.keys_.astype(np.float64).T
     best = (-1.0, 0.0, 0.0)
     for beta in 0.1 + 11.9 * np.arange(200) / 200:
         answers = np.exp(-beta * (1 - near)) @ np.eye(3)[content.labels]
         for alpha in 0.1 + 4.9 * np.arange(20) / 20:
             predicted = (100 * unit(held_out.samples.means) @ TEXTS.T + alpha * answers).argmax(axis=1)
-            good = metric(held_out.labels, predicted)
+            right = predicted == held_out.labels
+            good = np.mean([right[held_out.labels == k].mean() for k in range(3)]) if balanced else right.mean()
             best = (good, alpha, beta) if good > best[0] + 1e-12 else best
     assert (head.alpha_, head.beta_) == pytest.approx(best[1:])
 

@@ -43,6 +43,16 @@ def test_a_probe_is_scored_beside_plain_clip_and_needs_no_prompts(lab, faces, wo
     assert fitted.card.label == "linear-probe, labels · seed 1"
 
 
+@pytest.mark.parametrize(("prompts", "gains"), [(["P-3"], 1), (["P-1", "P-3"], 0)])
+def test_it_gains_over_plain_clip_where_one_prompt_set_says_what_that_is(lab, faces, prompts, gains):
+    lab.fit_head(faces, **PROBE)
+    found = lab.evaluate(faces, clip="miniature", prompts=prompts).scores
+    plain, probe = found[0], found[-1]
+    gained = [one.certainty.gain for one in found if one.certainty.gain is not None]
+    assert len(gained) == gains
+    assert all(gain.war.low < probe.war - plain.war < gain.war.high for gain in gained)
+
+
 def test_it_learns_from_what_is_not_held_out(lab, faces):
     (fitted,) = lab.fit_head(faces, **PROBE)
     features = lab.open_features(str(faces), model="miniature")
