@@ -87,8 +87,9 @@ def is_left_behind(path: Path) -> bool:
     found = _NAME.fullmatch(path.name)
     if found is None:
         return False
-    if Process(found["host"], int(found["pid"], 16), found["run"]).is_dead:
-        return True
+    maker = Process(found["host"], int(found["pid"], 16), found["run"])
+    if maker.is_dead or maker == Process.this():
+        return maker.is_dead
     return has_not_changed_for_a_day(path)
 
 

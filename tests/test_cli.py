@@ -43,7 +43,7 @@ MINI = ("--clip", "miniature", "--device", "cpu")
         (["extract", "{photos}", *MINI, "--teacher", "nothing"], "--teacher 'nothing'"),
         (["extract", "{photos}", *MINI, "--device", "tpu"], "choose cpu, cuda, cuda:N or mps"),
         (["extract", "{photos}", *MINI, "--dtype", "int8"], "choose float32, float16 or bfloat16"),
-        (["extract", "{photos}", *MINI, "--protocol", "mine"], "choose released or paper"),
+        (["extract", "{photos}", *MINI, "--protocol", "mine"], "choose released, paper or native"),
         (["extract", "{photos}", *MINI, "--frames", "some"], "choose released, edge or all"),
         (["extract", "{photos}", *MINI, "--features", "pixels"], "choose clip_image, query_tokens or llm"),
         (["extract", "{photos}", *MINI, "--part", "3/2"], "write I/N with 1 ≤ I ≤ N"),

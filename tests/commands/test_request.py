@@ -175,7 +175,7 @@ def test_the_word_for_nothing_is_nothing():
         ({"ridge_lambda": -1}, "ridge_lambda -1: give 0 or more"),
         ({"batch_size": 1}, "batch_size 1: give 2 or more"),
         ({"batch_size": None}, "batch_size: a value is needed"),
-        ({"head": "cubic"}, "head 'cubic': choose linear, mlp2, mlp3, transformer or ridge"),
+        ({"head": "cubic"}, "head 'cubic': choose linear, mlp2, mlp3, transformer, ridge, "),
         ({"clip": 3}, "clip 3: give a text"),
     ],
 )

@@ -83,7 +83,7 @@ def test_a_device_that_is_not_there_is_refused(monkeypatch, gpus, asked, message
 
 
 def test_unknown_protocols_and_dtypes_are_refused():
-    with pytest.raises(UsageError, match="protocol 'relased': choose released or paper"):
+    with pytest.raises(UsageError, match="protocol 'relased': choose released, paper or native"):
         Extract(datasets="photos", protocol="relased")
     with pytest.raises(UsageError, match="dtype 'half': choose float32, float16 or bfloat16"):
         Extract(datasets="photos", dtype="half")

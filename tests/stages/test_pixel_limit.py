@@ -84,6 +84,7 @@ def test_receipts_of_earlier_versions_are_receipts(lab, pictures):
     receipt = json.loads(path.read_text())
     for row in receipt["failed"]:
         assert row.pop("max_pixels") == 1_000_000
+    del receipt["content_digest"]
     path.write_text(json.dumps(receipt))
     found = lab.extract(pictures, **MINI, max_megapixels=2)
     assert (found.encoded, len(found.failed)) == (0, 1)
