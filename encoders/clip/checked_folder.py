@@ -4,12 +4,13 @@ open_clip and transformers follow whatever a folder says: Python files, paths, n
 """
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import fields
 from pathlib import Path
-from tempfile import TemporaryDirectory, gettempdir
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import transformers
@@ -95,7 +96,7 @@ def checked_folder(model: ClipModel, tokenizer: bool = False) -> Iterator[str]:
 
     Raises UsageError for what cannot be used, ExpclipError where files of the hub cannot be had.
     """
-    with writing(Path(gettempdir()), _PLACE):
+    with writing(Path(os.environ.get("TMPDIR", "/tmp")), _PLACE):  # Python's own tempfile looks there first
         temporary = TemporaryDirectory(prefix="expclip-")
     with temporary as made:
         folder, config = Path(made), deepcopy(model.config)
