@@ -14,6 +14,7 @@ import random
 import re
 import shutil
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -95,11 +96,14 @@ class Stage:
         told = _REFUSAL.match(errors[0] if errors else "")
         if ended.code != 1 or len(errors) != 1 or told is None or "Traceback" in ended.said:
             yield f"it ended with {ended.code}: {ended.said[-1500:]}"
-        elif "choose another place" in told[2]:
-            in_cache = Path(told[1]).absolute().is_relative_to(self._here / "cache") or told[1].startswith("cache")
-            chooses = "--cache" if in_cache else self.scene.chosen_by
-            if not told[2].endswith(f"choose another place with {chooses}"):
-                yield f"another option chooses another place: {errors[0]}"
+        elif "choose another" in told[2] and not told[2].endswith(f" with {self._what_chooses(told[1])}"):
+            yield f"another option chooses another place: {errors[0]}"
+
+    def _what_chooses(self, place: str) -> str:
+        """The option or variable that chooses another place than this."""
+        if (self._here / place).is_relative_to(self._here / "cache"):
+            return "--cache"
+        return "$TMPDIR" if place == tempfile.gettempdir() else self.scene.chosen_by
 
     def _faults_before(self, found: State) -> Iterator[str]:
         """Files are the old ones or the new ones, those of results all at once; nothing is damaged by a stop."""
