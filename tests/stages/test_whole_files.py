@@ -256,3 +256,22 @@ def test_the_option_that_chooses_another_place_is_named(tmp_path, writer):
     assert found.said
     for line in found.said:
         assert f"the disk is read-only: choose another place with {choose}, and run the command again" in line
+
+
+FACES = """
+from expclip.cache.files import writing
+from expclip.manifests.faces.sets import LabelledSet
+
+def prepare(root):
+    LabelledSet(7, 1).prepare(root)
+
+def write(root):
+    with writing(root, "here"):
+        LabelledSet(7, 1).write(0, root)
+"""
+
+
+def test_a_built_in_face_is_not_taken_for_written_where_the_disk_took_a_part_of_it(tmp_path):
+    found = refused_bytes(tmp_path, FACES)
+    assert len(found.said) == len(found.stopped) == 2
+    assert found.again == [found.after] * 2
