@@ -156,8 +156,7 @@ class Models:
         They say whether features are a model's, whatever it was called and wherever it ran.
         """
         try:
-            files = family_of(NODES[name].role, model).code.files(model, False)
-            if not all(files.path(one) for one in files.names):
+            if not family_of(NODES[name].role, model).code.files(model, False).are_here:
                 return None
             every = [PartDTypes("cpu", dtype) for dtype in DTYPES]
             every += [PartDTypes("cpu", kept_t5=dtype) for dtype in T5_DTYPES]

@@ -2,19 +2,48 @@
 
 import difflib
 from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
 from ..errors import UsageError, one_of, option
+from .configuration import HUB_NAME
 
 DEFAULT_CLIP = "ViT-L-14"
 DEFAULT_TEACHER = "blip2-flan-t5-xxl"
-LOCAL_DIR = "local-dir:"
+LOCAL_DIR, HUB = "local-dir:", "hf-hub:"
 RANDOM = "random"
 
 BUILTIN = {"miniature": Path(__file__).parent / "miniature"}
 """Models that come with expclip: folders with a `clip` and a `teacher` in the formats of the real checkpoints."""
 
+OPENAI = "openai"
+"""The tag of OpenAI's weights."""
 _OPENAI = ("ViT-B-32", "ViT-B-16", "ViT-L-14")
+_LARGE = "ViT-L-14-336-quickgelu@openai"
+_ALIASES = {
+    "vit-b/32": "ViT-B-32",
+    "vit-b/16": "ViT-B-16",
+    "vit-l/14": "ViT-L-14",
+    "vit-l/14@336px": _LARGE,
+    **{f"openai/clip-vit-base-patch{size}": f"ViT-B-{size}" for size in (32, 16)},
+    "openai/clip-vit-large-patch14": "ViT-L-14",
+    "openai/clip-vit-large-patch14-336": _LARGE,
+}
+"""What OpenAI's library and transformers call OpenAI's models, in lower case."""
+
+
+class WithoutHub(NamedTuple):
+    """A system whose weights have to be downloaded by hand, and then are a CLIP's."""
+
+    architecture: str
+    name: str
+    """What `weights convert` calls it."""
+    address: str
+
+
+WITHOUT_HUB = {"farl-b16": WithoutHub("ViT-B-16-quickgelu", "farl", "https://github.com/FacePerceiver/FaRL/releases")}
 _TEACHERS = {"blip2-flan-t5-xxl": "Salesforce/blip2-flan-t5-xxl", "blip2-flan-t5-xl": "Salesforce/blip2-flan-t5-xl"}
 
 
@@ -30,6 +59,8 @@ class ModelName:
     """Whether the source is a folder or a file of this machine, which may hold any weights."""
     architecture: str = ""
     """Of a CLIP: open_clip's name for it; empty for a folder."""
+    is_hub: bool = False
+    """Of a CLIP: whether the source is a repository, whose configuration is used too."""
 
     @property
     def is_builtin(self) -> bool:
@@ -39,35 +70,94 @@ class ModelName:
     @property
     def typed(self) -> str:
         """A CLIP as it may be typed."""
-        return f"{self.architecture}@{self.source}" if self.architecture else f"{LOCAL_DIR}{self.source}"
+        if self.architecture:
+            return f"{self.architecture}@{self.source}"
+        return f"{HUB if self.is_hub else LOCAL_DIR}{self.source}"
 
 
 def clip_name(text: str) -> ModelName:
-    """What `ARCH`, `ARCH@TAG`, `ARCH@FILE`, `ARCH@random`, `local-dir:PATH` or `miniature` names.
+    """What `ARCH`, `ARCH@TAG`, `ARCH@FILE`, `ARCH@random`, `local-dir:PATH`, `hf-hub:OWNER/REPO`, `miniature` names.
 
-    OpenAI's models were trained with QuickGELU: their plain names mean the `-quickgelu` architectures.
+    In any case, where it is no path. OpenAI's models were trained with QuickGELU: their plain names mean the
+    `-quickgelu` architectures, and so do the names that OpenAI's and other libraries give them.
     """
-    place = text.removeprefix(LOCAL_DIR)
-    if place in BUILTIN:
-        return ModelName(place, place)
-    if text.startswith(LOCAL_DIR):
+    place = _without(LOCAL_DIR, text)
+    if place.lower() in BUILTIN:
+        return ModelName(place.lower(), place.lower())
+    if place != text:
         return ModelName(Path(place).expanduser().absolute().name, place, is_path=True)
-    architecture, _, weights = text.partition("@")
+    repository = _without(HUB, text)
+    if repository.lower() in _ALIASES:
+        return _of_architecture(_ALIASES[repository.lower()])
+    if HUB_NAME.holds(repository) and "/" in repository and "@" not in text:
+        if repository == text and Path(text).is_dir():
+            raise UsageError(f"{option('clip')} {text} is a folder here: write {LOCAL_DIR}{text}")
+        return ModelName(repository, repository, is_hub=True)
+    return _of_architecture(text)
+
+
+def _of_architecture(text: str) -> ModelName:
+    typed, _, weights = text.partition("@")
+    architecture = _trained_by_others(typed, weights) or architectures().get(typed.lower(), typed)
     if not weights and architecture.removesuffix("-quickgelu") in _OPENAI:
-        weights = "openai"
+        weights = OPENAI
     if not architecture or not weights:
-        close = difflib.get_close_matches(text, [*BUILTIN, *_OPENAI], n=1, cutoff=0.75)
-        raise UsageError(
-            f"{option('clip')} {text!r}: "
-            + (f"did you mean {close[0]}? Otherwise " if close else "")
-            + "name the weights too, as ARCH@TAG, ARCH@FILE or ARCH@random "
-            f"(only {', '.join(_OPENAI)} have a default, OpenAI's)"
-        )
-    if weights == "openai" and architecture in _OPENAI:
+        raise UsageError(f"{option('clip')} {text!r}: {_unfinished(typed)}")
+    if weights.lower() == OPENAI and architecture in _OPENAI:
         architecture += "-quickgelu"
     is_file = any(mark in weights for mark in "/\\.")  # tags hold none of these
     short = Path(weights).name if is_file else weights.lower().replace("-", "_")
-    return ModelName(f"{architecture}@{short}", weights, is_file, architecture)
+    called = typed.lower() if typed.lower() in WITHOUT_HUB else architecture
+    return ModelName(f"{called}@{short}", weights, is_file, architecture)
+
+
+def _trained_by_others(typed: str, weights: str) -> str:
+    """The architecture of a system that has a name here and is on no hub; empty for other names."""
+    if typed.lower() not in WITHOUT_HUB:
+        return ""
+    system = WITHOUT_HUB[typed.lower()]
+    if not weights:
+        raise UsageError(
+            f"{option('clip')} {typed}: its weights are on no hub: download them from {system.address}, run `expclip "
+            f"weights convert {system.name} FILE`, and write {typed.lower()}@ and the file that it makes"
+        )
+    return system.architecture
+
+
+def _unfinished(typed: str) -> str:
+    """What a name without weights lacks, or may mean."""
+    close = [] if typed.lower() in architectures() else closest(typed)
+    return (
+        (f"did you mean {one_of(close)}? Otherwise " if close else "")
+        + "name the weights too, as ARCH@TAG, ARCH@FILE or ARCH@random "
+        f"(only {', '.join(_OPENAI)} have a default, OpenAI's)"
+    )
+
+
+@cache
+def architectures() -> dict[str, str]:
+    """open_clip's architectures by their names in lower case; they are files, for which it need not be imported."""
+    found = find_spec("open_clip")
+    folder = Path(found.origin or "").parent / "model_configs" if found else Path()
+    return {path.stem.lower(): path.stem for path in sorted(folder.glob("*.json"))} if found else {}
+
+
+def closest(typed: str) -> list[str]:
+    """Up to five names that a text may mean: that hold its letters and digits, or else that are spelt like it."""
+    known = [*BUILTIN, *WITHOUT_HUB, *_OPENAI, *architectures().values()]
+    letters = _letters(typed)
+    holding = [name for name in dict.fromkeys(known) if letters and letters in _letters(name)]
+    by_letters = {_letters(name): name for name in reversed(known)}
+    close = [by_letters[one] for one in difflib.get_close_matches(letters, by_letters, n=3, cutoff=0.75)]
+    return sorted(holding, key=len)[:5] or close
+
+
+def _letters(name: str) -> str:
+    return "".join(filter(str.isalnum, name.lower()))
+
+
+def _without(prefix: str, text: str) -> str:
+    return text[len(prefix) :] if text[: len(prefix)].lower() == prefix else text
 
 
 def teacher_name(text: str) -> ModelName:

@@ -56,6 +56,17 @@ class ModelFiles:
     checkpoint: Checkpoint | None
     """None for random weights, which need no file."""
     names: tuple[str, ...]
+    others: "tuple[ModelFiles, ...]" = ()
+    """Those of other repositories."""
+
+    @property
+    def every(self) -> "tuple[ModelFiles, ...]":
+        """By repository, its own first."""
+        return (self, *self.others)
+
+    @property
+    def are_here(self) -> bool:
+        return all(files.path(name) for files in self.every for name in files.names)
 
     def path(self, name: str) -> Path | None:
         """Where a file is on this machine; None where it is not."""
@@ -80,10 +91,11 @@ class FileState:
 
 def file_states(files: ModelFiles) -> Iterator[FileState]:
     """Each file of a model, compared with the digest on record; every byte of it is read."""
-    for name in files.names:
-        path = files.path(name)
-        size, state = (path.stat().st_size, _state(path)) if path else (0, "missing")
-        yield FileState(files.model, name, path, size, state)
+    for part in files.every:
+        for name in part.names:
+            path = part.path(name)
+            size, state = (path.stat().st_size, _state(path)) if path else (0, "missing")
+            yield FileState(part.model, name, path, size, state)
 
 
 def _state(path: Path) -> State:

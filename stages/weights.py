@@ -50,7 +50,8 @@ def fetch_weights(request: FetchWeights) -> list[FetchedFile]:
     model, ExpclipError without a network.
     """
     found = [_files(role, model, fetch=True) for role, model in _meant(request)]
-    return [FetchedFile(files.model, name, files.path(name)) for files in found for name in files.names]
+    every = [part for files in found for part in files.every]
+    return [FetchedFile(part.model, name, part.path(name)) for part in every for name in part.names]
 
 
 def check_weights(request: CheckWeights) -> list[FileState]:

@@ -6,7 +6,7 @@ open_clip and transformers follow whatever a folder says: Python files, paths, n
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from copy import deepcopy
 from dataclasses import fields
 from pathlib import Path
@@ -18,7 +18,7 @@ from open_clip.hf_configs import arch_dict
 from transformers import CONFIG_MAPPING, PreTrainedConfig, PreTrainedTokenizerBase
 
 from ...cache.files import writing
-from ...errors import ExpclipError, UsageError, brief, option
+from ...errors import ExpclipError, UsageError, brief, option, quoted
 from ..checkpoint import Checkpoint
 from ..configuration import (
     FLAG,
@@ -39,9 +39,9 @@ from ..configuration import (
 from ..names import LOCAL_DIR
 from ..tokenizer_steps import refuse_endless_steps
 from .clip_fields import FOLDER_CONFIG
-from .found import TOKENIZER_FILES, ClipModel
+from .found import ClipModel
+from .tokenizer_files import KIND_FILE, WHOLE, tokenizer_files
 
-TEXT_CONFIG = "config.json"
 _TOKENIZER_CONFIG = "tokenizer_config.json"
 _PLACE = "$TMPDIR"
 """What chooses where such folders are."""
@@ -102,11 +102,12 @@ def checked_folder(model: ClipModel, tokenizer: bool = False) -> Iterator[str]:
         folder, config = Path(made), deepcopy(model.config)
         if config["text_cfg"].get("hf_model_name") and not tokenizer:
             (folder / "text").mkdir()
-            _write(folder / "text" / TEXT_CONFIG, _text_tower(model, config["text_cfg"]["hf_model_name"]))
+            _write(folder / "text" / KIND_FILE, _text_tower(model, config["text_cfg"]["hf_model_name"]))
             config["text_cfg"]["hf_model_name"] = str(folder / "text")
         _write(folder / FOLDER_CONFIG, {"model_cfg": config})
-        if tokenizer:
-            _place_tokenizer(Path(model.build_as.removeprefix(LOCAL_DIR)), folder)
+        if tokenizer and model.tokenizer_at:
+            what = f"{option('clip')} {model.build_as}"
+            _place_tokenizer(what, model.tokenizer_at, folder, may_ask=not model.is_local)
         yield f"{LOCAL_DIR}{folder}"
 
 
@@ -122,14 +123,14 @@ def _write_bytes(path: Path, content: bytes) -> None:
 def _text_tower(model: ClipModel, name: str) -> dict[str, Any]:
     """What describes a text tower of transformers: only what its own configuration declares."""
     checkpoint = Checkpoint(name, is_local=False)
-    if model.is_local and not (HUB_NAME.holds(name) and checkpoint.here(TEXT_CONFIG)):
+    if model.is_local and not (HUB_NAME.holds(name) and checkpoint.here(KIND_FILE)):
         raise ExpclipError(
             f"{option('clip')} {model.build_as}: its text tower is the hub's {brief(name)}, which is not on this "
-            f"machine, and weights in a file never use the network: run `hf download {name} {TEXT_CONFIG}` first"
+            f"machine, and weights in a file never use the network: run `hf download {name} {KIND_FILE}` first"
         )
-    content = checkpoint.json(TEXT_CONFIG)
+    content = checkpoint.json(KIND_FILE)
     kind = content.get("model_type")
-    what = f"{option('clip')} {model.build_as}: {TEXT_CONFIG} of {name}"
+    what = f"{option('clip')} {model.build_as}: {KIND_FILE} of {name}"
     if not isinstance(kind, str) or kind not in arch_dict:
         raise UsageError(f"{what} describes a {brief(kind)}, which open_clip has no text tower of")
     names = {one.name for one in fields(CONFIG_MAPPING[kind])} - {one.name for one in fields(PreTrainedConfig)}
@@ -137,13 +138,18 @@ def _text_tower(model: ClipModel, name: str) -> dict[str, Any]:
     return {"model_type": kind} | checked(content, table, what, ignore_others=True)
 
 
-def _place_tokenizer(source: Path, folder: Path) -> None:
-    """The files of a folder's tokenizer, without what would make them more than files."""
-    for name in TOKENIZER_FILES:
-        path = source / name
-        if not path.is_file():
-            continue
-        if name == "tokenizer.json":
+def _place_tokenizer(what: str, source: Checkpoint, folder: Path, may_ask: bool) -> None:
+    """The files of a tokenizer, without what would make them more than files."""
+    names = tokenizer_files(source, may_ask)
+    if not names and not source.is_local:
+        raise ExpclipError(
+            f"{what}: open_clip finds no tokenizer for it: that is the hub's {source.place}, which is not on this "
+            f"machine, and weights in a file never use the network: run `hf download {quoted(source.place)} "
+            f"{WHOLE} tokenizer_config.json` first"
+        )
+    for name in names:
+        path = source.file(name)
+        if name == WHOLE:
             refuse_endless_steps(path)
         else:
             require_vocabulary(path)
@@ -153,9 +159,13 @@ def _place_tokenizer(source: Path, folder: Path) -> None:
             _write(folder / name, checked(read_object(path), _SPECIAL, str(path)))
         else:
             _write_bytes(folder / name, path.read_bytes())
-    kind = read_object(source / TEXT_CONFIG).get("model_type") if (source / TEXT_CONFIG).is_file() else None
-    if isinstance(kind, str) and kind in CONFIG_MAPPING:  # says which tokenizer it is where nothing else does
-        _write(folder / TEXT_CONFIG, {"model_type": kind})
+    if may_ask and not source.here(KIND_FILE):
+        with suppress(ExpclipError):  # not every repository has one
+            source.file(KIND_FILE)
+    known = source.here(KIND_FILE)
+    kind = read_object(known).get("model_type") if known else None
+    if isinstance(kind, str) and kind in CONFIG_MAPPING:
+        _write(folder / KIND_FILE, {"model_type": kind})
 
 
 def _tokenizer_config(path: Path) -> dict[str, Any]:

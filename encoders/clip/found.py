@@ -1,7 +1,7 @@
 """Which CLIP a name means: architecture, weights, preprocessing and tokenizer, found without building it."""
 
-import difflib
 import os
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -10,24 +10,22 @@ from typing import Any
 from ...errors import ExpclipError, UsageError, option
 from ..checkpoint import Checkpoint
 from ..hashes import Hashes
-from ..names import BUILTIN, LOCAL_DIR, RANDOM, ModelName, clip_name
+from ..names import BUILTIN, HUB, LOCAL_DIR, OPENAI, RANDOM, ModelName, clip_name, closest
 from ..squash import BICUBIC, BILINEAR
 from ..weights import ModelFiles
-from ..weights_card import trained_with_quick_gelu
+from .activation import OPEN_CLIP, remarks_on_activation
 from .clip_fields import FOLDER_CONFIG, checked_model, checked_preprocessing
+from .tokenizer_files import KIND_FILE, TOKENIZER_FILES, WHOLE, tokenizer_digests, tokenizer_files
 
 RANDOM_SEED = 0
-_OPEN_CLIP = "open_clip_torch"
-"""What it is installed as."""
 FOLDER_WEIGHTS = (
     *("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors"),
     *("open_clip_pytorch_model.bin", "model.safetensors"),
 )
 """In order of preference."""
-TOKENIZER_FILES = (
-    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
-    *("vocab.json", "vocab.txt", "merges.txt", "sentencepiece.bpe.model", "spiece.model"),
-)
+_PREPROCESSING = {"mean", "std", "interpolation", "resize_mode"}
+_OWN_TOKENIZER = "simple"
+"""open_clip's own, of whose name the specs of texts speak."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +36,11 @@ class Weights:
     file: str
     sha256: str
 
+    @property
+    def own_file(self) -> Path | None:
+        """The file where it is the user's own; None where it is the hub's."""
+        return self.checkpoint.here(self.file) if self.checkpoint.is_local else None
+
 
 @dataclass(frozen=True)
 class ClipModel:
@@ -45,14 +48,17 @@ class ClipModel:
 
     name: str
     build_as: str
-    """What open_clip calls it: an architecture or `local-dir:FOLDER`."""
+    """What open_clip calls it: an architecture, `local-dir:FOLDER` or `hf-hub:OWNER/REPO`."""
     weights: Weights | None
     """None for random weights."""
     config: dict[str, Any]
     """open_clip's model configuration."""
     preprocess: dict[str, Any]
     """open_clip's resolved preprocessing of this model."""
-    tokenizer: dict[str, Any]
+    tokenizer_at: Checkpoint | None
+    """Where the files of its tokenizer are; None for open_clip's own."""
+    known_tokenizer: dict[str, str] | None
+    """The digests of these files; None where they are not on this machine."""
     remarks: tuple[str, ...] = ()
     """What the user should know of it."""
 
@@ -61,19 +67,32 @@ class ClipModel:
         return self.weights is None
 
     @property
-    def in_folder(self) -> bool:
-        """Whether its configuration lies in a folder."""
-        return self.build_as.startswith(LOCAL_DIR)
+    def has_own_configuration(self) -> bool:
+        """Whether its configuration lies beside its weights."""
+        return self.build_as.startswith((LOCAL_DIR, HUB))
 
     @property
     def is_strangers(self) -> bool:
-        """Whether its configuration may be a stranger's: it lies in a folder, and did not come with expclip."""
-        return self.in_folder and Path(self.build_as.removeprefix(LOCAL_DIR)).parent not in BUILTIN.values()
+        """Whether its configuration may be a stranger's: it lies beside weights that did not come with expclip."""
+        return (
+            self.has_own_configuration and Path(self.build_as.removeprefix(LOCAL_DIR)).parent not in BUILTIN.values()
+        )
 
     @property
     def is_local(self) -> bool:
         """Whether it is made of what is on this machine alone: then the network is not used for any part of it."""
         return self.weights is None or self.weights.checkpoint.is_local
+
+    @property
+    def tokenizer(self) -> dict[str, str]:
+        """What its tokenizer is. Raises ExpclipError where files of the hub cannot be had."""
+        if self.tokenizer_at is None:
+            return {"open_clip": _OWN_TOKENIZER}
+        if self.known_tokenizer is not None:
+            return self.known_tokenizer
+        if self.is_local:  # it cannot encode texts, which is said where it would
+            return {"hub": self.tokenizer_at.place}
+        return tokenizer_digests(self.tokenizer_at, Hashes())
 
     @property
     def image_size(self) -> int:
@@ -104,7 +123,7 @@ class ClipModel:
         """What the weights are: the SHA-256 of their file, or how random ones are drawn."""
         if self.weights:
             return {"sha256": self.weights.sha256}
-        return {"random_seed": RANDOM_SEED, "open_clip": version(_OPEN_CLIP), "torch": version("torch")}
+        return {"random_seed": RANDOM_SEED, "open_clip": version(OPEN_CLIP), "torch": version("torch")}
 
 
 def find(text: str, hashes: Hashes) -> ClipModel:
@@ -117,7 +136,7 @@ def find(text: str, hashes: Hashes) -> ClipModel:
     if not asked.architecture:
         return _in_folder(asked, hashes)
     described = {"architecture": asked.architecture, "tag": asked.source}
-    known = hashes.fact(_OPEN_CLIP, described, lambda: _known(asked))
+    known = hashes.fact(OPEN_CLIP, described, lambda: _known(asked))
     config, tag = known["config"], known["tag"]
     if tag.get("quick_gelu") and not config.get("quick_gelu"):
         raise UsageError(
@@ -125,10 +144,24 @@ def find(text: str, hashes: Hashes) -> ClipModel:
             f"write {asked.architecture}-quickgelu@{asked.source}"
         )
     weights = None if asked.source == RANDOM else _weights(asked, _source(asked, tag), hashes)
-    remarks = _of_activation(asked, bool(config.get("quick_gelu")), weights, hashes)
-    tokenizer = {"open_clip": config["text_cfg"].get("hf_tokenizer_name", "simple")}
-    preprocess = _preprocessing(tag, hashes)
-    return ClipModel(asked.canonical, asked.architecture, weights, config, preprocess, tokenizer, remarks)
+    remarks = remarks_on_activation(asked, bool(config.get("quick_gelu")), weights and weights.own_file, hashes)
+    tokenizer = _tokenizer_of(config["text_cfg"])
+    known = _here(tokenizer, hashes)
+    preprocess = _preprocessing(tag or _usual(asked.architecture, hashes), hashes)
+    return ClipModel(asked.canonical, asked.architecture, weights, config, preprocess, tokenizer, known, remarks)
+
+
+def _tokenizer_of(text: dict[str, Any]) -> Checkpoint | None:
+    """The hub's repository with the tokenizer that open_clip's `text_cfg` names; None for open_clip's own."""
+    name = text.get("hf_tokenizer_name")
+    return Checkpoint(name, is_local=False) if name else None
+
+
+def _here(tokenizer: Checkpoint | None, hashes: Hashes) -> dict[str, str] | None:
+    """The digests of a tokenizer's files; None where they are not on this machine."""
+    if tokenizer and (tokenizer.is_local or tokenizer_files(tokenizer, may_ask=False)):
+        return tokenizer_digests(tokenizer, hashes)
+    return None
 
 
 def _known(asked: ModelName) -> dict[str, Any]:
@@ -137,7 +170,7 @@ def _known(asked: ModelName) -> dict[str, Any]:
 
     config = open_clip.get_model_config(asked.architecture) if asked.architecture in open_clip.list_models() else None
     if config is None:
-        close = difflib.get_close_matches(asked.architecture, open_clip.list_models(), n=3)
+        close = closest(asked.architecture)
         raise UsageError(
             f"{option('clip')} {asked.architecture}: open_clip knows no such architecture"
             + (f"; the closest are {', '.join(close)}" if close else "")
@@ -152,50 +185,24 @@ def _tag(asked: ModelName) -> dict[str, Any]:
     return open_clip.get_pretrained_cfg(asked.architecture, asked.source)
 
 
-def _of_activation(
-    asked: ModelName, has_quick_gelu: bool, weights: Weights | None, hashes: Hashes
-) -> tuple[str, ...]:
-    """What to say of the activation of weights in a file, which itself may say which it needs.
-
-    Raises UsageError where it says that it needs the other.
-    """
-    path = weights.checkpoint.here(weights.file) if weights and weights.checkpoint.is_local else None
-    if path is None:
-        return ()
-    needs = trained_with_quick_gelu(path)
-    if needs == has_quick_gelu or (needs is None and has_quick_gelu):
-        return ()
-    other = _twin(asked, hashes)
-    if needs is None:
-        if not other:
-            return ()
-        return (
-            f"nothing says whether these weights were trained with QuickGELU, as OpenAI's were. They are taken to be "
-            f"without: if they were trained with it, write {other}@{asked.source}, else {asked.architecture}@"
-            f"{asked.source} is right",
-        )
-    how = f"these weights were trained {'with' if needs else 'without'} QuickGELU, says {path}"
-    if not asked.architecture:
-        right = f"`quick_gelu` in `model_cfg` of {FOLDER_CONFIG} must say so"
-    else:
-        right = f"write {other}@{asked.source}" if other else "open_clip has no such architecture"
-    raise UsageError(f"{option('clip')} {asked.typed}: {how}; {right}")
-
-
-def _twin(asked: ModelName, hashes: Hashes) -> str | None:
-    """The same architecture with the other activation, if open_clip has it."""
+def _usual(architecture: str, hashes: Hashes) -> dict[str, Any]:
+    """The preprocessing that all weights of an architecture were trained with, where none are OpenAI's; else none."""
 
     def found() -> dict[str, Any]:
-        from .likeness import twin
+        import open_clip
 
-        return {"twin": twin(asked.architecture)}
+        tags = open_clip.list_pretrained_tags_by_model(architecture)
+        known = [open_clip.get_pretrained_cfg(architecture, tag) for tag in tags]
+        own = [{name: one[name] for name in _PREPROCESSING & one.keys()} for one in known]
+        is_one = own and all(one == own[0] for one in own) and OPENAI not in tags
+        return own[0] if is_one else {}
 
-    return hashes.fact(_OPEN_CLIP, {"twin of": asked.architecture}, found)["twin"] if asked.architecture else None
+    return hashes.fact(OPEN_CLIP, {"preprocessing of": architecture}, found)
 
 
 def _in_folder(asked: ModelName, hashes: Hashes) -> ClipModel:
     checkpoint, _ = source = _source(asked)
-    build_as = f"{LOCAL_DIR}{checkpoint.place}"
+    build_as = f"{HUB if asked.is_hub else LOCAL_DIR}{checkpoint.place}"
     content = checkpoint.json(FOLDER_CONFIG)
     config = content.get("model_cfg")
     if not isinstance(config, dict) or not {"embed_dim", "vision_cfg", "text_cfg"} <= config.keys():
@@ -204,11 +211,11 @@ def _in_folder(asked: ModelName, hashes: Hashes) -> ClipModel:
     config = checked_model(config, where)
     preprocess = _preprocessing(checked_preprocessing(content.get("preprocess_cfg", {}), where), hashes)
     weights = _weights(asked, source, hashes)
-    _of_activation(asked, bool(config.get("quick_gelu")), weights, hashes)
-    tokenizer = {"open_clip": "simple"}
-    if config["text_cfg"].get("hf_tokenizer_name"):
-        tokenizer = {name: checkpoint.sha256(name, hashes) for name in TOKENIZER_FILES if checkpoint.here(name)}
-    return ClipModel(asked.canonical, build_as, weights, config, preprocess, tokenizer)
+    remarks_on_activation(asked, bool(config.get("quick_gelu")), weights and weights.own_file, hashes)
+    tokenizer = _tokenizer_of(config["text_cfg"])
+    if tokenizer and not asked.is_hub:  # it lies in the folder too, whatever it is called on the hub
+        tokenizer = checkpoint
+    return ClipModel(asked.canonical, build_as, weights, config, preprocess, tokenizer, _here(tokenizer, hashes))
 
 
 def _preprocessing(known: dict[str, Any], hashes: Hashes) -> dict[str, Any]:
@@ -219,7 +226,7 @@ def _preprocessing(known: dict[str, Any], hashes: Hashes) -> dict[str, Any]:
 
         return dict(merge_preprocess_dict(asdict(PreprocessCfg()), known))
 
-    return hashes.fact(_OPEN_CLIP, {"preprocessing": known}, merged)
+    return hashes.fact(OPEN_CLIP, {"preprocessing": known}, merged)
 
 
 Source = tuple[Checkpoint, tuple[str, ...]]
@@ -232,6 +239,8 @@ def _source(asked: ModelName, tag: dict[str, Any] | None = None) -> Source:
     Raises ExpclipError for a tag whose weights are not on the hub.
     """
     path = Path(asked.source).expanduser().absolute()
+    if asked.is_hub:
+        return Checkpoint(asked.source, is_local=False), FOLDER_WEIGHTS
     if not asked.architecture:
         folder = BUILTIN[asked.source] / "clip" if asked.source in BUILTIN else path
         return Checkpoint(str(folder), is_local=True), FOLDER_WEIGHTS
@@ -275,11 +284,42 @@ def clip_files(text: str, fetch: bool = False) -> ModelFiles:
         return ModelFiles(asked.canonical, None, ())
     checkpoint, names = _source(asked)
     weights = checkpoint.first(names, may_ask=fetch) or names[0]
-    if not asked.architecture:
+    if not asked.architecture and checkpoint.is_local:
         if not Path(checkpoint.place).is_dir():
             raise UsageError(f"there is no folder {checkpoint.place}")
         tokenizer = filter(checkpoint.here, TOKENIZER_FILES)
         return ModelFiles(asked.canonical, checkpoint, (FOLDER_CONFIG, weights, *tokenizer))
-    if fetch and not checkpoint.is_local:
-        checkpoint.file(weights)
-    return ModelFiles(asked.canonical, checkpoint, (weights,))
+    needed = (weights,) if asked.architecture else (FOLDER_CONFIG, weights)
+    for name in needed if fetch and not checkpoint.is_local else ():
+        checkpoint.file(name)
+    others = tuple(_of_texts(asked, _text_config(asked, checkpoint), fetch))
+    return ModelFiles(asked.canonical, checkpoint, needed, others)
+
+
+def _text_config(asked: ModelName, checkpoint: Checkpoint) -> dict[str, Any]:
+    """What describes the text side; empty where that is not on this machine, or nothing that open_clip knows."""
+    if asked.architecture:
+        import open_clip
+
+        return (open_clip.get_model_config(asked.architecture) or {}).get("text_cfg", {})
+    model = checkpoint.json(FOLDER_CONFIG).get("model_cfg") if checkpoint.here(FOLDER_CONFIG) else None
+    text = model.get("text_cfg") if isinstance(model, dict) else None
+    return text if isinstance(text, dict) else {}
+
+
+def _of_texts(asked: ModelName, text: dict[str, Any], fetch: bool) -> Iterator[ModelFiles]:
+    """What texts need of other repositories: a tokenizer, and the configuration of a text tower."""
+    tokenizer = _tokenizer_of(text)
+    if tokenizer:
+        names = tokenizer_files(tokenizer, may_ask=fetch) or (WHOLE,)
+        if fetch and tokenizer.first((KIND_FILE,)):
+            names = (KIND_FILE, *names)
+        yield _fetched(asked, tokenizer, names, fetch)
+    if isinstance(text.get("hf_model_name"), str):
+        yield _fetched(asked, Checkpoint(text["hf_model_name"], is_local=False), (KIND_FILE,), fetch)
+
+
+def _fetched(asked: ModelName, checkpoint: Checkpoint, names: tuple[str, ...], fetch: bool) -> ModelFiles:
+    for name in names if fetch else ():
+        checkpoint.file(name)
+    return ModelFiles(asked.canonical, checkpoint, names)

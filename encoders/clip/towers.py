@@ -63,13 +63,11 @@ class TextTower:
 
 
 def _tokenizer(model: ClipModel) -> Any:
-    """open_clip's tokenizer; no code that comes with one is run, and that of local weights asks no network."""
-    safe: dict[str, Any] = {"trust_remote_code": False, "local_files_only": model.is_local}
-    if not model.config["text_cfg"].get("hf_tokenizer_name"):
-        safe = {}  # open_clip's own
+    """open_clip's tokenizer; no code that comes with one is run, and transformers fetches none."""
+    safe: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True} if model.tokenizer_at else {}
     with _calling_open_clip(model), in_one_line(ExpclipError, f"{option('clip')} {model.build_as}: {_NO_TOKENIZER}"):
-        if not model.in_folder:
-            return open_clip.get_tokenizer(model.build_as, **safe)
+        if not model.tokenizer_at and not model.has_own_configuration:
+            return open_clip.get_tokenizer(model.build_as)
         with checked_folder(model, tokenizer=True) as folder:
             return open_clip.get_tokenizer(folder, **safe)
 
