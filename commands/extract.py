@@ -38,7 +38,7 @@ class Extract(Request, verb="extract"):
     clip: Names = options.CLIP
     teacher: str | None = options.TEACHER.but(default=None, unset="auto", in_defaults=False)
     instruction: Names = options.INSTRUCTION.but(default=(), unset="auto")
-    protocol: str = options.PROTOCOL
+    protocol: str | None = options.PROTOCOL
     frames: str | None = options.FRAMES.but(
         help="Frames of a clip that are extracted; `auto` is those of released and edge.", default=None, unset="auto"
     )

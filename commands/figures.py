@@ -45,7 +45,7 @@ class Figures(Request, verb="figures"):
     ensemble: str = options.ENSEMBLE
     classes: Names = options.CLASSES
     frames: str = options.FRAMES
-    protocol: str = options.PROTOCOL
+    protocol: str | None = options.PROTOCOL
     dtype: str | None = options.DTYPE
     descriptions: Path | None = ask(
         "A CSV file `sample_id,text` for retrieval, with ids as in predictions.csv. Its texts are encoded.",

@@ -29,7 +29,7 @@ class FitHead(Request, verb="fit-head"):
     clip: Names = options.CLIP
     teacher: str = options.TEACHER
     instruction: Names = options.INSTRUCTION
-    protocol: str = options.PROTOCOL
+    protocol: str | None = options.PROTOCOL
     classes: Names = options.CLASSES.but(help="The classes that heads learn from labels, in this order.")
     head: Names = ask(
         "The kind of head; repeat to sweep. ridge is the least squared error in closed form, without a seed; "

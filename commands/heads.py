@@ -113,7 +113,7 @@ class ImportHead(Request, verb="heads import"):
     instruction: str = options.INSTRUCTION.but(
         help="What its teacher was asked.", default=options.DEFAULT_INSTRUCTION
     )
-    protocol: str = options.PROTOCOL
+    protocol: str | None = options.PROTOCOL
     dtype: str | None = options.DTYPE
     objective: str = options.OBJECTIVE
     train: str = ask("What it was trained on, if known.", "", metavar="NAME", in_file=False)

@@ -6,7 +6,7 @@ from ..heads.objectives import OBJECTIVES
 from ..manifests import limits
 from ..manifests.frames import POLICIES
 from ..manifests.prompts import DEFAULT_INSTRUCTION, PROMPT_SETS
-from ..manifests.protocols import PROTOCOLS, RELEASED
+from ..manifests.protocols import PROTOCOLS
 from ..manifests.reading import ORDERS
 from .request import ask
 
@@ -38,8 +38,8 @@ ROOT = ask(
     in_file=False,
 )
 CLIP = ask(
-    "ViT-B-32, ViT-B-16, ViT-L-14 (OpenAI's), ARCH@TAG, ARCH@FILE, ARCH@random, local-dir:PATH or miniature; repeat "
-    "to sweep.",
+    "ViT-B-32, ViT-B-16, ViT-L-14 (OpenAI's), ARCH@TAG, ARCH@FILE, ARCH@random, hf-hub:OWNER/REPO, local-dir:PATH or "
+    "miniature; repeat to sweep.",
     (DEFAULT_CLIP,),
     metavar="NAME",
     in_defaults=True,
@@ -54,9 +54,11 @@ INSTRUCTION = ask(
     metavar="NAME|TEXT|FILE",
 )
 PROTOCOL = ask(
-    "As the released code, as the paper, or as each model was trained: see docs/protocols.md.",
-    RELEASED,
+    "As the released code, as the paper, or as each model was trained. `own` is released for OpenAI's models and "
+    "those that come with expclip, native for others: see docs/protocols.md.",
+    None,
     choices=PROTOCOLS,
+    unset="own",
     in_defaults=True,
 )
 OBJECTIVE = ask(

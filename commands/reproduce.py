@@ -37,7 +37,7 @@ class Reproduce(Request, verb="reproduce"):
         "The columns; repeat for several.", tuple(name.lower() for name in DATASETS), metavar="DATASET", in_file=False
     )
     frames: str = options.FRAMES
-    protocol: str = options.PROTOCOL
+    protocol: str | None = options.PROTOCOL
     dtype: str | None = options.DTYPE
     out: Path | None = ask("Folder for tables.md.", None, unset="none", in_file=False)
     cache: Path | None = options.CACHE

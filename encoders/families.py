@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..errors import ExpclipError
+from ..errors import ExpclipError, UsageError
 from ..lazy import load
 from ..manifests.prompts import Instruction, instruction
 from ..manifests.protocols import PROTOCOLS, RELEASED, Protocol
@@ -18,6 +18,7 @@ from .hashes import Hashes
 from .names import ModelName, clip_name, teacher_name
 from .node import NODES, Encoder, Node, Role
 from .squash import BILINEAR, Squash
+from .usual_protocol import clip_protocol
 
 if TYPE_CHECKING:
     from .weights import ModelFiles
@@ -78,6 +79,8 @@ class Family:
     """What a text names. Raises UsageError where that is nothing."""
     target: str
     """Its Code."""
+    protocol: Callable[[ModelName], str] = lambda model: RELEASED
+    """The protocol that a model of this family follows where none is asked for."""
     claims: Callable[[str], bool] = lambda model: True
     """Whether a text names one of this family; it belongs to the first family that claims it."""
 
@@ -87,7 +90,7 @@ class Family:
 
 
 FAMILIES = {
-    "clip": Family("clip", clip_name, "encoders.clip:CODE"),
+    "clip": Family("clip", clip_name, "encoders.clip:CODE", clip_protocol),
     "blip2": Family("teacher", teacher_name, "encoders.blip2:CODE"),
 }
 
@@ -95,6 +98,20 @@ FAMILIES = {
 def family_of(role: Role, model: str) -> Family:
     """The family of a model in a role."""
     return next(one for one in FAMILIES.values() if one.role == role and one.claims(model))
+
+
+def usual_protocol(role: Role, model: str) -> str:
+    """The protocol that a model follows where none is asked for. Raises UsageError for an unknown model."""
+    family = family_of(role, model)
+    return family.protocol(family.name(model))
+
+
+def as_asked(protocol: str, role: Role, model: str) -> str | None:
+    """How a protocol is asked for: not at all where it is the model's own."""
+    try:
+        return None if protocol == usual_protocol(role, model) else protocol
+    except UsageError:  # a name that only the cache has
+        return protocol
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,6 +14,8 @@ DEFAULT_CLIP = "ViT-L-14"
 DEFAULT_TEACHER = "blip2-flan-t5-xxl"
 LOCAL_DIR, HUB = "local-dir:", "hf-hub:"
 RANDOM = "random"
+FOLDER_CONFIG = "open_clip_config.json"
+"""What describes a CLIP that is a folder or a repository."""
 
 BUILTIN = {"miniature": Path(__file__).parent / "miniature"}
 """Models that come with expclip: folders with a `clip` and a `teacher` in the formats of the real checkpoints."""

@@ -53,6 +53,8 @@ class HeadCard:
     """SHA-256 of the file with the loss of each step; empty where there is none, and in cards of older versions."""
     imported: bool = False
     """Whether a file brought it: what its card says then is what was said of it."""
+    e_g_protocol: str = ""
+    """That of e_G, where it is another than that of the images."""
     original_id: str | None = None
     """The id that it had where it was exported."""
 
@@ -78,6 +80,7 @@ class HeadCard:
     def shown(self) -> dict[str, Any]:
         """What a document says of it: all but the digests of its files, and where it came from if it did."""
         hidden = {"weights", "step_losses"} | (set() if self.imported else {"imported", "original_id"})
+        hidden |= set() if self.e_g_protocol else {"e_g_protocol"}
         return {name: value for name, value in asdict(self).items() if name not in hidden}
 
 

@@ -69,7 +69,7 @@ class Instruction:
     text: str
 
 
-def prompt_set(name: str, protocol: str = RELEASED) -> PromptSet:
+def prompt_set(name: str, protocol: str | None = None) -> PromptSet:
     """A prompt set by name, or from a user's file, which gives its stem as the name.
 
     A .json file holds `{"class": ["prompt", …], …}` with class names or synonyms, or `{"templates": ["…", …]}`; a
@@ -78,7 +78,7 @@ def prompt_set(name: str, protocol: str = RELEASED) -> PromptSet:
     paper's appendix. Raises UsageError for an unknown name or a file of another form.
     """
     if name in PROMPT_SETS:
-        name = PROTOCOLS[protocol].ten_templates if name == "P-5" else name
+        name = PROTOCOLS[protocol or RELEASED].ten_templates if name == "P-5" else name
         if name in _data()["templates"]:
             return _of_templates(name, _data()["templates"][name])
         return PromptSet(name, {c: tuple(texts) for c, texts in _data()["released"][name].items()})

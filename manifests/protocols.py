@@ -6,7 +6,7 @@ docs/protocols.md says why.
 from dataclasses import dataclass
 from typing import Literal
 
-RELEASED = "released"
+RELEASED, NATIVE = "released", "native"
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Protocol:
 PROTOCOLS = {
     RELEASED: Protocol(RELEASED, normalises=False, honours_orientation=False, ten_templates="P-5", pools="behind"),
     "paper": Protocol("paper", normalises=True, honours_orientation=True, ten_templates="P-5-paper", pools="before"),
-    "native": Protocol(
-        "native",
+    NATIVE: Protocol(
+        NATIVE,
         normalises=True,
         honours_orientation=True,
         ten_templates="P-5",

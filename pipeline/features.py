@@ -15,7 +15,6 @@ from ..encoders.node import NODES
 from ..errors import UsageError, one_of, option
 from ..manifests.manifest import NO_LABEL, Manifest
 from ..manifests.prompts import DEFAULT_INSTRUCTION
-from ..manifests.protocols import RELEASED
 from ..settings import cache_folder, read_settings
 from .executors import RunOptions
 from .needs import Need, Needs
@@ -58,13 +57,13 @@ def open_features(
     *,
     model: str | None = None,
     instruction: str = DEFAULT_INSTRUCTION,
-    protocol: str = RELEASED,
+    protocol: str | None = None,
     cache: Path | str | None = None,
 ) -> Features:
     """Read cached features into memory; needs neither images nor weights.
 
-    `node` is clip_image, query_tokens or llm; `model` defaults to the real models. Raises UsageError naming the
-    command that makes the features where they are not there or not complete.
+    `node` is clip_image, query_tokens or llm; `model` defaults to the real models, `protocol` to the model's own.
+    Raises UsageError naming the command that makes the features where they are not there or not complete.
     """
     images = [name for name, kind in NODES.items() if kind.of == "images"]
     if node not in images:

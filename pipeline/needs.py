@@ -18,14 +18,14 @@ from ..cache.store import FeatureStore
 from ..commands import options
 from ..commands.extract import Extract
 from ..encoders.dtypes import PartDTypes
-from ..encoders.families import family_of
+from ..encoders.families import family_of, usual_protocol
 from ..encoders.node import NODES, Node
 from ..errors import ExpclipError, UsageError, one_of, option
 from ..manifests.chosen import with_classes
 from ..manifests.frames import DEFAULT_POLICIES
 from ..manifests.manifest import Manifest
 from ..manifests.prompts import instruction_name
-from ..manifests.protocols import RELEASED
+from ..manifests.protocols import NATIVE
 from .plan import Wanted, header_of
 from .rereading import known_manifest
 from .t5_precision import continued
@@ -42,14 +42,22 @@ class Need:
     model: str
     """As the user named it, or the first digits of an encoder digest."""
     instruction: str = ""
-    protocol: str = RELEASED
+    protocol: str | None = None
+    """As the user asked for it; None is the model's own."""
     dtype: str | None = None
     """Of the vision tower, which T5 follows as far as it can; None is whichever is there."""
     frames: str | None = None
 
+    @property
+    def rules(self) -> str:
+        """The protocol that is followed; empty where a digest says it."""
+        if self.protocol is None and not is_digest(self.model):
+            return usual_protocol(NODES[self.node].role, self.model)
+        return self.protocol or ""
+
     def fields(self, manifest: Manifest) -> dict[str, str]:
         """What the header of such a store says, whatever its model is called."""
-        wanted = {"protocol": self.protocol, "rows_digest": manifest.rows.digest}
+        wanted = {"rows_digest": manifest.rows.digest} | ({"protocol": self.rules} if self.rules else {})
         if NODES[self.node].has_instruction:
             wanted["instruction"] = instruction_name(self.instruction)
         if self.dtype and self.node == "clip_image":
@@ -90,6 +98,7 @@ class Needs:
     def answers(self, needs: Sequence[Need]) -> list[Answer]:
         """How some needs are met. Raises UsageError where features are missing that may not be made."""
         self._asked |= dict.fromkeys(needs)
+        say_own_protocols(self.workspace, needs)
         found = [self._found(need) for need in needs]
         missing = [need for need, answer in zip(needs, found, strict=True) if answer is None]
         if missing and not self.makes:
@@ -181,11 +190,19 @@ class Needs:
         return Answer(manifest, header_of(manifest, node), node)
 
 
+def say_own_protocols(workspace: Workspace, needs: Iterable[Need]) -> None:
+    """Say which models are given other images than Exp-CLIP's code gives its own."""
+    for need in needs:
+        if need.protocol is None and need.rules == NATIVE:
+            model = canonical_model(need.node, need.model)
+            workspace.remark(model, f"its images are prepared as it was trained on them: protocol {NATIVE}")
+
+
 def node_of(workspace: Workspace, need: Need, manifest: Manifest) -> Node:
     """The node that makes what is needed of a data set; its T5 goes on in the precision in which it was begun."""
 
     def make(kept_t5: str | None) -> Node:
-        return workspace.models.node(need.node, need.model, need.protocol, need.dtype, need.instruction, kept_t5)
+        return workspace.models.node(need.node, need.model, need.rules, need.dtype, need.instruction, kept_t5)
 
     return continued(workspace.cache, make, manifest)
 
@@ -223,7 +240,7 @@ def _of_model(workspace: Workspace, stores: Sequence[FeatureStore], need: Need) 
     named = [store for store in stores if store.header.model == name.canonical]
     if not stores or (named and not name.is_path):
         return named
-    known = workspace.models.digests(need.node, need.model, need.protocol, need.instruction)
+    known = workspace.models.digests(need.node, need.model, need.rules, need.instruction)
     return named if known is None else [store for store in stores if store.header.encoder_digest in known]
 
 
@@ -280,7 +297,7 @@ def _instead(workspace: Workspace, manifest: Manifest, need: Need) -> str:
     for header in (store.header for store in stores):
         wanted = {role: (header.model, canonical_model(need.node, need.model))}
         wanted["instruction"] = (header.instruction, asked.get("instruction", header.instruction))
-        wanted["protocol"] = (header.protocol or need.protocol, need.protocol)
+        wanted["protocol"] = (header.protocol or need.rules, need.rules or header.protocol)
         wanted["dtype"] = (header.main_dtype, asked.get("main_dtype", header.main_dtype))
         other = {name: has for name, (has, needed) in wanted.items() if has != needed}
         if other and all(map(workspace.has, other)):

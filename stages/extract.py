@@ -1,17 +1,21 @@
 """`expclip extract`: fill the cache with the features that are missing."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import chain
 
 from ..cache.store import FeatureStore
 from ..commands.extract import FEATURES, Extract, Extraction, FailedImage, StoreState
 from ..commands.unused import NO_CLIPS, note_unused
 from ..encoders.node import NODES, Node
+from ..errors import UsageError
 from ..manifests.classes import chosen_classes
 from ..manifests.manifest import Manifest
 from ..manifests.prompts import DEFAULT_INSTRUCTION
+from ..manifests.protocols import RELEASED
 from ..pipeline.checks import refuse_unknown_datasets, refuse_unknown_models
 from ..pipeline.identity import Known
-from ..pipeline.needs import Need, node_of
+from ..pipeline.needs import Need, canonical_model, node_of, say_own_protocols
 from ..pipeline.plan import Line, Portion, Wanted
 from ..pipeline.workspace import Workspace
 
@@ -60,7 +64,10 @@ def _note_unused(workspace: Workspace, request: Extract, manifests: Sequence[Man
 
 def _nodes(workspace: Workspace, request: Extract, dataset: str, manifest: Manifest) -> tuple[Node, ...]:
     features = _features(request, workspace.dataset(dataset))
-    needs = (need for name in features for need in _needs(request, dataset, name))
+    needs = [need for name in features for need in _needs(request, dataset, name)]
+    say_own_protocols(workspace, needs)
+    for need in needs:
+        _refuse_other_protocol(workspace, request, need, manifest)
     return tuple(node_of(workspace, need, manifest) for need in needs)
 
 
@@ -86,6 +93,23 @@ def _needs(request: Extract, dataset: str, node: str) -> Iterator[Need]:
     for model in models:
         for instruction in instructions:
             yield Need(dataset, node, model, instruction, request.protocol, request.dtype, request.frames)
+
+
+def _refuse_other_protocol(workspace: Workspace, request: Extract, need: Need, manifest: Manifest) -> None:
+    """Raise UsageError where a model's own protocol is taken, and the cache has its features under another only."""
+    if need.protocol or need.rules == RELEASED:
+        return
+    model = canonical_model(need.node, need.model)
+    every = chain.from_iterable(workspace.cache.of_manifest(manifest, need.node, model=model))
+    others = {store.header.protocol for store in every if store.rows_done()}
+    if others and need.rules not in others:
+        one = min(others)
+        both = (replace(request, clip=(need.model,), protocol=name).command() for name in (one, need.rules))
+        go_on, anew = (f"`{command}`" for command in both)
+        raise UsageError(
+            f"{manifest.label} has features of {model} under the protocol {one}, and its own is {need.rules}: run "
+            f"{go_on} to go on with them, or {anew} to encode it anew"
+        )
 
 
 def _state(line: Line) -> StoreState:

@@ -193,6 +193,7 @@ def _card(lesson: Lesson, head: str, seed: int | None, shots: int | None, reques
         teacher=teacher.model if teacher else "",
         instruction=teacher.instruction if teacher else "",
         protocol=images.protocol,
+        e_g_protocol=teacher.protocol if teacher and teacher.protocol != images.protocol else "",
         train=lesson.manifest.folder,
         seed=seed,
         untrained=images.untrained or (teacher is not None and teacher.untrained),

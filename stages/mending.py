@@ -20,6 +20,7 @@ from ..commands.extract import Extract
 from ..commands.fit_head import FitHead
 from ..commands.keeping import RepairCache
 from ..encoders.dtypes import PartDTypes
+from ..encoders.families import as_asked
 from ..encoders.node import NODES
 from ..errors import ExpclipError
 from ..heads.card import HeadCard
@@ -171,7 +172,8 @@ class Mender:
         asked = _typed_instruction(header.instruction, header.spec.get("instruction"))
         known = NODES[header.node].has_instruction
         need = Need(word, header.node, header.model, asked if known else "")
-        need = replace(need, protocol=header.protocol or need.protocol, dtype=dtype)
+        protocol = as_asked(header.protocol, NODES[header.node].role, header.model) if header.protocol else None
+        need = replace(need, protocol=protocol, dtype=dtype)
         self._lacks[self._part(store, shard)][need] = header.encoder_digest
 
     def _part(self, store: FeatureStore, shard: int | None) -> Part:
@@ -295,9 +297,8 @@ def _fit(card: HeadCard, cache: Path | None) -> FitHead:
         prompts = (card.spec.get("prompts") or {}).get("name")
         how |= {"prompts": prompts} if prompts in PROMPT_SETS else {}
         how |= {"frames": card.spec["frames"]} if card.spec.get("frames") in POLICIES else {}
-    return FitHead(
-        train=card.train, clip=(card.backbone,), head=(card.head,), protocol=card.protocol, cache=cache, **how
-    )
+    how |= {"protocol": as_asked(card.protocol, "clip", card.backbone)}
+    return FitHead(train=card.train, clip=(card.backbone,), head=(card.head,), cache=cache, **how)
 
 
 def _classes_of(card: HeadCard) -> tuple[str, ...]:

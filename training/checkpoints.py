@@ -17,12 +17,14 @@ from .train_clip import clip_config
 _SHARD = "2MB"
 """Largest shard, so that the teacher is cut into several as the real one is."""
 _METADATA = {"format": "pt"}
+_PIXELS = {"mean": [0.0] * 3, "std": [1.0] * 3, "interpolation": "bilinear", "resize_mode": "squash"}
+"""What images are to the CLIP while it is trained: values from 0 to 1."""
 
 
 def write_clip(model: open_clip.CLIP, tokenizer: Tokenizer, folder: Path) -> None:
     """A folder for `local-dir:`, as open_clip writes it."""
     folder.mkdir()
-    config = {"model_cfg": clip_config(tokenizer.get_vocab_size())}
+    config = {"model_cfg": clip_config(tokenizer.get_vocab_size()), "preprocess_cfg": _PIXELS}
     (folder / "open_clip_config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
     _fast(tokenizer).save_pretrained(folder)
     tensors = {

@@ -27,8 +27,8 @@ from ..configuration import (
     whole,
     word,
 )
+from ..names import FOLDER_CONFIG
 
-FOLDER_CONFIG = "open_clip_config.json"
 _CONTEXT = whole(1, 4096)
 _RATIO = number(0.01, 64)
 _LAYER_SCALE = NOTHING | number(-1e4, 1e4)

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from ...commands.reproduce import Reproduce
+from ...encoders.families import usual_protocol
 from ...errors import UsageError
 from ...heads.kept import heads_in
 from ...heads.saving import HeadCard, load_head
@@ -26,13 +27,14 @@ class PaperHeads:
         note_damaged(workspace, damaged)
         self._kept = {card.id: (path, card) for path, card in kept}
         self._usable: dict[str, bool] = {}
-        self._same = {"teacher": canonical_model("llm", request.teacher), "protocol": request.protocol}
+        self._teacher = canonical_model("llm", request.teacher)
         self._train = _Train(workspace, request.train)
 
     def fitting(self, row: RowOfPaper, instruction: str) -> list[HeadCard]:
         """All heads of a row under one of its instructions, however they were trained."""
         of_row: dict[str, Any] = {"head": row.head, "objective": row.objective, "instruction": instruction}
-        wanted = self._same | of_row | {"backbone": canonical_model("clip_image", row.backbone)}
+        of_row |= {"teacher": self._teacher, "backbone": canonical_model("clip_image", row.backbone)}
+        wanted = of_row | {"protocol": self._request.protocol or usual_protocol("clip", row.backbone)}
         cards = [card for _, card in self._kept.values()]
         found = [card for card in cards if all(getattr(card, name) == wanted[name] for name in wanted)]
         return [card for card in found if self._train.taught(card) and self._is_usable(card)]
