@@ -15,7 +15,7 @@ from ..manifests.prompts import Instruction, instruction
 from ..manifests.protocols import PROTOCOLS, RELEASED, Protocol
 from .dtypes import DTYPES, T5_DTYPES, PartDTypes, resolve_device
 from .hashes import Hashes
-from .names import ModelName, clip_name, teacher_name
+from .names import ModelName, clip_name, flava_name, is_flava, teacher_name
 from .node import NODES, Encoder, Node, Role
 from .squash import BILINEAR, Squash
 
@@ -87,6 +87,7 @@ class Family:
 
 
 FAMILIES = {
+    "flava": Family("clip", flava_name, "encoders.flava:CODE", claims=is_flava),
     "clip": Family("clip", clip_name, "encoders.clip:CODE"),
     "blip2": Family("teacher", teacher_name, "encoders.blip2:CODE"),
 }
