@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable
 import torch
 
 from ...errors import ExpclipError, brief
-from ..checkpoint import Checkpoint
+from ..checkpoint import INDEX, Checkpoint
 from ..state_dict import read_tensors
 from ..systems import System
 from .flava_model import PICKLE, PREFIX, FlavaModel
@@ -32,8 +32,8 @@ _SHOWN = 2
 def fill(parts: torch.nn.Module, model: FlavaModel, device: str) -> None:
     """Give modules without storage their tensors, in the modules' dtype, and set them to evaluation.
 
-    Raises ExpclipError, before any tensor is moved, where a tensor is lacking or foreign, and where one has another
-    shape or no fractions.
+    Raises ExpclipError where a tensor is lacking or foreign, which is known by the names alone, and where one has
+    another shape or holds no fractions.
     """
     assert model.checkpoint is not None
     empty, state = parts.state_dict(), {}
@@ -85,7 +85,7 @@ def _some(names: set[str]) -> str:
 
 
 def _misfit(model: FlavaModel, what: str) -> ExpclipError:
-    files = ", ".join(model.weights)
+    files = ", ".join(model.weights) or INDEX
     return ExpclipError(
         f"{model.where}: {files} does not hold the weights of this FLAVA: {what}. A FlavaModel or a "
         f"FlavaForPreTraining is expected, and a config.json of the same model"

@@ -304,6 +304,12 @@ def test_a_clip_is_refused_by_its_configuration_and_by_its_weights(folder, tiny_
     refused(lambda: images_of(folder, pictures), "describes 'clip'; a 'flava' is needed", UsageError)
 
 
+def test_an_index_without_any_of_its_towers_is_refused(folder, pictures):
+    index = {"weight_map": {"visual.proj": "model-00001-of-00001.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    refused(lambda: images_of(folder, pictures), r"index\.json does not hold .*have 'visual\.proj'")
+
+
 @pytest.mark.parametrize("name", [SAFE, BIN])
 def test_a_damaged_file_is_one_line(folder, as_safetensors, pictures, name):
     as_safetensors()
