@@ -15,6 +15,8 @@ from .flava_fields import CONFIG, PREPROCESSOR, read_model, read_pixels
 RANDOM_SEED = 0
 PICKLE = "pytorch_model.bin"
 TOKENIZER, VOCABULARY, TOKENIZER_CONFIG = "tokenizer.json", "vocab.txt", "tokenizer_config.json"
+_WEIGHTS, _TOKENIZERS = (INDEX, WHOLE, PICKLE), (TOKENIZER, VOCABULARY)
+"""In order of preference."""
 PREFIX = "flava."
 """Before the names of a FlavaModel in the checkpoint of its pre-training."""
 TOWERS = ("image_model.", "text_model.", "image_projection.", "text_projection.")
@@ -97,26 +99,28 @@ def _preprocessing(checkpoint: Checkpoint) -> dict[str, Any]:
 
 def _weights(checkpoint: Checkpoint) -> tuple[str, ...]:
     """The files that hold what is built. Raises UsageError where there are none."""
-    found = checkpoint.first((INDEX, WHOLE, PICKLE))
+    found = checkpoint.first(_WEIGHTS)
     if found is None:
         raise UsageError(f"{checkpoint.place} has none of {INDEX}, {WHOLE} and {PICKLE}: copy all files of the model")
-    if found != INDEX:
-        return (found,)
-    wanted = {file for name, file in checkpoint.tensors().items() if name.removeprefix(PREFIX).startswith(TOWERS)}
-    return tuple(sorted(wanted))
+    return _shards(checkpoint) if found == INDEX else (found,)
+
+
+def _shards(checkpoint: Checkpoint) -> tuple[str, ...]:
+    holder = checkpoint.tensors()
+    return tuple(sorted({holder[name] for name in holder if name.removeprefix(PREFIX).startswith(TOWERS)}))
 
 
 def _tokenizer(checkpoint: Checkpoint) -> tuple[str, ...]:
     """The files that say how texts become tokens. Raises UsageError where there are none."""
-    found = checkpoint.first((TOKENIZER, VOCABULARY))
+    found = checkpoint.first(_TOKENIZERS)
     if found is None:
         raise UsageError(f"{checkpoint.place} has neither {TOKENIZER} nor {VOCABULARY}: copy all files of the model")
-    return (VOCABULARY, TOKENIZER_CONFIG) if _says_more(checkpoint, found) else (found,)
+    return found, *_spelling(checkpoint, found)
 
 
-def _says_more(checkpoint: Checkpoint, tokenizer: str) -> bool:
-    """Whether a bare vocabulary comes with what says whether case and accents matter."""
-    return tokenizer == VOCABULARY and checkpoint.first((TOKENIZER_CONFIG,)) is not None
+def _spelling(checkpoint: Checkpoint, tokenizer: str, may_ask: bool = True) -> tuple[str, ...]:
+    """What says whether case and accents matter: of a bare vocabulary a file beside it, if there is one."""
+    return (TOKENIZER_CONFIG,) if tokenizer == VOCABULARY and checkpoint.first((TOKENIZER_CONFIG,), may_ask) else ()
 
 
 def flava_files(text: str, fetch: bool = False) -> ModelFiles:
@@ -125,17 +129,15 @@ def flava_files(text: str, fetch: bool = False) -> ModelFiles:
     checkpoint = _checkpoint(asked)
     if checkpoint is None:
         return ModelFiles(asked.canonical, None, ())
-    names = [CONFIG]
     if fetch:
-        names += [PREPROCESSOR] if checkpoint.first((PREPROCESSOR,)) else []
-        names += [INDEX] if checkpoint.first((INDEX, WHOLE, PICKLE)) == INDEX else []
-        names += [*_weights(checkpoint), *_tokenizer(checkpoint)]
+        checkpoint.file(CONFIG)
+    is_unknown = not (fetch or checkpoint.is_local)  # the hub has not been asked
+    pixels = (PREPROCESSOR,) if is_unknown or checkpoint.first((PREPROCESSOR,), fetch) else ()
+    weights = checkpoint.first(_WEIGHTS, fetch) or PICKLE
+    shards = (INDEX, *_shards(checkpoint)) if weights == INDEX else (weights,)
+    tokenizer = checkpoint.first(_TOKENIZERS, fetch) or TOKENIZER
+    names = (CONFIG, *pixels, *shards, tokenizer, *_spelling(checkpoint, tokenizer, fetch))
+    if fetch:
         for name in names:
             checkpoint.file(name)
-        return ModelFiles(asked.canonical, checkpoint, tuple(names))
-    names += [PREPROCESSOR] if checkpoint.here(PREPROCESSOR) or not checkpoint.is_local else []
-    weights = checkpoint.first((INDEX, WHOLE, PICKLE), may_ask=False) or PICKLE
-    names += [INDEX, *_weights(checkpoint)] if weights == INDEX else [weights]
-    tokenizer = checkpoint.first((TOKENIZER, VOCABULARY), may_ask=False) or TOKENIZER
-    config = [TOKENIZER_CONFIG] if tokenizer == VOCABULARY and checkpoint.here(TOKENIZER_CONFIG) else []
-    return ModelFiles(asked.canonical, checkpoint, (*names, tokenizer, *config))
+    return ModelFiles(asked.canonical, checkpoint, names)

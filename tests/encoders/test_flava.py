@@ -520,7 +520,7 @@ def test_a_folder_needs_weights(folder, pictures):
 
 def test_without_a_network_it_is_one_line(offline):
     refused(lambda: found("flava"), "could not be fetched .*flava@DIR")
-    refused(lambda: flava_files("flava", fetch=True), r"facebook/flava-full: .* is not on this machine")
+    refused(lambda: flava_files("flava", fetch=True), r"facebook/flava-full: config\.json is not on this machine")
     assert {state.state for state in file_states(flava_files("flava"))} == {"missing"}
 
 
@@ -533,6 +533,28 @@ def test_the_hubs_files_are_used_without_a_network(put, written, pictures):
     assert {state.state for state in file_states(flava_files("flava"))} == {"whole"}
     local = found(f"flava@{written}")
     assert (node.model, local.model, node.digest) == ("flava", "flava@tiny-flava", local.digest)
+
+
+def test_of_the_hub_what_is_missing_is_fetched_and_nothing_else(offline, monkeypatch, written):
+    """It has no safetensors, as when it was last listed; the hub is a folder here."""
+    place = offline / "models--facebook--flava-full" / "snapshots" / "main"
+    asked: list[str] = []
+
+    def etag(repository: str, name: str) -> str | None:
+        assert repository == "facebook/flava-full"
+        return "e" if (written / name).is_file() else None
+
+    def fetch(repository: str, name: str) -> Path:
+        place.mkdir(parents=True, exist_ok=True)
+        asked.append(name)
+        return Path(shutil.copy(written / name, place))
+
+    monkeypatch.setattr("expclip.encoders.hub.etag", etag)
+    monkeypatch.setattr("expclip.encoders.hub.fetch", fetch)
+    assert set(flava_files("flava", fetch=True).names) == set(asked) == {CONFIG, PREPROCESSOR, BIN, "tokenizer.json"}
+    asked.clear()
+    flava_files("flava", fetch=True)
+    assert asked == []
 
 
 def test_it_is_listed_and_checked(offline, written):
@@ -550,7 +572,7 @@ def test_random_weights_are_marked_and_need_no_file(offline):
     assert flava_files("flava@random").names == ()
 
 
-def test_it_extracts_scores_and_takes_heads(lab, labelled, photos, written):
+def test_it_extracts_scores_and_takes_heads(lab, labelled, photos, written, tmp_path):
     name = f"flava@{written}"
     usual = {"clip": name, "protocol": "native"}
     lab.extract(photos, **usual, teacher="miniature")
@@ -562,6 +584,9 @@ def test_it_extracts_scores_and_takes_heads(lab, labelled, photos, written):
     store = lab.cache.find("labelled", "clip_image")[0]
     assert store.header.spec["architecture"]["family"] == "flava"
     assert np.ptp(store.read(), axis=0).max() > 0
+    again = Path(shutil.copytree(written, tmp_path / "elsewhere"))
+    same = lab.evaluate(labelled, clip=f"flava@{again}", protocol="native", prompts="P-3", cached_only=True)
+    assert [score.uar for score in same.scores] == [score.uar for score in answer.scores], "known by its weights"
 
 
 def test_transformers_still_projects_all_tokens(library, pictures):
