@@ -16,10 +16,11 @@ from typer.core import TyperCommand, TyperGroup
 
 from .commands import COMMANDS, GROUPS, command
 from .commands.command import Command
-from .commands.request import NO_DEFAULT, Asked, Request, asked, from_typed, refuse_unknown
-from .errors import ExpclipError, flag, shown
-from .interruption import ending, signals_interrupt
-from .reports.console import print_json, print_line, say
+from .commands.request import NO_DEFAULT, Asked, asked, from_typed, refuse_unknown
+from .commands.running import run
+from .errors import flag, shown
+from .interruption import signals_interrupt
+from .reports.console import print_line, say
 from .settings import Settings, read_settings
 
 
@@ -159,29 +160,6 @@ def _usual(one: Asked) -> str:
     if value in (None, ()):
         return one.option.unset
     return ", ".join(map(str, value)) if one.many else str(value)
-
-
-def run(one: Command, request: Callable[[], Request], as_json: bool = False) -> int:
-    """Do a command and show its answer; returns the exit code. A user's mistake is one line without a traceback."""
-    try:
-        answer = one.do(asked_for := request())
-        if as_json and one.document:
-            print_json(one.document(asked_for, answer))
-        else:
-            one.show(asked_for, answer)
-        return one.ending(asked_for, answer)
-    except ExpclipError as error:
-        say(f"error: {error.as_typed}")
-        return error.exit_code
-    except KeyboardInterrupt as error:
-        line, code = ending(error)
-        say(line)
-        return code
-    except (MemoryError, RuntimeError) as error:
-        if not isinstance(error, MemoryError) and "out of memory" not in str(error):
-            raise
-        say("error: out of memory: give a smaller --batch-size, or a smaller model")
-        return ExpclipError.exit_code
 
 
 def main() -> None:

@@ -24,6 +24,14 @@ def ending(error: KeyboardInterrupt) -> tuple[str, int]:
     return f"interrupted{by}. Finished work is kept: run the same command to resume", code
 
 
+def behind(error: BaseException) -> KeyboardInterrupt | None:
+    """The interruption on which an error came, as where a thread that has not started yet is waited for."""
+    seen: BaseException | None = error
+    while seen is not None and not isinstance(seen, KeyboardInterrupt):
+        seen = seen.__cause__ or seen.__context__
+    return seen
+
+
 @contextmanager
 def signals_interrupt() -> Iterator[None]:
     """In the block those signals that were not ignored before raise an Interruption, in the main thread.

@@ -38,8 +38,8 @@ ROOT = ask(
     in_file=False,
 )
 CLIP = ask(
-    "ViT-B-32, ViT-B-16, ViT-L-14 (OpenAI's), ARCH@TAG, ARCH@FILE, ARCH@random, hf-hub:OWNER/REPO, local-dir:PATH or "
-    "miniature; repeat to sweep.",
+    "ViT-B-32, ViT-B-16, ViT-L-14 (OpenAI's), ARCH@TAG, ARCH@FILE, ARCH@random, hf-hub:OWNER/REPO, local-dir:PATH, "
+    "farl-b16@FILE, flava, flava@FOLDER or miniature; repeat to sweep.",
     (DEFAULT_CLIP,),
     metavar="NAME",
     in_defaults=True,

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..errors import ExpclipError, UsageError
 from ..lazy import load
 from ..manifests.prompts import Instruction, instruction
-from ..manifests.protocols import PROTOCOLS, RELEASED, Protocol
+from ..manifests.protocols import NATIVE, PROTOCOLS, RELEASED, Protocol
 from .dtypes import DTYPES, T5_DTYPES, PartDTypes, resolve_device
 from .hashes import Hashes
-from .names import ModelName, clip_name, teacher_name
+from .names import ModelName, clip_name, flava_name, is_flava, teacher_name
 from .node import NODES, Encoder, Node, Role
 from .squash import BILINEAR, Squash
 from .usual_protocol import clip_protocol
@@ -90,6 +90,7 @@ class Family:
 
 
 FAMILIES = {
+    "flava": Family("clip", flava_name, "encoders.flava:CODE", lambda model: NATIVE, is_flava),
     "clip": Family("clip", clip_name, "encoders.clip:CODE", clip_protocol),
     "blip2": Family("teacher", teacher_name, "encoders.blip2:CODE"),
 }

@@ -134,6 +134,6 @@ def _unreachable(repository: str, name: str, error: Exception) -> ExpclipError:
     return ExpclipError(
         f"{repository}: {name} is not on this machine and could not be fetched ({reason(error)}). Run `hf download "
         f"{quoted(repository)} --local-dir DIR` where there is a network, and name that folder ({option('teacher')} "
-        "DIR, "
-        f"{option('clip')} local-dir:DIR); or run `expclip weights fetch` there, and copy the hub's cache ($HF_HOME)"
+        f"DIR, {option('clip')} local-dir:DIR or flava@DIR); or run `expclip weights fetch` there, and copy the "
+        "hub's cache ($HF_HOME)"
     )

@@ -16,6 +16,8 @@ LOCAL_DIR, HUB = "local-dir:", "hf-hub:"
 RANDOM = "random"
 FOLDER_CONFIG = "open_clip_config.json"
 """What describes a CLIP that is a folder or a repository."""
+FLAVA = "flava"
+_FLAVA_HUB = "facebook/flava-full"
 
 BUILTIN = {"miniature": Path(__file__).parent / "miniature"}
 """Models that come with expclip: folders with a `clip` and a `teacher` in the formats of the real checkpoints."""
@@ -177,3 +179,20 @@ def teacher_name(text: str) -> ModelName:
         )
     short = {repository: name for name, repository in _TEACHERS.items()}
     return ModelName(short.get(source, source), source)
+
+
+def is_flava(text: str) -> bool:
+    """Whether a text names a FLAVA: by its word, in any case, or by its repository on the hub."""
+    return text.partition("@")[0].lower() in (FLAVA, _FLAVA_HUB)
+
+
+def flava_name(text: str) -> ModelName:
+    """What `flava`, `flava@FOLDER` or `flava@random` names."""
+    _, at, source = text.partition("@")
+    if not at:
+        return ModelName(FLAVA, _FLAVA_HUB, architecture=FLAVA)
+    if not source:
+        raise UsageError(f"{option('clip')} {text!r}: name a folder, as flava@FOLDER, or write flava or flava@random")
+    if source.lower() == RANDOM:
+        return ModelName(f"{FLAVA}@{RANDOM}", RANDOM, architecture=FLAVA)
+    return ModelName(f"{FLAVA}@{Path(source).expanduser().absolute().name}", source, True, FLAVA)

@@ -38,6 +38,7 @@ PUBLISHED = {
     "ViT-L-14": Published(
         "clip", "timm/vit_large_patch14_clip_224.openai", 1_710_000_000, 1_710_000_000, "Apache-2.0"
     ),
+    "flava": Published("clip", "facebook/flava-full", 1_220_000_000, 1_220_000_000, "BSD-3-Clause"),
     "blip2-flan-t5-xl": Published(
         "teacher", "Salesforce/blip2-flan-t5-xl", 9_960_000_000, 15_770_000_000, "MIT", 2048
     ),

@@ -10,6 +10,10 @@ from pathlib import Path
 
 import psutil
 import pytest
+from expclip.commands import command
+from expclip.commands.doctor import Doctor
+from expclip.commands.running import run
+from expclip.interruption import Interruption
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 MINI = ("--clip", "miniature", "--device", "cpu")
@@ -121,3 +125,16 @@ def test_before_anything_is_done(tmp_path, name):
         _, said = process.communicate()
         assert "Traceback" not in said or delay == 0.15, said
         assert process.returncode in (SIGNALS[name], -getattr(signal, name), 2), said
+
+
+def test_an_error_on_the_way_out_of_an_interruption_is_the_interruption(capsys):
+    """A signal may come while a pool of processes is being started, which then cannot be waited for."""
+
+    def interrupted() -> Doctor:
+        try:
+            raise Interruption(signal.SIGHUP)
+        finally:
+            raise RuntimeError("cannot join thread before it is started")
+
+    assert run(command("doctor"), interrupted) == SIGNALS["SIGHUP"]
+    assert capsys.readouterr().err.startswith("interrupted by SIGHUP. ")

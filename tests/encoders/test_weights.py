@@ -9,7 +9,8 @@ from expclip.commands.weights import CheckWeights, ListWeights
 from expclip.encoders import hub
 from expclip.encoders.blip2.teacher import teacher_files
 from expclip.encoders.clip.found import clip_files
-from expclip.encoders.names import DEFAULT_CLIP, DEFAULT_TEACHER, clip_name, teacher_name
+from expclip.encoders.families import family_of
+from expclip.encoders.names import DEFAULT_CLIP, DEFAULT_TEACHER, FLAVA, clip_name
 from expclip.encoders.weights import PUBLISHED, file_states
 from expclip.errors import ExpclipError, UsageError
 from expclip.stages.weights import check_weights, list_weights
@@ -102,8 +103,8 @@ def test_a_list_says_what_is_here_and_of_which_commit(put, teacher):
 
 def test_published_models_come_from_where_the_encoders_look_for_them():
     for model, known in PUBLISHED.items():
-        if known.role == "teacher":
-            assert teacher_name(model).source == known.source
+        if known.role == "teacher" or model == FLAVA:
+            assert family_of(known.role, model).name(model).source == known.source
         else:
             name = clip_name(model)
             tag = open_clip.get_pretrained_cfg(name.architecture, name.source)

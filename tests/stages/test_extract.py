@@ -68,14 +68,14 @@ def test_open_features_names_the_command_where_nothing_is_cached(lab, photos):
         lab.open_features(str(photos), model="miniature")
 
 
-def test_the_protocols_are_kept_apart(lab, photos, work):
-    lab.extract(photos, clip="miniature")
+def test_the_protocols_are_kept_apart(lab, photos, work, tiny_models):
+    clip = f"local-dir:{tiny_models / 'clip'}"
+    lab.extract(photos, clip=clip)
     work.clear()
-    lab.extract(photos, clip="miniature", protocol="paper")
+    lab.extract(photos, clip=clip, protocol="paper")
     assert work["ImageTower inputs"] == 40
     released, paper = (
-        lab.open_features(str(photos), model="miniature", protocol=protocol).array
-        for protocol in ("released", "paper")
+        lab.open_features(str(photos), model=clip, protocol=protocol).array for protocol in ("released", "paper")
     )
     assert not np.allclose(released, paper, atol=1e-2)
 
