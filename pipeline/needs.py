@@ -18,14 +18,14 @@ from ..cache.store import FeatureStore
 from ..commands import options
 from ..commands.extract import Extract
 from ..encoders.dtypes import PartDTypes
-from ..encoders.families import family_of, usual_protocol
+from ..encoders.families import as_asked, family_of, usual_protocol
 from ..encoders.node import NODES, Node
 from ..errors import ExpclipError, UsageError, one_of, option
 from ..manifests.chosen import with_classes
 from ..manifests.frames import DEFAULT_POLICIES
 from ..manifests.manifest import Manifest
 from ..manifests.prompts import instruction_name
-from ..manifests.protocols import NATIVE
+from ..manifests.protocols import NATIVE, RELEASED
 from .plan import Wanted, header_of
 from .rereading import known_manifest
 from .t5_precision import continued
@@ -191,11 +191,13 @@ class Needs:
 
 
 def say_own_protocols(workspace: Workspace, needs: Iterable[Need]) -> None:
-    """Say which models are given other images than Exp-CLIP's code gives its own."""
+    """Say which models are given other images than Exp-CLIP's code gives its own, or than they were trained on."""
     for need in needs:
+        role, model = NODES[need.node].role, canonical_model(need.node, need.model)
         if need.protocol is None and need.rules == NATIVE:
-            model = canonical_model(need.node, need.model)
             workspace.remark(model, f"its images are prepared as it was trained on them: protocol {NATIVE}")
+        elif need.protocol == RELEASED and as_asked(NATIVE, role, need.model) is None:
+            workspace.remark(model, f"it was trained on other images than {RELEASED} gives it: {NATIVE} is its own")
 
 
 def node_of(workspace: Workspace, need: Need, manifest: Manifest) -> Node:

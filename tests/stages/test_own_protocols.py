@@ -56,8 +56,9 @@ def test_a_sweep_gives_each_model_its_own_images_and_says_so(lab: Lab, labelled,
     assert capsys.readouterr().err.count("own-pixels: its images are prepared as it was trained on them") == 2
 
 
-def test_features_under_another_protocol_are_not_encoded_anew_without_a_word(lab: Lab, labelled, native_clip):
+def test_features_under_another_protocol_are_not_encoded_anew_without_a_word(lab: Lab, labelled, native_clip, capsys):
     lab.extract(labelled, clip=native_clip, protocol="released")
+    assert "own-pixels: it was trained on other images than released gives it" in capsys.readouterr().err
     for plan in (True, False):
         with pytest.raises(UsageError, match=r"under the protocol released, and its own is native: run `.*`") as said:
             lab.extract(labelled, clip=native_clip, plan=plan)
