@@ -90,9 +90,21 @@ def _matched(comparison: Comparison, by: Adaptation) -> Iterator[np.ndarray]:
         logits = scale * similarity
         known = np.isfinite(logits[:1]).all(axis=0)  # a class without prompts is never predicted
         for places in together(comparison):
-            bias = matched_bias(logits[np.ix_(places, known)], prior[known] / prior[known].sum())
-            logits[np.ix_(places, known)] += bias
+            some = np.ix_(places, known)
+            logits[some] += _bias(comparison, logits[some], prior[known] / prior[known].sum())
         yield logits / scale
+
+
+def _bias(comparison: Comparison, logits: np.ndarray, prior: np.ndarray) -> np.ndarray:
+    """As `matched_bias`; an error says of what."""
+    try:
+        return matched_bias(logits, prior)
+    except ExpclipError as error:
+        of = comparison.of
+        what = f"head {of.head_id}" if of.head_id else "no head"
+        raise ExpclipError(
+            f"{option('adapt')} {PRIOR}: {of.dataset} under {of.backbone}, {what}: {error}: leave {PRIOR} out"
+        ) from error
 
 
 def _similarities(comparison: Comparison) -> list[np.ndarray]:
