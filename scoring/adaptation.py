@@ -114,16 +114,23 @@ def _similarities(comparison: Comparison) -> list[np.ndarray]:
     directions = np.stack(comparison.directions.of(comparison.texts))
     head, found = comparison.head, []
     for some in head.pooled(comparison.scorable.samples):
-        for start in range(0, len(some), _ROWS):
-            found.append(_cosines(comparison, head, some[start : start + _ROWS].astype(np.float64), directions))
+        for start in range(0, max(len(some), 1), _ROWS):
+            block = some[start : start + _ROWS].astype(np.float64)
+            found.append(_cosines(comparison, block, _lengths(head, block), directions))
     return list(np.concatenate(found).swapaxes(0, 1))
 
 
-def _cosines(comparison: Comparison, head: Head, vectors: np.ndarray, directions: np.ndarray) -> np.ndarray:
-    """(k, prompt sets, classes) of vectors (k, D) float64 with directions (prompt sets, classes, D)."""
+def _lengths(head: Head, vectors: np.ndarray) -> np.ndarray:
+    """(k,) lengths behind a head of vectors (k, D), in their dtype."""
+    with np.errstate(all="ignore"):  # what comes of it is looked at
+        return head.lengths(vectors)
+
+
+def _cosines(comparison: Comparison, vectors: np.ndarray, lengths: np.ndarray, directions: np.ndarray) -> np.ndarray:
+    """(k, prompt sets, classes) of vectors (k, D) float64 and directions (prompt sets, classes, D)."""
     with np.errstate(all="ignore"):  # what comes of it is looked at
         flat = vectors @ directions.reshape(-1, directions.shape[2]).T
-        found = (flat / head.lengths(vectors)[:, None]).reshape(-1, *directions.shape[:2])
+        found = (flat / lengths[:, None]).reshape(-1, *directions.shape[:2])
     comparison.refuse_unless(are_finite(found))
     found[:, ~comparison.has_prompts] = -np.inf
     return found
@@ -141,27 +148,27 @@ def _centred(comparison: Comparison, by: Adaptation) -> list[np.ndarray]:
     found: np.ndarray = np.empty((len(pooled), *directions.shape[:2]))
     for places in together(comparison):
         blocks = [places[start : start + _ROWS] for start in range(0, len(places), _ROWS)]
-        mean = np.sum([_unit(comparison, head, pooled[some]).sum(axis=0) for some in blocks], axis=0) / len(places)
-        for some in blocks:
-            moved = _unit(comparison, head, pooled[some]) - mean
-            _refuse_without_direction(comparison, head, moved, some)
-            found[some] = _cosines(comparison, head, moved, directions)
+        lengths = [_lengths(head, pooled[some].astype(np.float64)) for some in blocks]
+        pairs = list(zip(blocks, lengths, strict=True))
+        mean = np.sum([_unit(pooled[some], of).sum(axis=0) for some, of in pairs], axis=0) / len(places)
+        comparison.refuse_unless(are_finite(mean))
+        for some, of in pairs:
+            moved = _unit(pooled[some], of) - mean
+            left = _lengths(head, moved.astype(np.float32))  # the same for all classes: they decide nothing
+            _refuse_without_direction(comparison, left, some)
+            found[some] = _cosines(comparison, moved, left, directions)
     return list(found.swapaxes(0, 1))
 
 
-def _unit(comparison: Comparison, head: Head, pooled: np.ndarray) -> np.ndarray:
-    """(k, D) float64 of pooled samples, whose length behind the head is one."""
-    exact = pooled.astype(np.float64)
+def _unit(pooled: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """(k, D) float64 of pooled samples, divided by their lengths behind the head."""
     with np.errstate(all="ignore"):  # what comes of it is looked at
-        found = exact / head.lengths(exact)[:, None]
-    comparison.refuse_unless(are_finite(found))
-    return found
+        return pooled / lengths[:, None]
 
 
-def _refuse_without_direction(comparison: Comparison, head: Head, moved: np.ndarray, places: np.ndarray) -> None:
+def _refuse_without_direction(comparison: Comparison, left: np.ndarray, places: np.ndarray) -> None:
     """Raise ExpclipError where nothing is left of a sample without the mean."""
-    with np.errstate(all="ignore"):  # of a rounding below zero there is no root
-        near = np.flatnonzero(~(head.lengths(moved) > NO_DIRECTION))
+    near = np.flatnonzero(~(left > NO_DIRECTION))  # of a rounding below zero there is no root
     if not len(near):
         return
     manifest, of = comparison.scorable.manifest, comparison.of

@@ -99,7 +99,8 @@ class Directions:
         Raises ExpclipError where nothing is left of a text.
         """
         self.of(some)
-        return [one.by_class(self._lead(self._centred(one))) for one in some]
+        of_classes = np.stack([one.by_class(self._centred(one)) for one in some])
+        return list(self._lead(of_classes.reshape(-1, of_classes.shape[2])).reshape(*of_classes.shape[:2], -1))
 
     def _centred(self, one: ClassVectors) -> np.ndarray:
         """(m, L') of length one."""

@@ -261,3 +261,11 @@ def test_logits_of_no_finite_precision_are_refused_in_words():
     logits = np.array([[0, 1e17], [1e17, 0], [0, 1e17]])
     with pytest.raises(ExpclipError, match="cannot be made to match the prior"):
         matched_bias(logits, np.array([0.5, 0.5]))
+
+
+def test_where_no_sample_could_be_encoded_there_is_nothing_to_adapt(compare, made_up):
+    one = compare(PlainClip())
+    none = np.zeros(120, dtype=bool)
+    lost = Scorable.of(one.scorable.manifest, made_up[0], none, Clips.from_lists(made_up[1]), "behind")
+    for by in (UNIFORM, CENTER):
+        assert [len(found.predicted) for found in adapted(replace(one, scorable=lost), by)] == [0, 0]
