@@ -37,7 +37,7 @@ _FEW = 4
 def write_results(
     found: Evaluation, out: Path, predictions: str = "parquet", figures: bool = False, command: str = ""
 ) -> None:
-    """`scores.csv`, `confusion.npz`, `tables.md` and the predictions, as `parquet` or `csv`; `figures` on request.
+    """`scores.csv`, `confusion.npz`, `tables.md` and predictions, as `parquet` or `csv`, or `none`; `figures` on request.
 
     They take the place of the files of an earlier evaluation, all at once; what others put into the folder stays.
     `command` is noted as what made them. Raises ExpclipError where the disk refuses.
@@ -75,7 +75,7 @@ def _older_files(folder: Path) -> Iterator[str]:
 
 
 def _write_predictions(found: Evaluation, out: Path, kind: str) -> None:
-    if not found.predictions:
+    if not found.predictions or kind == "none":  # heads from labels have theirs in any case
         return
     from .predictions import csv_columns, csv_rows, write_parquet
 
