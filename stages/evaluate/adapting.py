@@ -13,8 +13,10 @@ from ...manifests.manifest import NO_FOLD, NO_LABEL, Manifest
 from ...manifests.prompts import PromptSet
 from ...reports.console import say
 from ...scoring.adaptation import FEWEST, PRIOR, Adaptation
-from .asked import Known
+from .asked import Asked
 
+_LEAST = 0.0001
+"""A share that the mean prediction can be made to match, whatever the scores."""
 _ROUNDING = 0.01
 """How far the sum of given shares may be from one."""
 
@@ -35,8 +37,8 @@ def _shares(words: Sequence[str]) -> dict[str, float]:
     for one in (part for word in words for part in word.split(",")):
         name, is_said, number = (part.strip() for part in one.rpartition("="))
         share = _number(number)
-        if not is_said or not name or not (0 < share <= 1):
-            raise UsageError(f"{option('prior')} {brief(one)}: give CLASS=SHARE, with a share above 0 and up to 1")
+        if not is_said or not name or not (_LEAST <= share <= 1):
+            raise UsageError(f"{option('prior')} {brief(one)}: give CLASS=SHARE, with a share from {_LEAST} to 1")
         if name in found:
             raise UsageError(f"{option('prior')} {brief(one)}: {name} has a share already")
         found[name] = share
@@ -97,16 +99,13 @@ def _refuse_other_classes(manifest: Manifest, shares: Mapping[str, float]) -> No
         )
 
 
-def note_unadapted(ways: Sequence[Adaptation | None], known: Sequence[Known]) -> None:
+def note_unadapted(ways: Sequence[Adaptation | None], asked: Asked) -> None:
     """Say which heads are left out of an adaptation. Raises UsageError where nothing that is asked for is left."""
-    some = {one.card.id if one.card else "": one.head for one in known}
-    reasons = [
-        f"{option('adapt')} {by.how}: head {name} {why}"
-        for by in ways
-        for name, head in some.items()
-        if by is not None and (why := by.why_not(head))
-    ]
-    if some and len(reasons) == len(some) * len(ways):
-        raise UsageError(f"{reasons[0]}: choose other heads, or another {option('adapt')}")
-    for one in reasons:
-        say(f"note: {UsageError(one).as_typed}: left out")
+    heads = {one.card.id if one.card else "": one.head for one in asked.known}
+    pairs = [(by, name, head) for by in ways for name, head in heads.items()]
+    left_out = [(by, name, why) for by, name, head in pairs if by is not None and (why := by.why_not(head))]
+    if pairs and len(left_out) == len(pairs) and not any(asked.llm_alone.values()):
+        by, name, why = left_out[0]
+        raise UsageError(f"{option('adapt')} {by.how}: head {name} {why}: choose other heads, or adapt otherwise")
+    for by, name, why in left_out:
+        say(f"note: head {name} {why}: it is left out of {by.how}")

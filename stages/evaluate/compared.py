@@ -73,7 +73,7 @@ def compared(
     found.refuse_texts()
     note_unused_options(request, asked, manifests, prompt_sets)
     note_left_out(asked)
-    note_unadapted(ways, asked.known)
+    note_unadapted(ways, asked)
     found.make()
     for dataset in asked.datasets:
         for need, heads in asked.heads[dataset].items():
