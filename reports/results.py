@@ -37,10 +37,10 @@ _FEW = 4
 def write_results(
     found: Evaluation, out: Path, predictions: str = "parquet", figures: bool = False, command: str = ""
 ) -> None:
-    """`scores.csv`, `confusion.npz`, `tables.md` and predictions, as `parquet` or `csv`, or `none`; `figures` on request.
+    """`scores.csv`, `confusion.npz`, `tables.md` and the predictions, as `parquet` or `csv`; `figures` on request.
 
     They take the place of the files of an earlier evaluation, all at once; what others put into the folder stays.
-    `command` is noted as what made them. Raises ExpclipError where the disk refuses.
+    `predictions` may be `none`. `command` is noted as what made them. Raises ExpclipError where the disk refuses.
     """
     run = Run(EVALUATION, command, _older_files)
     with writing(out, OUT), new_results(out, run) as made:
