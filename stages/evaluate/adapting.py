@@ -26,7 +26,7 @@ def adaptations(request: Evaluate) -> list[Adaptation | None]:
     ways = list(dict.fromkeys(request.adapt))
     shares = _shares(request.prior)
     if PRIOR not in ways:
-        note_unused(request, "prior", f"{option('adapt')} is not {PRIOR}")
+        note_unused(request, "prior", f"nothing is adapted by {PRIOR}")
     given = {PRIOR: shares} if shares else {}
     return [None if how == NO_ADAPTATION else Adaptation(how, LOGIT_SCALE, given.get(how)) for how in ways]
 

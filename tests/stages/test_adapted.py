@@ -220,6 +220,7 @@ def test_a_prior_that_changes_nothing_is_said_once(lab, faces, capsys):
     said = [line for line in capsys.readouterr().err.splitlines() if "so it changes nothing" in line]
     assert len(said) == 1
     assert said[0].startswith("note: prior happiness=")
+    assert said[0].endswith(": nothing is adapted by prior, so it changes nothing")
 
 
 def test_the_command_of_a_request_says_how_it_adapts():
