@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from ..reports.console import print_line, print_table, say
-from ..reports.results import as_row
+from ..reports.results import as_rows
 from ..reports.tables import tables
 from ..scoring.scores import Evaluation
 from . import options
@@ -15,6 +15,8 @@ from .request import Request, ask
 
 NO_PREDICTIONS = "none"
 PREDICTIONS = ("parquet", "csv", NO_PREDICTIONS)
+NO_ADAPTATION = "none"
+ADAPTATIONS = (NO_ADAPTATION, "prior", "center")
 RESULTS = Path("expclip-results")
 """Where the command line writes where nothing else is said."""
 
@@ -45,6 +47,19 @@ class Evaluate(Request, verb="evaluate"):
     teacher: str = options.TEACHER
     instruction: Names = options.INSTRUCTION
     ensemble: str = options.ENSEMBLE
+    adapt: Names = ask(
+        "Look at all test samples together, without their labels (transductive, and marked so): `prior` gives each "
+        "class the bias with which the mean prediction is --prior, `center` takes away what all images, and all "
+        "texts, have in common; repeat to sweep. See docs/adaptation.md.",
+        (NO_ADAPTATION,),
+        choices=ADAPTATIONS,
+    )
+    prior: Names = ask(
+        "The share of each class for --adapt prior; `uniform` is the same for all.",
+        (),
+        metavar="CLASS=SHARE,…",
+        unset="uniform",
+    )
     intervals: bool = ask("95 % intervals of scores and gains, in closed form.", True)
     classes: Names = options.CLASSES
     frames: str = options.FRAMES
@@ -78,6 +93,8 @@ def show(request: Evaluate, answer: Evaluation) -> None:
     """A table per data set and backbone."""
     for table in tables(answer.scores):
         print_table(table.title, table.columns, table.rows)
+        if table.note:
+            print_line(table.note)
     if request.out is not None:
         predictions = {"parquet": ["predictions/"], "csv": ["predictions.csv"]}.get(request.predictions, [])
         files = ["scores.csv", "confusion.npz", *predictions, *(["figures/"] if request.figures else []), "tables.md"]
@@ -86,7 +103,7 @@ def show(request: Evaluate, answer: Evaluation) -> None:
 
 def document(request: Evaluate, answer: Evaluation) -> dict[str, Any]:
     """What --json prints."""
-    return {"out": str(request.out or ""), "scores": [as_row(one) for one in answer.scores]}
+    return {"out": str(request.out or ""), "scores": as_rows(answer.scores)}
 
 
 def ending(request: Evaluate, answer: Evaluation) -> int:

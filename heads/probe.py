@@ -31,6 +31,8 @@ _FITS = len(GRID) + HALVINGS + 2
 class LinearProbe:
     """Scores of classes, W x + b."""
 
+    gives_logits = True
+
     def __init__(self, weight: np.ndarray, bias: np.ndarray, c: float, classes: tuple[str, ...]):
         self.weight_, self.bias_, self.c_, self.classes = weight, bias, c, tuple(classes)
         self.losses_: list[float] = []

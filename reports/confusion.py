@@ -15,6 +15,7 @@ from .legibility import INK, LONG, legible, legible_classes
 from .tables import UNTRAINED_NOTE, spread
 
 _WARNING = "#a3333d"
+_TRANSDUCTIVE = "transductive: all test samples were looked at\ntogether, without their labels"
 _PANEL, _LABELS, _BAR = 3.5, 1.2, 0.9
 """Inches, side by side: the width of a matrix, and what the labels and the colour bar add."""
 _CELL, _LEFT, _RIGHT, _TOP, _BOTTOM = 0.56, 1.75, 0.95, 0.85, 1.35
@@ -47,7 +48,7 @@ def confusion_figure(score: Score, path: Path) -> None:
     bar.set_label("% of the true class", fontsize=9)
     bar.ax.tick_params(length=0, labelsize=8)
     legend.spines[:].set_visible(False)
-    note_untrained(figure, [score])
+    note_doubts(figure, [score])
     save_figure(figure, path, dpi=110)
 
 
@@ -81,10 +82,13 @@ def matrix_panel(axes: Axes, percent: np.ndarray, classes: Sequence[str]) -> Axe
     return image
 
 
-def note_untrained(figure: Figure, scores: Iterable[Score]) -> None:
-    """Say so in the figure where untrained weights are behind a score."""
-    if any(score.of.untrained for score in scores):
-        figure.text(0.02, 0.02, UNTRAINED_NOTE.replace(": ", ":\n"), fontsize=8, color=_WARNING)
+def note_doubts(figure: Figure, scores: Iterable[Score]) -> None:
+    """Say so in the figure where untrained weights are behind a score, or all test samples together."""
+    behind = [score.of for score in scores]
+    notes = [UNTRAINED_NOTE.replace(": ", ":\n")] if any(of.untrained for of in behind) else []
+    notes += [_TRANSDUCTIVE] if any(of.adapted for of in behind) else []
+    if notes:
+        figure.text(0.02, 0.02, "\n".join(notes), fontsize=8, color=_WARNING)
 
 
 def _title(score: Score) -> str:
@@ -118,5 +122,5 @@ def comparison_figure(rows: Mapping[str, Sequence[Score]]) -> Figure:
     of = first.of
     title = f"{legible(of.dataset)} · {legible(of.backbone)} · {legible(of.prompts)} · {first.n:,} samples"
     figure.suptitle(title, fontsize=11, x=0.01, ha="left")
-    note_untrained(figure, (score for scores in rows.values() for score in scores))
+    note_doubts(figure, (score for scores in rows.values() for score in scores))
     return figure

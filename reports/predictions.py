@@ -18,10 +18,15 @@ KNOWN = (
     "untrained",
 )
 """What a row says of the combination behind it."""
-CSV_COLUMNS = (*KNOWN, "sample", "fold", "label", "predicted", "cosine")
-_NAMES = tuple(name for name in KNOWN if name not in ("seed", "untrained"))
+_OF_SAMPLES = ("sample", "fold", "label", "predicted", "cosine")
+_NO_NAMES = ("seed", "untrained")
 _ROWS = 2**19
 """In a row group, about. Pages are as large: in small ones bytes that compress lie among those that do not."""
+
+
+def known_of(predictions: Sequence[Predictions]) -> tuple[str, ...]:
+    """What rows say of the combinations behind them: `adapted` too where one of them is."""
+    return (*KNOWN, "adapted") if any(one.of.adapted for one in predictions) else KNOWN
 
 
 def write_parquet(predictions: Sequence[Predictions], folder: Path) -> None:
@@ -33,18 +38,18 @@ def write_parquet(predictions: Sequence[Predictions], folder: Path) -> None:
     names = distinct_names(short_name(file_safe(name)) for name in by_dataset)
     folder.mkdir(exist_ok=True)
     for name, some in zip(names, by_dataset.values(), strict=True):
-        schema = _schema(some[0].manifest.classes)
+        schema = _schema(some[0].manifest.classes, known_of(predictions))
         with _writer(folder / f"{name}.parquet", schema) as writer:
             for group in _groups(some):
                 writer.write_table(_table(group, schema))
 
 
-def _schema(classes: Sequence[str]) -> pa.Schema:
+def _schema(classes: Sequence[str], columns: Sequence[str]) -> pa.Schema:
     name = pa.dictionary(pa.int32(), pa.string())
-    known = dict.fromkeys(_NAMES, name) | {"seed": pa.uint64(), "untrained": pa.bool_()}
+    known = dict.fromkeys(columns, name) | {"seed": pa.uint64(), "untrained": pa.bool_()}
     sample = {"sample": name, "fold": pa.int16(), "label": name, "predicted": name}
     cosines = {column: pa.float16() for column in _cosine_columns(classes)}
-    return pa.schema(list(({one: known[one] for one in KNOWN} | sample | cosines).items()))
+    return pa.schema(list((known | sample | cosines).items()))
 
 
 def _cosine_columns(classes: Sequence[str]) -> list[str]:
@@ -63,7 +68,7 @@ def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
         column_encoding=dict.fromkeys(cosines, "BYTE_STREAM_SPLIT"),
         data_page_size=2**30,
         max_rows_per_page=2 * _ROWS,
-        write_statistics=list(_NAMES),  # pyright: ignore[reportArgumentType]
+        write_statistics=[one for one in KNOWN if one not in _NO_NAMES],  # pyright: ignore[reportArgumentType]
     )
 
 
@@ -84,7 +89,8 @@ def _table(some: Sequence[Predictions], schema: pa.Schema) -> pa.Table:
     seeds = np.array([one.of.seed or 0 for one in some], dtype=np.uint64)[of_each]
     has_seed = np.array([one.of.seed is not None for one in some])[of_each]
     folds = manifest.folds[samples]
-    columns = {name: _named([getattr(one.of, name) for one in some], lengths) for name in _NAMES}
+    names = [name for name in (*KNOWN, "adapted") if name in schema.names and name not in _NO_NAMES]
+    columns = {name: _named([getattr(one.of, name) for one in some], lengths) for name in names}
     columns |= {
         "seed": _numbers(seeds, has_seed),
         "untrained": _flags(np.array([one.of.untrained for one in some])[of_each]),
@@ -130,12 +136,22 @@ def _texts(texts: Sequence[str]) -> pa.StringArray:
     return pa.StringArray.from_buffers(len(texts), pa.py_buffer(ends), pa.py_buffer(b"".join(encoded)))
 
 
-def csv_rows(one: Predictions) -> Iterator[tuple]:
-    """A row per sample, with the similarity of the predicted class."""
+def csv_columns(predictions: Sequence[Predictions]) -> tuple[str, ...]:
+    """The names of what `csv_rows` gives."""
+    return (*known_of(predictions), *_OF_SAMPLES)
+
+
+def csv_rows(predictions: Sequence[Predictions]) -> Iterator[tuple]:
+    """A row per combination and sample, with the similarity of the predicted class."""
+    columns = known_of(predictions)
+    return (row for one in predictions for row in _csv_rows(one, columns))
+
+
+def _csv_rows(one: Predictions, columns: Sequence[str]) -> Iterator[tuple]:
     assert one.similarity is not None
     manifest = one.manifest
     classes = np.array(manifest.classes)
-    known = tuple("" if getattr(one.of, name) is None else getattr(one.of, name) for name in KNOWN)
+    known = tuple("" if getattr(one.of, name) is None else getattr(one.of, name) for name in columns)
     per_sample = (
         [manifest.sample_ids[sample] for sample in one.samples],
         [fold or "" for fold in manifest.folds[one.samples].tolist()],

@@ -17,10 +17,10 @@ from ..errors import UsageError, reason
 from ..manifests.cells import cell
 from ..manifests.disk import distinct_names
 from ..manifests.own_output import mark_output, may_be_marked
-from ..scoring.intervals import METHOD, Interval
+from ..scoring.intervals import METHOD, Interval, Intervals
 from ..scoring.scores import ALL, MEAN, Certainty, Evaluation, Score
 from .console import say
-from .tables import certainty_tables, markdown, tables
+from .tables import adaptation_tables, certainty_tables, markdown, tables
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -40,15 +40,15 @@ def write_results(
     """`scores.csv`, `confusion.npz`, `tables.md` and the predictions, as `parquet` or `csv`; `figures` on request.
 
     They take the place of the files of an earlier evaluation, all at once; what others put into the folder stays.
-    `command` is noted as what made them. Raises ExpclipError where the disk refuses.
+    `predictions` may be `none`. `command` is noted as what made them. Raises ExpclipError where the disk refuses.
     """
     run = Run(EVALUATION, command, _older_files)
     with writing(out, OUT), new_results(out, run) as made:
-        rows = [as_row(score) for score in found.scores]
+        rows = as_rows(found.scores)
         columns = list(dict.fromkeys(column for row in rows for column in row))
         _write_csv(made / _SCORES, columns, ([row.get(column, "") for column in columns] for row in rows))
         _write_predictions(found, made, predictions)
-        every = [*tables(found.scores), *certainty_tables(found.scores)]
+        every = [*tables(found.scores), *certainty_tables(found.scores), *adaptation_tables(found.scores)]
         (made / TABLES).write_text(markdown(every), encoding="utf-8")
         overall = [score for score in found.scores if score.fold in (ALL, MEAN)]
         named = dict(zip(distinct_names(score.of.slug for score in overall), overall, strict=True))
@@ -75,13 +75,12 @@ def _older_files(folder: Path) -> Iterator[str]:
 
 
 def _write_predictions(found: Evaluation, out: Path, kind: str) -> None:
-    if not found.predictions:
+    if not found.predictions or kind == "none":  # heads from labels have theirs in any case
         return
-    from .predictions import CSV_COLUMNS, csv_rows, write_parquet
+    from .predictions import csv_columns, csv_rows, write_parquet
 
     if kind == "csv":
-        rows = (row for one in found.predictions for row in csv_rows(one))
-        _write_csv(out / f"{_PREDICTIONS}.csv", CSV_COLUMNS, rows)
+        _write_csv(out / f"{_PREDICTIONS}.csv", csv_columns(found.predictions), csv_rows(found.predictions))
     else:
         write_parquet(found.predictions, out / _PREDICTIONS)
 
@@ -133,15 +132,23 @@ def read_results(folder: Path | str) -> Results:
         raise UsageError(f"{folder}: these results cannot be read ({reason(error)}): evaluate again") from error
 
 
-def as_row(score: Score) -> dict[str, Any]:
-    """One row of `scores.csv`: UAR and WAR in percent, recalls in 0 … 1.
+def as_rows(scores: Sequence[Score]) -> list[dict[str, Any]]:
+    """The rows of `scores.csv`: UAR and WAR in percent, recalls in 0 … 1.
 
     `_low` and `_high` are the ends of 95 % intervals; `_gain` is what a head adds to plain CLIP, in percent too.
-    `labels_of` is there where labels could not be read again, and says when they were.
+    `labels_of` is there where labels could not be read again, and says when they were; `adapted`, `prior` and
+    `_adapted_gain`, what an adaptation adds to the same without one, where some of the scores are adapted.
     """
+    some_adapted = any(score.of.adapted for score in scores)
+    return [_as_row(score, some_adapted) for score in scores]
+
+
+def _as_row(score: Score, some_adapted: bool) -> dict[str, Any]:
     of = asdict(score.of) | {"seed": "" if score.of.seed is None else score.of.seed}
     if not score.of.labels_of:
         del of["labels_of"]
+    if not some_adapted:
+        del of["adapted"], of["prior"]
     return {
         "dataset": of.pop("dataset"),
         "fold": score.fold,
@@ -150,21 +157,27 @@ def as_row(score: Score) -> dict[str, Any]:
         "n_failed": score.n_failed,
         "uar": _rounded(score.uar, 4),
         "war": _rounded(score.war, 4),
-        **_certainty_columns(score.certainty),
+        **_certainty_columns(score.certainty, some_adapted),
         **{f"recall_{name}": _rounded(value, 6) for name, value in zip(score.classes, score.recall, strict=True)},
     }
 
 
-def _certainty_columns(certainty: Certainty | None) -> dict[str, float | str]:
+def _certainty_columns(certainty: Certainty | None, some_adapted: bool) -> dict[str, float | str]:
     """The same columns for every score, empty where there is nothing to say."""
     columns: dict[str, float] = {}
     for metric in ("uar", "war"):
         found = getattr(certainty.score, metric) if certainty else _NOTHING
-        gain = getattr(certainty.gain, metric) if certainty and certainty.gain else _NOTHING
-        columns |= {f"{metric}_low": found.low, f"{metric}_high": found.high, f"{metric}_gain": gain.value}
-        columns |= {f"{metric}_gain_low": gain.low, f"{metric}_gain_high": gain.high}
+        columns |= {f"{metric}_low": found.low, f"{metric}_high": found.high}
+        columns |= _gain_columns(f"{metric}_gain", metric, certainty.gain if certainty else None)
+        if some_adapted:
+            columns |= _gain_columns(f"{metric}_adapted_gain", metric, certainty.adaptation if certainty else None)
     rounded = {name: _rounded(value, 4) for name, value in columns.items()}
     return rounded | {"intervals": METHOD if certainty else ""}
+
+
+def _gain_columns(name: str, metric: str, gain: Intervals | None) -> dict[str, float]:
+    found = getattr(gain, metric) if gain else _NOTHING
+    return {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
 
 
 def _rounded(value: float, digits: int) -> float | str:

@@ -19,9 +19,17 @@ class Table:
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    note: str = ""
+    """What is said below it."""
 
 
 UNTRAINED_NOTE = "untrained weights: these numbers show that the machinery works, and nothing about faces"
+
+
+TRANSDUCTIVE_NOTE = (
+    "transductive: such a row looked at all test samples together (of each fold, where there are folds), without "
+    "their labels; it is not comparable with rows that see one sample at a time"
+)
 
 
 def tables(scores: Iterable[Score]) -> list[Table]:
@@ -63,7 +71,40 @@ def _table(dataset: str, backbone: str, scores: Sequence[Score]) -> Table:
         title=f"{dataset} · {backbone} · {samples}{ensemble}{labels}" + (f" · {UNTRAINED_NOTE}" if untrained else ""),
         columns=("UAR / WAR, %", *prompts),
         rows=tuple(rows),
+        note=_note(scores),
     )
+
+
+def _note(scores: Iterable[Score]) -> str:
+    return TRANSDUCTIVE_NOTE if any(one.of.adapted for one in scores) else ""
+
+
+def adaptation_tables(scores: Iterable[Score]) -> list[Table]:
+    """What adaptation adds to the same without one, with 95 % intervals, for each data set and backbone."""
+    certain = [one for one in scores if one.certainty is not None and one.certainty.adaptation is not None]
+    return [_adaptation_table(dataset, backbone, group) for (dataset, backbone), group in _groups(certain).items()]
+
+
+def _adaptation_table(dataset: str, backbone: str, scores: Sequence[Score]) -> Table:
+    prompts = list(dict.fromkeys(one.of.prompts for one in scores))
+    rows = [
+        (
+            f"{label} · {metric.upper()}",
+            *(_added([one for one in of_head if one.of.prompts == p], metric) for p in prompts),
+        )
+        for label, of_head in rows_by_head(scores).items()
+        for metric in ("uar", "war")
+    ]
+    title = f"{dataset} · {backbone} · what adaptation adds to the same row without it (95 % intervals)"
+    return Table(title, ("points", *prompts), tuple(rows), _note(scores))
+
+
+def _added(scores: Sequence[Score], metric: str) -> str:
+    found = [one.certainty.adaptation for one in scores if one.certainty and one.certainty.adaptation]
+    if not found:
+        return "–"
+    gains = [getattr(one, metric) for one in found]
+    return f"{np.mean([one.value for one in gains]):+.1f} ({{:+.1f}} to {{:+.1f}})".format(*_mean_bounds(gains))
 
 
 def _certainty_table(dataset: str, backbone: str, scores: Sequence[Score]) -> Table:
@@ -80,6 +121,7 @@ def _certainty_table(dataset: str, backbone: str, scores: Sequence[Score]) -> Ta
         title=f"{dataset} · {backbone} · 95 % intervals (in brackets: of the gain over plain CLIP)",
         columns=("%", *prompts),
         rows=tuple(rows),
+        note=_note(scores),
     )
 
 
@@ -135,7 +177,8 @@ def markdown(found: Sequence[Table]) -> str:
 def markdown_table(table: Table) -> list[str]:
     """A table as lines of Markdown, below its title."""
     head = [f"## {literal(table.title)}", "", _line(table.columns), _line(["---"] * len(table.columns))]
-    return [*head, *(_line(row) for row in table.rows), ""]
+    below = [literal(table.note), ""] if table.note else []
+    return [*head, *(_line(row) for row in table.rows), "", *below]
 
 
 def _line(cells: Iterable[str]) -> str:

@@ -14,6 +14,11 @@ def text_scale(head: Classifier) -> float | None:
     return getattr(head, "text_scale", None)
 
 
+def gives_logits(head: Classifier) -> bool:
+    """Whether a head says that a softmax of its scores is what it holds likely, as one that adds to prompts' does."""
+    return text_scale(head) is not None or getattr(head, "gives_logits", False)
+
+
 @dataclass(eq=False)
 class ByFold:
     """The heads of the folds; a sample is scored by that of its own fold."""
@@ -34,6 +39,10 @@ class ByFold:
     @property
     def text_scale(self) -> float | None:
         return text_scale(next(iter(self.heads.values())))
+
+    @property
+    def gives_logits(self) -> bool:
+        return gives_logits(next(iter(self.heads.values())))
 
     def tensors(self) -> dict[str, np.ndarray]:
         """What a file keeps of it: the tensors of each, behind the number of its fold."""

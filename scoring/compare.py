@@ -90,7 +90,7 @@ class Comparison:
         ]
 
     @cached_property
-    def _has_prompts(self) -> np.ndarray:
+    def has_prompts(self) -> np.ndarray:
         """(prompt sets, classes) bool."""
         return np.stack([one.has_prompts for one in self.texts])
 
@@ -107,11 +107,11 @@ class Comparison:
                 norms.append(np.linalg.norm(some, axis=1))
                 lengths += [head.lengths(some)] if self.with_cosines else []
         every = np.concatenate(products)
-        self._refuse_unless(are_finite(every) and all(map(_have_lengths, lengths or norms)))
-        every[:, ~self._has_prompts] = -np.inf
+        self.refuse_unless(are_finite(every) and all(map(_have_lengths, lengths or norms)))
+        every[:, ~self.has_prompts] = -np.inf
         return _Compared(directions, every, np.concatenate(norms), np.concatenate(lengths) if lengths else None)
 
-    def _refuse_unless(self, is_comparable: bool) -> None:
+    def refuse_unless(self, is_comparable: bool) -> None:
         """Raise ExpclipError for what no class follows from: it would pass for the first one."""
         if is_comparable:
             return
@@ -130,16 +130,16 @@ class Comparison:
         if len(close):
             exact = np.concatenate(list(head.pooled(self.scorable.samples.take(close, np.float64))))
             with np.errstate(all="ignore"):
-                self._refuse_unless(_have_lengths(head.lengths(exact)))
+                self.refuse_unless(_have_lengths(head.lengths(exact)))
             again = np.tensordot(exact, compared.directions, (1, 2))
-            again[:, ~self._has_prompts] = -np.inf
+            again[:, ~self.has_prompts] = -np.inf
             predicted[close] = again.argmax(axis=2)
         return predicted
 
     def _by_classes(self, head: Classifier) -> Iterator[Predictions]:
         """By what a head learnt from labels, alone or with each prompt set."""
         scores = self._class_scores(head)
-        self._refuse_unless(are_finite(scores))
+        self.refuse_unless(are_finite(scores))
         scale = text_scale(head)
         if scale is None:
             yield self._predictions(LABELS, "", scores.argmax(axis=1), scores)
@@ -149,7 +149,7 @@ class Comparison:
             directions = self.directions.of(self.texts)
         for one, of_classes in zip(self.texts, directions, strict=True):
             both = scale * (samples @ of_classes.T) + scores
-            self._refuse_unless(are_finite(both))
+            self.refuse_unless(are_finite(both))
             both[:, ~one.has_prompts] = -np.inf
             yield self._predictions(one.name, one.ensemble, both.argmax(axis=1), both)
 

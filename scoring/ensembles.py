@@ -5,8 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..errors import ExpclipError, option
 from ..manifests.prompts import PromptSet
 from .cosines import unit
+
+NO_DIRECTION = 1e-5
+"""Of a length of one: what is left of an embedding without the mean of several is rounding where it is shorter."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,9 +71,16 @@ class ClassVectors:
 class Directions:
     """Where the texts of class vectors lie; each is projected once, however many data sets are scored with it."""
 
-    def __init__(self, project: Callable[[np.ndarray], np.ndarray]):
+    def __init__(
+        self,
+        project: Callable[[np.ndarray], np.ndarray],
+        lead: Callable[[np.ndarray], np.ndarray] = lambda targets: targets,
+    ):
         self._project = project
-        """(m, L) → (m, D) float64."""
+        """(m, L) → (m, L') float64 of length one, where texts and samples are compared."""
+        self._lead = lead
+        """(m, L') → (m, D) float64, linear: what samples are multiplied with, as a head has them."""
+        self._targets: dict[tuple[str, ...], np.ndarray] = {}
         self._known: dict[tuple[str, ...], np.ndarray] = {}
 
     def of(self, some: Sequence[ClassVectors]) -> list[np.ndarray]:
@@ -78,5 +89,28 @@ class Directions:
         missing = [texts for texts in every if texts not in self._known]
         if missing:
             found = self._project(np.stack([every[texts] for texts in missing]))
-            self._known.update(zip(missing, found, strict=True))
+            self._targets.update(zip(missing, found, strict=True))
+            self._known.update(zip(missing, self._lead(found), strict=True))
         return [one.by_class(np.stack([self._known[texts] for texts in one.texts])) for one in some]
+
+    def centred_of(self, some: Sequence[ClassVectors]) -> list[np.ndarray]:
+        """(classes, D) float64 of each, from texts less their mean over the classes, which have length one again.
+
+        Raises ExpclipError where nothing is left of a text.
+        """
+        self.of(some)
+        of_classes = np.stack([one.by_class(self._centred(one)) for one in some])
+        return list(self._lead(of_classes.reshape(-1, of_classes.shape[2])).reshape(*of_classes.shape[:2], -1))
+
+    def _centred(self, one: ClassVectors) -> np.ndarray:
+        """(m, L') of length one."""
+        targets = np.stack([self._targets[texts] for texts in one.texts])
+        moved = targets - one.by_class(targets)[one.has_prompts].mean(axis=0)
+        lengths = np.linalg.norm(moved, axis=1)
+        if not (near := lengths > NO_DIRECTION).all():
+            text = one.texts[int(np.argmin(near))][0]
+            raise ExpclipError(
+                f"{option('adapt')} center: {one.name}: the embedding of {text!r} is the mean over the classes, "
+                f"so that no direction is left of it: two classes or more with prompts of their own are expected"
+            )
+        return moved / lengths[:, None]

@@ -99,7 +99,8 @@ class Head(Protocol):
 class Classifier(Protocol):
     """What scoring needs of a head that learnt from labels: it needs no prompts.
 
-    One with a `text_scale` does: its scores are added to that many times the cosines of samples and prompts.
+    One with a `text_scale` does: its scores are added to that many times the cosines of samples and prompts. One that
+    has `gives_logits`, and it is true, says that a softmax of its scores makes probabilities.
     """
 
     classes: tuple[str, ...]

@@ -44,10 +44,23 @@ class Combination:
     untrained: bool
     labels_of: str = ""
     """When the labels were read (UTC, ISO 8601), where they could not be read again; empty where they are as now."""
+    adapted: str = ""
+    """"prior" or "center" where all test samples together were looked at, without their labels; else empty."""
+    prior: str = ""
+    """Of "prior": "uniform", or each class with its share."""
 
     @property
     def head_label(self) -> str:
         """Human-readable, without the seed; the objective is named where it is not the usual one."""
+        return f"{self._unadapted_label} · {self.adaptation}, transductive" if self.adapted else self._unadapted_label
+
+    @property
+    def adaptation(self) -> str:
+        """Human-readable: how this is adapted."""
+        return f"given {self.adapted}" if self.prior not in ("", "uniform") else self.adapted
+
+    @property
+    def _unadapted_label(self) -> str:
         if self.head == "none":
             return "plain CLIP" if self.image == "clip" else f"LLM alone · {self.instruction}"
         objective = "" if self.objective == "infonce" else f", {self.objective}"
@@ -68,7 +81,8 @@ class Combination:
     @property
     def slug(self) -> str:
         """A name for files."""
-        return _slug(self.dataset, self.backbone, self.head_id or "none", *self._sides, self.prompts)
+        adapted = (self.adapted,) if self.adapted else ()
+        return _slug(self.dataset, self.backbone, self.head_id or "none", *self._sides, *adapted, self.prompts)
 
     @property
     def setting_slug(self) -> str:
@@ -92,6 +106,8 @@ class Certainty:
     score: Intervals
     gain: Intervals | None
     """None for plain CLIP itself."""
+    adaptation: Intervals | None = None
+    """Of the gain over the same without adaptation; None where nothing is adapted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,11 +223,16 @@ def _part(name: str, places: np.ndarray, labels: np.ndarray, n_failed: int, fold
 
 
 def scores_of(
-    predictions: Predictions, parts: Sequence[Part], with_intervals: bool = False, plain: np.ndarray | None = None
+    predictions: Predictions,
+    parts: Sequence[Part],
+    with_intervals: bool = False,
+    plain: np.ndarray | None = None,
+    unadapted: np.ndarray | None = None,
 ) -> list[Score]:
     """The score of each part of a data set.
 
-    `plain` are the classes (n,) that CLIP predicts without a head, where intervals of a gain over it are wanted.
+    `plain` are the classes (n,) that CLIP predicts without a head, where intervals of a gain over it are wanted;
+    `unadapted` those that are predicted without adaptation.
     """
     classes, found = predictions.manifest.classes, list[Score]()
     for part in parts:
@@ -223,8 +244,14 @@ def scores_of(
             one = score(predictions.of, part.fold, classes, confusion, part.n_failed)
         if with_intervals and part.strata is not None:
             right = predicted == part.truth
-            over = None if plain is None else plain[part.places] == part.truth
-            gain = None if over is None else paired_difference(part.strata, over, right)
-            one = replace(one, certainty=Certainty(score_interval(part.strata, right), gain))
+            gains = [_gain(part, over, right) for over in (plain, unadapted)]
+            one = replace(one, certainty=Certainty(score_interval(part.strata, right), *gains))
         found.append(one)
     return found
+
+
+def _gain(part: Part, over: np.ndarray | None, right: np.ndarray) -> Intervals | None:
+    """Of what is right in a part over other predictions (n,) of all samples; None where there are none."""
+    if over is None or part.strata is None:
+        return None
+    return paired_difference(part.strata, over[part.places] == part.truth, right)

@@ -65,6 +65,8 @@ MINI = ("--clip", "miniature", "--device", "cpu")
         (["evaluate", "{photos}", *MINI, "--prompts", "P-9"], "no prompt set 'P-9'"),
         (["evaluate", "{photos}", *MINI], "photos has no labels"),
         (["evaluate", "{photos}", *MINI, "--image", "eye"], "--image 'eye': choose clip or llm"),
+        (["evaluate", "{photos}", *MINI, "--adapt", "middle"], "--adapt 'middle': choose none, prior or center"),
+        (["evaluate", "{photos}", *MINI, "--prior", "fear"], "--prior 'fear': give CLASS=SHARE"),
         (["reproduce", "9"], "the paper has no table '9' of scores: choose 1, 2, 3, 4, 5, A or B"),
         (["reproduce", "1", "--train", "./nowhere/else", "--clip", "RN50"], "name the weights too"),
         (["weights", "check", "--teacher", "nothing"], "--teacher 'nothing'"),

@@ -49,6 +49,10 @@ ALLOWED = {
     ): set(),
     ("fit-head", "--train", "{faces}", *CLIP, "--head", "linear-probe", "--seed", "1"): set(),
     ("evaluate", "{faces}", *CLIP, "--head", "kind=linear-probe", "--prompts", "P-3", "--out", "none"): set(),
+    (
+        *("evaluate", "{faces}", *CLIP, "--prompts", "P-3", "--out", "none"),
+        *("--adapt", "none", "--adapt", "prior", "--adapt", "center"),
+    ): set(),
     ("reproduce", "2", "--clip", "miniature", "--teacher", "miniature", "--train", "{faces}", "--test", "{faces}"): (
         set()
     ),

@@ -21,11 +21,13 @@ from ...pipeline.needs import Need, Needs
 from ...pipeline.reader import Reader
 from ...pipeline.texts import TextEncoder, Texts, clip_encoder, t5_encoder
 from ...pipeline.workspace import Workspace
+from ...scoring.adaptation import Adaptation
 from ...scoring.compare import Comparison, Scorable
-from ...scoring.cosines import PlainClip, text_directions, unit
+from ...scoring.cosines import PlainClip, unit
 from ...scoring.ensembles import ClassVectors, Directions
 from ...scoring.samples import Classifier, Head
 from ...scoring.scores import Combination
+from .adapting import adaptations, note_unadapted, refuse_unadaptable
 from .asked import CLIP, LLM, NO_HEAD, Asked, Known, as_scored, needed, prompt_sets_of
 from .fitting import refuse_other_output
 from .notes import note_left_out, note_unused_options
@@ -40,6 +42,8 @@ class Compared:
     """CLIP without a head, whether or not it is among them: what gains are gains over."""
     reader: Reader
     """What reads further texts, and encodes those that are missing."""
+    ways: Sequence[Adaptation | None]
+    """How each comparison is adapted; None is as it is."""
 
 
 def compared(
@@ -59,14 +63,17 @@ def compared(
     prompt_sets = prompt_sets_of(request)
     view = partial(as_scored, prompt_sets, workspace.chosen)
     needs = Needs(workspace, makes=not request.cached_only, view=view)
+    ways = adaptations(request)
     asked = Asked(request, workspace, needs)
     manifests = [needs.manifest(dataset) for dataset in asked.datasets]
     for manifest in manifests:
         refuse(manifest)
-    found = _Found(request, workspace, needs, prompt_sets, asked)
+        refuse_unadaptable(manifest, prompt_sets, ways)
+    found = _Found(request, workspace, needs, prompt_sets, asked, ways)
     found.refuse_texts()
     note_unused_options(request, asked, manifests, prompt_sets)
     note_left_out(asked)
+    note_unadapted(ways, asked)
     found.make()
     for dataset in asked.datasets:
         for need, heads in asked.heads[dataset].items():
@@ -85,6 +92,7 @@ class _Found:
     needs: Needs
     prompt_sets: list[PromptSet]
     asked: Asked
+    ways: Sequence[Adaptation | None]
     _stores: Mapping[Need, tuple[Manifest, FeatureStore]] = field(default_factory=dict)
     _samples: dict[Path, tuple[Scorable, Header]] = field(default_factory=dict)
     """By store: several needs may mean one."""
@@ -157,7 +165,7 @@ class _Found:
                 found.append(self._comparison(card, head, (scorable, header), by_t5, text=LLM))
             if known.e_g:
                 found.append(self._comparison(card, head, self.samples(known.e_g), texts, image=LLM))
-        return Compared(found, plain if (CLIP, CLIP) in self.sides else None, self._free_reader(encoder))
+        return Compared(found, plain if (CLIP, CLIP) in self.sides else None, self._free_reader(encoder), self.ways)
 
     def llm_alone(self, need: Need) -> Compared:
         """A data set by its e_G, and prompts by the teacher's T5."""
@@ -165,7 +173,7 @@ class _Found:
         texts = self._t5_vectors(scorable.manifest, need.model, header)
         encoder = t5_encoder(self.workspace, need.model, header, ())
         alone = self._comparison(None, PlainClip(), (scorable, header), texts, LLM, LLM)
-        return Compared([alone], None, self._free_reader(encoder))
+        return Compared([alone], None, self._free_reader(encoder), self.ways)
 
     def _comparison(
         self,
@@ -180,8 +188,9 @@ class _Found:
         scorable, header = samples
         of = self._of(card, scorable, header, image, text)
         known_as = of.head_id, image, text, header.encoder_digest
-        directions = self._directions.setdefault(known_as, Directions(_way(head, image, text)))
         of_samples = PlainClip() if image == LLM else head
+        lead = unit if isinstance(of_samples, Classifier) else of_samples.directions
+        directions = self._directions.setdefault(known_as, Directions(_way(head, image, text), lead))
         with_cosines = self.request.predictions != NO_PREDICTIONS
         return Comparison(of, scorable, of_samples, directions, texts, with_cosines)
 
@@ -246,11 +255,7 @@ class _Found:
 
 
 def _way(head: Head | Classifier, image: str, text: str) -> Callable[[np.ndarray], np.ndarray]:
-    """How embeddings of texts (m, L) become the directions (m, D) that samples are compared with."""
-    if isinstance(head, Classifier):
-        return unit  # it is asked about no texts
-    if text == LLM:
-        return lambda targets: head.directions(unit(targets))
-    if image == LLM:
-        return lambda texts: unit(head.transform(texts.astype(np.float64)))
-    return partial(text_directions, head)
+    """How embeddings of texts (m, L) become unit vectors (m, L') where samples are compared with them."""
+    if isinstance(head, Classifier) or text == LLM:
+        return unit  # no head leads there
+    return lambda texts: unit(head.transform(np.asarray(texts, dtype=np.float64)))

@@ -1,13 +1,16 @@
 """Zero-shot scores of cached test features, over every combination of prompts and heads."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 
 from ...cache.run_note import refuse_anothers
 from ...commands.evaluate import Evaluate
 from ...pipeline.checks import refuse_folder
 from ...reports.results import EVALUATION, TABLES, write_results
-from ...scoring.compare import LABELS
-from ...scoring.scores import Evaluation, scores_of
+from ...scoring.adaptation import adapted
+from ...scoring.compare import LABELS, Comparison
+from ...scoring.scores import Evaluation, Predictions, scores_of
 from .compared import Compared, compared
 
 
@@ -28,17 +31,35 @@ def evaluate(request: Evaluate, said: set[str] | None = None) -> Evaluation:
 
 
 def score(compared: Compared, intervals: bool, found: Evaluation) -> None:
-    """Add the predictions and scores of everything that is compared on a data set."""
+    """Add the predictions and scores of everything that is compared on a data set, in each way of adapting it."""
     plain: dict[str, np.ndarray] = {}
     if intervals and compared.plain is not None:
         plain = {one.of.prompts: one.predicted for one in compared.plain.predictions}
     for comparison in compared.comparisons:
-        gains = {} if comparison is compared.plain or comparison.has_llm_side else plain | _of_one(plain)
-        for predictions in comparison.predictions:
-            over = gains.get(predictions.of.prompts)
-            found.scores.extend(scores_of(predictions, comparison.scorable.parts, intervals, over))
-            if predictions.similarity is not None:
-                found.predictions.append(predictions)
+        gains = {} if comparison.has_llm_side else plain | _of_one(plain)
+        for by in compared.ways:
+            if by is None:
+                some, over = comparison.predictions, {} if comparison is compared.plain else gains
+                _add(found, comparison, some, intervals, over, {})
+            elif not by.why_not(comparison.head):
+                before = {one.of.prompts: one.predicted for one in comparison.predictions} if intervals else {}
+                _add(found, comparison, adapted(comparison, by), intervals, gains, before)
+
+
+def _add(
+    found: Evaluation,
+    comparison: Comparison,
+    some: Sequence[Predictions],
+    intervals: bool,
+    plain: Mapping[str, np.ndarray],
+    unadapted: Mapping[str, np.ndarray],
+) -> None:
+    """Add predictions and their scores; `plain` and `unadapted` are what gains are over, by prompt set."""
+    for one in some:
+        over = plain.get(one.of.prompts), unadapted.get(one.of.prompts)
+        found.scores.extend(scores_of(one, comparison.scorable.parts, intervals, *over))
+        if one.similarity is not None:
+            found.predictions.append(one)
 
 
 def _of_one(plain: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

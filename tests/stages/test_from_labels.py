@@ -43,6 +43,13 @@ def test_a_probe_is_scored_beside_plain_clip_and_needs_no_prompts(lab, faces, wo
     assert fitted.card.label == "linear-probe, labels · seed 1"
 
 
+def test_no_predictions_are_kept_where_none_are_wanted(lab, faces, tmp_path):
+    lab.fit_head(faces, **PROBE)
+    lab.evaluate(faces, clip="miniature", prompts="P-3", predictions="none", out=tmp_path / "out")
+    assert (tmp_path / "out" / "scores.csv").is_file()
+    assert not (tmp_path / "out" / "predictions").exists()
+
+
 @pytest.mark.parametrize(("prompts", "gains"), [(["P-3"], 1), (["P-1", "P-3"], 0)])
 def test_it_gains_over_plain_clip_where_one_prompt_set_says_what_that_is(lab, faces, prompts, gains):
     lab.fit_head(faces, **PROBE)
