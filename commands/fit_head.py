@@ -33,7 +33,8 @@ class FitHead(Request, verb="fit-head"):
     classes: Names = options.CLASSES.but(help="The classes that heads learn from labels, in this order.")
     head: Names = ask(
         "The kind of head; repeat to sweep. ridge is the least squared error in closed form, without a seed; "
-        "linear-probe, tip-adapter and tip-adapter-f learn from labels, without a teacher. A cache holds one pass "
+        "linear-probe, tip-adapter, tip-adapter-f and dfer-clip learn from labels, without a teacher; dfer-clip "
+        "from clips. A cache holds one pass "
         "over an image, so that tip-adapter's keys are of one, where its authors average ten.",
         ("linear",),
         choices=KINDS,
@@ -41,11 +42,17 @@ class FitHead(Request, verb="fit-head"):
     objective: str = options.OBJECTIVE
     seed: tuple[int, ...] = ask("Repeat for several.", (1, 2, 3), least=0, most=MOST_SEED)
     epochs: int | None = ask(
-        "`auto` is 5; for infonce with the miniature, what suits it.", None, unset="auto", least=1
+        "`auto` is 5, and 50 for dfer-clip; for infonce with the miniature, what suits it.",
+        None,
+        unset="auto",
+        least=1,
     )
-    batch_size: int = ask("Rows per step.", _USUAL.batch_size, least=2)
+    batch_size: int | None = ask(
+        "Rows per step, or clips; `auto` is 512, and 48 for dfer-clip.", None, unset="auto", least=2
+    )
     lr: float | None = ask(
-        "Learning rate of SGD; `auto` is 0.001; for infonce with the miniature, what suits it.",
+        "Learning rate of SGD; `auto` is 0.001, and 0.01 for dfer-clip; for infonce with the miniature, what suits "
+        "it.",
         None,
         unset="auto",
         above=0,
@@ -75,10 +82,12 @@ class FitHead(Request, verb="fit-head"):
         above=0,
         most=0.9,
     )
-    prompts: str = options.PROMPTS.but(
-        help="The prompts beside which tip-adapter validates: P-1 … P-5, or a file; they are encoded where they are "
-        "missing. evaluate adds what it learnt to whatever prompts it is given.",
-        default="P-3",
+    prompts: str | None = options.PROMPTS.but(
+        help="The prompts beside which tip-adapter validates, and those that dfer-clip leads clips to: P-1 … P-5, "
+        "descriptions, or a file; `auto` is P-3 for tip-adapter and descriptions for dfer-clip. They are encoded "
+        "where they are missing. evaluate adds what tip-adapter learnt to whatever prompts it is given.",
+        default=None,
+        unset="auto",
     )
     frames: str = options.FRAMES.but(help="Frames of a clip that heads learn from labels.")
     device: str | None = options.DEVICE

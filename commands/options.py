@@ -75,8 +75,8 @@ HEAD = ask(
     unset="all",
 )
 PROMPTS = ask(
-    'P-1 … P-5; a .json file with {"class": ["prompt", …], …} or {"templates": ["… {class} …", …]}; a .txt file with '
-    "one template per line.",
+    'P-1 … P-5; `descriptions`, of what faces do; a .json file with {"class": ["prompt", …], …} or {"templates": '
+    '["… {class} …", …]}; a .txt file with one template per line.',
     PROMPT_SETS,
     metavar="SET|FILE",
 )

@@ -152,7 +152,7 @@ def closest(typed: str) -> list[str]:
     letters = _letters(typed)
     holding = [name for name in dict.fromkeys(known) if letters and letters in _letters(name)]
     by_letters = {_letters(name): name for name in reversed(known)}
-    close = [by_letters[one] for one in difflib.get_close_matches(letters, by_letters, n=3, cutoff=0.75)]
+    close = [by_letters[one] for one in difflib.get_close_matches(letters, by_letters, n=3)]
     return sorted(holding, key=len)[:5] or close
 
 

@@ -7,6 +7,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from ..lazy import load
+from ..manifests.prompts import DESCRIPTIONS
 from ..scoring.samples import Samples
 from .pairs import TeacherPairs as TeacherPairs
 from .recipe import Recipe
@@ -70,8 +71,10 @@ class Kind:
     """Whether it is one matrix."""
     validates: bool = False
     """Whether it chooses numbers by labelled samples that it does not learn from, which a seed draws."""
-    needs_prompts: bool = False
-    """Whether it adds to what prompts say."""
+    prompts: str = ""
+    """The prompts that it learns beside where none are asked for; empty for kinds that need none."""
+    usual: Mapping[str, Any] = field(default_factory=dict)
+    """Numbers of its optimiser that are its own where none are asked for."""
 
     @property
     def trainer(self) -> Trainer:
@@ -94,6 +97,9 @@ KINDS = {
     "transformer": Kind("heads.transformer:TRAINER"),
     "ridge": Kind("heads.ridge:TRAINER", has_steps=False, is_linear=True),
     "linear-probe": Kind("heads.probe:TRAINER", "labels", has_steps=False, validates=True),
-    "tip-adapter": Kind("heads.tip:PLAIN", "labels", has_steps=False, validates=True, needs_prompts=True),
-    "tip-adapter-f": Kind("heads.tip:TRAINED", "labels", has_steps=False, validates=True, needs_prompts=True),
+    "tip-adapter": Kind("heads.tip:PLAIN", "labels", has_steps=False, validates=True, prompts="P-3"),
+    "tip-adapter-f": Kind("heads.tip:TRAINED", "labels", has_steps=False, validates=True, prompts="P-3"),
+    "dfer-clip": Kind(
+        "heads.dfer_clip:TRAINER", "labels", prompts=DESCRIPTIONS, usual={"epochs": 50, "batch_size": 48, "lr": 1e-2}
+    ),
 }

@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy, one_hot
 from .kinds import LabelledSamples, Progress
 from .recipe import LOGIT_SCALE, Recipe
 from .tip import FIRST_ALPHA, FIRST_BETA, TRAINING, directions_of
-from .validated import quality
+from .validated import class_weights, quality
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +49,7 @@ def trained_keys(
     keys, epochs, size = learnt.f.clone().requires_grad_(), TRAINING["epochs"], TRAINING["batch_size"]
     optimiser = torch.optim.AdamW([keys], TRAINING["lr"], eps=TRAINING["eps"], weight_decay=TRAINING["weight_decay"])
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, epochs * -(-len(learnt.f) // size))
-    generator, weight = torch.Generator().manual_seed(recipe.seed), _weights(content).to(recipe.device)
+    generator, weight = torch.Generator().manual_seed(recipe.seed), class_weights(content).to(recipe.device)
     best, kept, losses = -1.0, keys.detach(), []
     for epoch in range(1, epochs + 1):
         total = 0.0
@@ -68,10 +68,3 @@ def trained_keys(
         if progress:
             progress(epoch, epochs)
     return kept.cpu().numpy(), losses
-
-
-def _weights(content: LabelledSamples) -> torch.Tensor:
-    """(classes,) what a sample of each class counts."""
-    counts = np.bincount(content.labels, minlength=len(content.classes))
-    alike = counts.sum() / (len(counts) * counts)
-    return torch.from_numpy(alike if content.balanced else np.ones(len(counts))).float()

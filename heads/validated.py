@@ -2,11 +2,15 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..scoring.metrics import confusion_matrix, uar, war
 from .kinds import LabelledSamples
+
+if TYPE_CHECKING:
+    import torch
 
 
 def one_thread() -> AbstractContextManager[object]:
@@ -23,6 +27,15 @@ def one_thread() -> AbstractContextManager[object]:
 def metric_of(content: LabelledSamples) -> Callable[[np.ndarray], float]:
     """A confusion matrix → accuracy in percent, or the mean recall where classes count alike."""
     return uar if content.balanced else war
+
+
+def class_weights(content: LabelledSamples) -> "torch.Tensor":
+    """(classes,) float32: what a sample of each class counts."""
+    import torch
+
+    counts = np.bincount(content.labels, minlength=len(content.classes))
+    alike = counts.sum() / (len(counts) * counts)
+    return torch.from_numpy(alike if content.balanced else np.ones(len(counts))).float()
 
 
 def quality(content: LabelledSamples) -> Callable[[np.ndarray], float]:

@@ -17,6 +17,9 @@ from .protocols import PROTOCOLS, RELEASED
 
 DEFAULT_INSTRUCTION = "related-1"
 PROMPT_SETS = ("P-1", "P-2", "P-3", "P-4", "P-5")
+"""Exp-CLIP's."""
+DESCRIPTIONS = "descriptions"
+"""What a face does in each of the common classes, in our own words, as DFER-CLIP describes them in others."""
 _CLASS, _TEMPLATES = "{class}", "templates"
 _MARK, _MARK_DIGITS = "~", 8
 """Between the title of a user's text and its digest; no other name of an instruction contains it."""
@@ -82,14 +85,19 @@ def prompt_set(name: str, protocol: str | None = None) -> PromptSet:
         if name in _data()["templates"]:
             return _of_templates(name, _data()["templates"][name])
         return PromptSet(name, {c: tuple(texts) for c, texts in _data()["released"][name].items()})
+    if name == DESCRIPTIONS:
+        return PromptSet(name, {c: (text,) for c, text in _data()[DESCRIPTIONS].items()})
     path = Path(name)
     suffix = path.suffix.lower()
     if suffix not in (".json", ".txt"):
-        raise UsageError(f"no prompt set {name!r}: choose {one_of(PROMPT_SETS)}, or give a .json or .txt file")
+        raise UsageError(
+            f"no prompt set {name!r}: choose {one_of(PROMPT_SETS)}, or give a .json or .txt file; {DESCRIPTIONS} "
+            f"says what faces do"
+        )
     text = _read_text(path, "prompt")
     title = (
         f"{path.stem}-file"
-        if path.stem in {*PROMPT_SETS, *(one.ten_templates for one in PROTOCOLS.values())}
+        if path.stem in {*PROMPT_SETS, DESCRIPTIONS, *(one.ten_templates for one in PROTOCOLS.values())}
         else path.stem
     )
     if suffix == ".json":

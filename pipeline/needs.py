@@ -98,14 +98,15 @@ class Needs:
     def answers(self, needs: Sequence[Need]) -> list[Answer]:
         """How some needs are met. Raises UsageError where features are missing that may not be made."""
         self._asked |= dict.fromkeys(needs)
-        say_own_protocols(self.workspace, needs)
         found = [self._found(need) for need in needs]
         missing = [need for need, answer in zip(needs, found, strict=True) if answer is None]
         if missing and not self.makes:
             for known in filter(None, map(self._manifest, dict.fromkeys(need.dataset for need in missing))):
                 self._seen(known)  # what no extraction would help is said first
             raise UsageError(why_missing(self.workspace, missing))
-        return [self._to_make(need) if answer is None else answer for need, answer in zip(needs, found, strict=True)]
+        every = [self._to_make(need) if answer is None else answer for need, answer in zip(needs, found, strict=True)]
+        say_own_protocols(self.workspace, needs)
+        return every
 
     def drop(self, need: Need) -> None:
         """Make nothing for a need that turned out to be none."""

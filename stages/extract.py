@@ -65,10 +65,11 @@ def _note_unused(workspace: Workspace, request: Extract, manifests: Sequence[Man
 def _nodes(workspace: Workspace, request: Extract, dataset: str, manifest: Manifest) -> tuple[Node, ...]:
     features = _features(request, workspace.dataset(dataset))
     needs = [need for name in features for need in _needs(request, dataset, name)]
-    say_own_protocols(workspace, needs)
     for need in needs:
         _refuse_other_protocol(workspace, request, need, manifest)
-    return tuple(node_of(workspace, need, manifest) for need in needs)
+    nodes = tuple(node_of(workspace, need, manifest) for need in needs)
+    say_own_protocols(workspace, needs)
+    return nodes
 
 
 def _features(request: Extract, known: Known) -> tuple[str, ...]:

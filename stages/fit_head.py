@@ -82,7 +82,7 @@ class Lesson:
         """Raise UsageError where heads learn from labels that are not there, or from fewer rows than a batch."""
         if self.labelled:
             self.labelled.refuse(self.heads, request)
-        rows, size = self.images.header.rows - len(self.failed), request.batch_size
+        rows, size = self.images.header.rows - len(self.failed), request.batch_size or RELEASED["batch_size"]
         if self.teacher and rows < size and any(KINDS[head].has_steps for head in self.heads):
             raise UsageError(
                 f"{option('batch_size')} {size}: a batch needs as many rows, and {self.manifest.label} has "
@@ -110,7 +110,7 @@ def _note_unused(request: FitHead) -> None:
         note_unused(request, "validation", f"{none} is validated")
     elif request.shots:
         note_unused(request, "validation", "with shots as many are held out, up to 4 a class")
-    if len(taught) < len(kinds) and not any(kind.needs_prompts for kind in kinds):
+    if len(taught) < len(kinds) and not any(kind.prompts for kind in kinds):
         note_unused(request, "prompts", f"{none} needs any")
     if not taught:
         note_unused(request, _OF_A_TEACHER, f"{none} learns from a teacher")
@@ -162,13 +162,13 @@ def _cards(lesson: Lesson, request: FitHead) -> Iterator[HeadCard]:
             yield from (_card(lesson, head, seed, shots, request) for seed in seeds)
 
 
-def optimiser_of(request: FitHead, teacher: str) -> dict[str, Any]:
+def optimiser_of(request: FitHead, teacher: str, head: str = "linear") -> dict[str, Any]:
     """How heads are trained step by step; what the request leaves open is as released, or as suits the teacher."""
-    usual = RELEASED | (fitting(teacher) if request.objective == "infonce" else {})
+    usual = RELEASED | (fitting(teacher) if request.objective == "infonce" else {}) | dict(KINDS[head].usual)
     return {
         "name": "sgd",
         "epochs": request.epochs or usual["epochs"],
-        "batch_size": request.batch_size,
+        "batch_size": request.batch_size or usual["batch_size"],
         "lr": request.lr or usual["lr"],
         "momentum": request.momentum,
         "weight_decay": request.weight_decay,
@@ -209,7 +209,7 @@ def _by_teacher(head: str, seed: int | None, request: FitHead, images: Header, t
     scale = {"logit_scale": LOGIT_SCALE} if request.objective == "infonce" else {}
     sizes = kind.trainer.sizes
     chosen = {"sizes": sizes(images.row_shape[-1], teacher.row_shape[-1])} if sizes else {}
-    how = {"objective": {"name": request.objective} | scale, "optimiser": optimiser_of(request, teacher.model)}
+    how = {"objective": {"name": request.objective} | scale, "optimiser": optimiser_of(request, teacher.model, head)}
     return how | {"seed": seed} | chosen
 
 
@@ -219,7 +219,7 @@ def _by_labels(lesson: Lesson, head: str, seed: int | None, shots: int | None, r
 
     assert lesson.labelled is not None
     how = {"objective": {"name": LABELS}} | lesson.labelled.spec(head, seed, shots, request)
-    return how | ({"optimiser": optimiser_of(request, "")} if KINDS[head].has_steps else {})
+    return how | ({"optimiser": optimiser_of(request, "", head)} if KINDS[head].has_steps else {})
 
 
 def _fit(workspace: Workspace, lesson: Lesson, card: HeadCard, request: FitHead, shelf: Shelf) -> FittedHead:
@@ -227,15 +227,15 @@ def _fit(workspace: Workspace, lesson: Lesson, card: HeadCard, request: FitHead,
     known = _in_cache(folder)
     if known is not None:
         return FittedHead(folder, known, is_new=False)
-    optimiser = optimiser_of(request, card.teacher)
+    optimiser = optimiser_of(request, card.teacher, card.head)
     steps = {name: value for name, value in optimiser.items() if name != "name"}
     objective = card.objective if lesson.teacher else request.objective
     seed = card.seed or 0  # a head without a seed draws nothing
     device = resolve_device(request.device)
     recipe = Recipe(**steps, objective=objective, seed=seed, device=device, ridge_lambda=request.ridge_lambda)
     texts = None
-    if lesson.labelled and KINDS[card.head].needs_prompts:
-        texts = lesson.labelled.texts(workspace, request)
+    if lesson.labelled and KINDS[card.head].prompts:
+        texts = lesson.labelled.texts(workspace, card.head, request)
     started = time.perf_counter()
     with workspace.progress() as bars:
         bar = bars.add_task(f"fit {card.label}", total=None)

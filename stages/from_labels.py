@@ -76,12 +76,12 @@ class Labelled:
             self._samples.take(numbers), self.manifest.labels[numbers].astype(np.int64), self.manifest.classes, **more
         )
 
-    def _prompts(self, request: FitHead) -> PromptSet:
-        return prompt_set(request.prompts, request.protocol).covering(self.manifest.classes)
+    def _prompts(self, head: str, request: FitHead) -> PromptSet:
+        return prompt_set(request.prompts or KINDS[head].prompts, request.protocol).covering(self.manifest.classes)
 
-    def texts(self, workspace: Workspace, request: FitHead) -> np.ndarray:
+    def texts(self, workspace: Workspace, head: str, request: FitHead) -> np.ndarray:
         """(classes, L) float64: the prompts of each class as one direction; those that no store has are encoded."""
-        prompts, classes = self._prompts(request), self.manifest.classes
+        prompts, classes = self._prompts(head, request), self.manifest.classes
         reader = Reader(workspace, Texts(workspace), clip_encoder(self.model, self.images.header))
         reader.refuse_alike([prompts], classes)
         known = reader.embeddings({prompts.name: prompts.texts})
@@ -96,8 +96,8 @@ class Labelled:
         said |= {"frames": self.frames if manifest.kind == "clips" else "image"}
         if kind.validates:
             said |= {"validation": request.validation, "validation_rule": RULE}
-        if kind.needs_prompts:
-            prompts = self._prompts(request)
+        if kind.prompts:
+            prompts = self._prompts(head, request)
             texts = digest({name: list(prompts.prompts[name]) for name in manifest.classes})
             said |= {"prompts": {"name": prompts.name, "texts": texts, "ensemble": ENSEMBLES[0]}}
         if uses_seed(head, shots):

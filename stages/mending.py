@@ -30,7 +30,7 @@ from ..manifests.catalogue import catalogue
 from ..manifests.classes import class_set
 from ..manifests.frames import POLICIES
 from ..manifests.manifest import Manifest
-from ..manifests.prompts import PROMPT_SETS, instruction
+from ..manifests.prompts import DESCRIPTIONS, PROMPT_SETS, instruction
 from ..manifests.reading import ORDERS
 from ..pipeline.needs import Need, extract_requests
 from ..pipeline.workspace import Workspace
@@ -295,7 +295,7 @@ def _fit(card: HeadCard, cache: Path | None) -> FitHead:
     if "labels" in card.spec:
         how |= {"shots": (card.spec["shots"],) if card.spec.get("shots") else (), "classes": _classes_of(card)}
         prompts = (card.spec.get("prompts") or {}).get("name")
-        how |= {"prompts": prompts} if prompts in PROMPT_SETS else {}
+        how |= {"prompts": prompts} if prompts in (*PROMPT_SETS, DESCRIPTIONS) else {}
         how |= {"frames": card.spec["frames"]} if card.spec.get("frames") in POLICIES else {}
     how |= {"protocol": as_asked(card.protocol, "clip", card.backbone)}
     return FitHead(train=card.train, clip=(card.backbone,), head=(card.head,), cache=cache, **how)

@@ -106,6 +106,8 @@ def _rank(card: HeadCard, request: Reproduce) -> int:
 def unusual(card: HeadCard, request: Reproduce) -> str:
     """How a head's training differs from the defaults; empty where it does not, or where it was not trained here."""
     used = card.spec.get("optimiser") or {}
-    usual = optimiser_of(fit_request(request, [RowOfPaper("", "", objective=card.objective)]), card.teacher)
+    usual = optimiser_of(
+        fit_request(request, [RowOfPaper("", "", objective=card.objective)]), card.teacher, card.head
+    )
     changed = [name for name in used if used[name] != usual.get(name)]
     return ", ".join(f"{name} {used[name]} (default {usual.get(name)})" for name in changed)
