@@ -1,11 +1,10 @@
 """Curves over shots: what their points are, what tells lines apart, and what is said where there are none."""
 
-import shlex
-
 import numpy as np
 import pytest
 from expclip.cli import app
 from expclip.reports.shot_curves import shots_figure
+from typed_commands import commands_in, request_of
 from typer.testing import CliRunner
 
 SCORING = {"clip": "miniature", "prompts": "P-3"}
@@ -92,8 +91,8 @@ def test_without_such_heads_one_line_names_the_command_that_fits_them(lab, faces
     assert not lab.figures(faces, **SCORING, kind="shots", out=tmp_path / "out")
     (line,) = [one for one in capsys.readouterr().err.splitlines() if "is not drawn" in one]
     assert "none of these heads learnt from a number of shots: run `expclip fit-head --train DATASET" in line
-    words = shlex.split(line.split("`")[1])
-    assert CliRunner().invoke(app, [*words[1:], "--help"]).exit_code == 0
+    (command,) = commands_in(line)
+    assert request_of(command).command() == command
 
 
 def test_the_command_names_the_train_part_of_a_data_set_that_has_one(lab, labelled, tmp_path, capsys):
@@ -108,11 +107,14 @@ def test_the_command_names_the_train_part_of_a_data_set_that_has_one(lab, labell
 
 
 def test_they_are_drawn_only_where_they_are_asked_for_and_untrained_weights_are_marked(
-    lab, faces, shown, tmp_path, tiny_models
+    lab, faces, shown, tmp_path, monkeypatch
 ):
     lab.fit_head(faces, clip="miniature", head="linear-probe", shots=1, seed=1)
-    drawn = lab.figures(faces, **SCORING, out=tmp_path / "usual")
-    assert drawn and not any("shots" in path.name for path in drawn)
+    kinds = []
+    with monkeypatch.context() as noting:
+        noting.setattr("expclip.stages.figures.drawn.draw", lambda subject, wanted, *_: kinds.extend(wanted) or [])
+        lab.figures(faces, **SCORING, out=tmp_path / "usual")
+    assert kinds == ["confusion", "samples", "variance", "tsne"]
     name = "ViT-S-32-alt@random"
     lab.evaluate(faces, clip=name, prompts="P-3", head="none", intervals=False)
     lab.fit_head(faces, clip=name, head="linear-probe", shots=1, seed=1)
