@@ -58,13 +58,14 @@ def how_to_get(row: RowOfPaper) -> str:
         return ""
     system = _system(row.backbone)
     return (
-        f"its weights {file} are not here: download {_published(file).name} from {WITHOUT_HUB[system].address} and "
-        f"run `{_command(row, file)}`, or name the file that you have, as {option('clip')} {system}@FILE"
+        f"its weights {file} are not here: download its .pth file from {WITHOUT_HUB[system].address} and run "
+        f"`{_command(row, file)}`, or name the file that you have, as {option('clip')} {system}@FILE"
     )
 
 
 def _command(row: RowOfPaper, file: Path) -> str:
-    return ConvertWeights(system=WITHOUT_HUB[_system(row.backbone)].name, file=_published(file)).command()
+    system = WITHOUT_HUB[_system(row.backbone)].name
+    return ConvertWeights(system=system, file=file.with_suffix(".pth")).command()
 
 
 def _lacking(row: RowOfPaper) -> Path | None:
@@ -74,8 +75,3 @@ def _lacking(row: RowOfPaper) -> Path | None:
     name = clip_name(row.backbone)
     file = Path(name.source).expanduser()
     return file if name.is_path and not file.exists() else None
-
-
-def _published(file: Path) -> Path:
-    """The file that it is made of."""
-    return file.with_suffix(".pth")

@@ -124,9 +124,7 @@ def test_a_file_of_another_name_is_found_by_its_features_wherever_it_lies(faces,
 
 def test_without_its_weights_the_row_says_where_they_come_from(lab, here):
     (row,) = rows(lab.reproduce("1", test="raf-db"), FARL)
-    assert (
-        f"download {PTH} from https://github.com/FacePerceiver/FaRL/releases and run `expclip weights" in row.remark
-    )
+    assert f"FaRL/releases and run `expclip weights convert farl {PTH}`" in row.remark
     assert f"`expclip extract raf-db --features clip_image --clip farl-b16@{SAFE}" in row.cells[0].why_not
     (here / SAFE).touch()
     (row,) = rows(lab.reproduce("1", test="raf-db"), FARL)
