@@ -10,6 +10,8 @@ from .command import DONE, FAILED, Command
 from .options import Names
 from .request import Request, ask
 
+NOT_USUAL = ("curves", "shots")
+"""What is drawn only where it is asked for."""
 KINDS = {
     "confusion": "stages.figures.of_scores:draw_confusion",
     "samples": "stages.figures.of_scores:draw_samples",
@@ -17,6 +19,7 @@ KINDS = {
     "tsne": "stages.figures.of_embeddings:draw_tsne",
     "retrieval": "stages.figures.of_embeddings:draw_retrieval",
     "curves": "stages.figures.of_fitting:draw_curves",
+    "shots": "stages.figures.of_shots:draw_shots",
 }
 """What may be drawn: a function that takes a Subject and gives figures with their names. A new one is a line here."""
 
@@ -24,17 +27,17 @@ KINDS = {
 class Figures(Request, verb="figures"):
     """Draw figures of cached features, as PNG and PDF.
 
-    Confusion matrices side by side and sample predictions with probabilities for every data set, backbone and prompt
-    set; variance within classes, t-SNE, retrieval by descriptions, and curves of the loss while heads were fitted for
-    every data set and backbone. All but the matrices show at most four rows of the score tables: choose with --head.
-    Only descriptions run a model. Example:
+    Confusion matrices side by side, sample predictions with probabilities, and UAR over the shots of heads from
+    labels for every data set, backbone and prompt set; variance within classes, t-SNE, retrieval by descriptions, and
+    curves of the loss while heads were fitted for every data set and backbone. All but the matrices and shots show at
+    most four rows of the score tables: choose with --head. Only descriptions run a model. Example:
 
     `expclip figures raf-db --clip ViT-L-14 --prompts P-3`
     """
 
     datasets: Names = options.DATASETS
     kind: Names = ask(
-        "Repeat for several; `auto` is all but curves, and retrieval only with --descriptions.",
+        "Repeat for several; `auto` is all but curves and shots, and retrieval only with --descriptions.",
         (),
         choices=KINDS,
         unset="auto",

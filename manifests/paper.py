@@ -2,7 +2,7 @@
 
 import csv
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
@@ -16,6 +16,8 @@ DATASETS = ("RAF-DB", "AffectNet-7", "AffectNet-8", "FERPlus", "DFEW", "FERV39k"
 """The columns of every table; in lower case they are names in the catalogue."""
 OURS = "Exp-CLIP"
 PLAIN = "CLIP"
+NOT_ASKED = "it is not among the backbones that are asked for"
+"""Why another system has no number where backbones are named."""
 
 
 class _Entry(BaseModel, extra="forbid", frozen=True, defer_build=True):
@@ -30,14 +32,22 @@ class _Entry(BaseModel, extra="forbid", frozen=True, defer_build=True):
     prompts: tuple[str, ...] = ("P-3",)
 
 
+class _Other(BaseModel, extra="forbid", frozen=True, defer_build=True):
+    """Another system in a table: the model that is scored as plain CLIP is, or why there is none."""
+
+    backbone: str = ""
+    why_not: str = ""
+    remark: str = ""
+
+
 class TableOfPaper(BaseModel, extra="forbid", frozen=True, defer_build=True):
     """One table: its rows, which are repeated for each backbone, and the other systems in it."""
 
     title: str
     backbones: tuple[str, ...]
     rows: tuple[_Entry, ...]
-    others: dict[str, str] = {}
-    """Systems that cannot be scored from a cache, each with the reason."""
+    others: dict[str, _Other] = {}
+    """The systems that are neither CLIP nor Exp-CLIP."""
     notes: tuple[str, ...] = ()
 
 
@@ -60,6 +70,13 @@ class RowOfPaper:
     prompts: str = "P-3"
     why_not: str = ""
     """Why it cannot be scored from a cache; empty where it can."""
+    remark: str = ""
+    """What a person should know of it, and of what is published."""
+
+    @property
+    def is_other(self) -> bool:
+        """Whether it is of another system."""
+        return self.method not in (OURS, PLAIN)
 
     @property
     def needs_head(self) -> bool:
@@ -84,11 +101,22 @@ def paper_table(name: str) -> TableOfPaper:
     return paper_tables()[name]
 
 
-def rows_of(name: str, backbones: Sequence[str] = ()) -> list[RowOfPaper]:
-    """The rows of a table, for its own backbones or for those given."""
+def rows_of(
+    name: str, backbones: Sequence[str] | None = None, others: Mapping[str, Sequence[str]] | None = None
+) -> list[RowOfPaper]:
+    """The rows of a table, for its own backbones or for those given.
+
+    `others` are the models of other systems that are scored, by method, if they are not the table's own.
+    """
     table = paper_table(name)
-    found = [RowOfPaper(name, method, why_not=why) for method, why in table.others.items()]
-    for backbone in backbones or table.backbones:
+    found = []
+    for method, other in table.others.items():
+        row = RowOfPaper(name, method, why_not=other.why_not, remark=other.remark)
+        models = () if other.why_not else (others or {}).get(method, [other.backbone])
+        found += [replace(row, backbone=model) for model in models]
+        if not models:
+            found.append(replace(row, why_not=other.why_not or NOT_ASKED))
+    for backbone in table.backbones if backbones is None else backbones:
         found += [row for entry in table.rows for row in _rows(name, entry, backbone)]
     return found
 
@@ -105,7 +133,8 @@ def _rows(table: str, entry: _Entry, backbone: str) -> Iterator[RowOfPaper]:
 
 def published_score(row: RowOfPaper, dataset: str) -> tuple[float, float] | None:
     """UAR and WAR in percent that the paper reports for a row and a data set of the catalogue, if any."""
-    key = row.table, row.method, row.backbone, row.head, row.published, row.image, row.text, row.prompts
+    backbone = "" if row.is_other else row.backbone
+    key = row.table, row.method, backbone, row.head, row.published, row.image, row.text, row.prompts
     return _published().get((*key, dataset))
 
 

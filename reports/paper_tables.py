@@ -43,7 +43,7 @@ class FilledRow:
     row: RowOfPaper
     cells: tuple[Cell, ...]
     remark: str = ""
-    """What a person should know of our heads."""
+    """What a person should know of our numbers and of the published ones."""
 
     @property
     def label(self) -> str:
@@ -52,7 +52,7 @@ class FilledRow:
             return row.method
         seeds = max((len(cell.uar) for cell in self.cells), default=0)
         parts = [
-            f"{row.method} {row.backbone}",
+            f"{row.method} · {row.backbone}" if row.is_other else f"{row.method} {row.backbone}",
             *([f"{row.head} head"] if row.needs_head else []),
             *([", ".join(row.instructions)] if row.needs_teacher else []),
             *([f"image {row.image}, text {row.text}"] if (row.image, row.text) != ("clip", "clip") else []),

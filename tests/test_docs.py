@@ -16,9 +16,10 @@ from expclip.commands import figures
 from expclip.commands.heads import ListHeads
 from expclip.encoders import families, names
 from expclip.heads import kinds
-from expclip.manifests import catalogue
+from expclip.manifests import catalogue, paper
 from expclip.manifests.faces import sets
 from expclip.stages.heads import list_heads
+from typed_commands import request_of
 
 ROOT = Path(__file__).parent.parent
 
@@ -187,3 +188,28 @@ def test_each_line_on_hostile_input_names_a_test_that_is_there(page):
     assert len(lines) == len([row for row in rows if not row.startswith(("| input", "| fault"))])
     for file, name in lines:
         assert re.search(rf"^ *def {name}\(", (ROOT / "tests" / file).read_text(encoding="utf-8"), re.M), (file, name)
+
+
+PAGES = ["README.md", *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_command_of_a_console_block_can_be_typed(page):
+    lines = "\n".join(f"{first}\n{rest}" for first, rest in blocks(page, "console")).splitlines()
+    for line in lines:
+        if line.startswith("expclip ") and "--help" not in line:
+            assert request_of(line).command(), line
+
+
+def test_the_page_of_systems_has_every_published_number_of_table_1_and_of_plain_clip():
+    lines = (ROOT / "docs/systems.md").read_text(encoding="utf-8").splitlines()
+    published = {line.split("|")[1].split("(")[0].strip(" *"): line for line in lines if line.startswith("| ")}
+    sizes = {"ViT-B-32": "B/32", "ViT-B-16": "B/16", "ViT-L-14": "L/14"}
+    names = {"BLIP2 (L/14)": "BLIP2, “L/14”", "FaRL (B/16)": "FaRL B/16", "XCLIP (B/32)": "X-CLIP B/32"}
+    rows = [*paper.rows_of("1"), *(row for row in paper.rows_of("2") if not row.needs_head)]
+    assert len(rows) == 13
+    for row in rows:
+        name = names.get(row.method, row.method) if row.is_other else f"{row.method} {sizes[row.backbone]}"
+        found = [paper.published_score(row, dataset.lower()) for dataset in paper.DATASETS]
+        said = " · ".join("{:.2f}/{:.2f}".format(*pair) if pair else "–" for pair in found)
+        assert f"| {said} |" in published[name]

@@ -7,7 +7,7 @@ from pathlib import Path
 from ...cache.result_folder import new_results
 from ...cache.run_note import Run
 from ...commands.evaluate import NO_PREDICTIONS, PREDICTIONS, Evaluate
-from ...commands.figures import KINDS, Figures
+from ...commands.figures import KINDS, NOT_USUAL, Figures
 from ...commands.request import given
 from ...commands.unused import note_unused
 from ...manifests.own_output import older_figures
@@ -28,7 +28,8 @@ def figures(request: Figures) -> list[Path]:
     be drawn is said.
     """
     refuse_folder(request.out)
-    every = [kind for kind in KINDS if kind != "curves" and (kind != "retrieval" or request.descriptions is not None)]
+    usual = [kind for kind in KINDS if kind not in NOT_USUAL]
+    every = [kind for kind in usual if kind != "retrieval" or request.descriptions is not None]
     kinds = dict.fromkeys(request.kind or every)
     if not kinds.keys() & {"samples", "tsne"}:
         note_unused(request, "seed", "none of these figures is drawn at random")

@@ -53,10 +53,11 @@ class Subject:
         """(n,) class indices of the same."""
         return self.comparisons[0].scorable.labels
 
-    def title(self, what: str) -> str:
-        """A figure's title, with a warning where untrained weights are behind what it shows."""
+    def title(self, what: str, shown: Sequence[Score] = ()) -> str:
+        """A figure's title, with a warning where untrained weights are behind what is shown: the rows if not said."""
         of = self.found.scores[0].of
-        untrained = any(score.of.untrained for scores in self.rows.values() for score in scores)
+        shown = shown or [score for scores in self.rows.values() for score in scores]
+        untrained = any(score.of.untrained for score in shown)
         warning = "\n" + UNTRAINED_NOTE.replace(": ", ":\n") if untrained else ""
         return f"{legible(of.dataset)} · {legible(of.backbone)} · {what}{warning}"
 

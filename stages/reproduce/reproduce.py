@@ -15,7 +15,7 @@ from ...encoders.names import DEFAULT_TEACHER
 from ...errors import ExpclipError, UsageError
 from ...heads.choosing import NO_HEAD
 from ...heads.saving import HeadCard
-from ...manifests.paper import TRAIN, RowOfPaper, paper_table, paper_tables, published_score, rows_of
+from ...manifests.paper import TRAIN, RowOfPaper, paper_table, paper_tables, published_score
 from ...manifests.prompts import prompt_set
 from ...pipeline.checks import may_have_clips, refuse_folder, refuse_unknown_models
 from ...pipeline.needs import canonical_model
@@ -26,6 +26,7 @@ from ...reports.tables import UNTRAINED_NOTE
 from ...scoring.scores import ALL, MEAN, Score
 from ..evaluate.evaluate import evaluate
 from .known_heads import PaperHeads, unusual
+from .other_systems import asked_rows, how_to_get
 from .requests import evaluate_request, instructions_of
 from .steps import paper_steps
 
@@ -46,7 +47,8 @@ def reproduce(request: Reproduce) -> Reproduction:
         workspace.dataset(test)
     if not any(may_have_clips(workspace, test) for test in request.test):
         note_unused(request, "frames", NO_CLIPS)
-    rows = {name: rows_of(name, request.clip) for name in dict.fromkeys(request.tables or paper_tables())}
+    tables = dict.fromkeys(request.tables or paper_tables())
+    rows = {name: asked_rows(workspace, request, name) for name in tables}
     ours = [row for some in rows.values() for row in some if not row.why_not]
     known = PaperHeads(workspace, request)
     scores = _Scores(request, known, ours, workspace.said)
@@ -179,4 +181,7 @@ def _is_the_papers(request: Reproduce, row: RowOfPaper) -> bool:
 
 def _remark(row: RowOfPaper, request: Reproduce, scores: _Scores) -> str:
     differences = dict.fromkeys(unusual(card, request) for seed in scores.heads.get(row, ()) for card in seed)
-    return "; ".join(f"fitted with {difference}" for difference in differences if difference)
+    is_whole = all(scores.of(test, row) for test in request.test)
+    lacking = "" if row.why_not or is_whole else UsageError(how_to_get(row)).as_typed
+    said = [row.remark, lacking, *(f"fitted with {difference}" for difference in differences if difference)]
+    return "; ".join(filter(None, said))

@@ -13,13 +13,16 @@ from ...pipeline.needs import Need, canonical_model, extract_command, is_there
 from ...pipeline.texts import stores_of_texts
 from ...pipeline.workspace import Workspace
 from .known_heads import PaperHeads
+from .other_systems import conversion
 from .requests import clips_of, evaluate_request, fit_request, instructions_of
 
 
 def paper_steps(
     workspace: Workspace, request: Reproduce, known: PaperHeads, rows: Sequence[RowOfPaper]
 ) -> tuple[Step, ...]:
-    """The commands that make everything that some rows need, in order."""
+    """The commands that make everything that some rows need, in order; other systems have theirs each."""
+    others = dict.fromkeys(row for row in rows if row.is_other)
+    rows = [row for row in rows if not row.is_other]
     of_kind: dict[tuple[str, str], list[RowOfPaper]] = defaultdict(list)
     for row in rows:
         if row.needs_head:
@@ -30,7 +33,15 @@ def paper_steps(
         *(_fit(request, known, some) for some in of_kind.values()),
         *_extract_tests(workspace, request, rows),
         *_encode_prompts(workspace, request, rows),
+        *(step for row in others for step in _of_other(workspace, request, row)),
     )
+
+
+def _of_other(workspace: Workspace, request: Reproduce, row: RowOfPaper) -> list[Step]:
+    """Those of another system, whose weights may not be had."""
+    steps = [*_extract_tests(workspace, request, [row]), *_encode_prompts(workspace, request, [row])]
+    first = conversion(row) if any(step.have < step.of for step in steps) else None
+    return [first, *steps] if first else steps
 
 
 def _extract_train(workspace: Workspace, request: Reproduce, rows: Sequence[RowOfPaper]) -> Step:

@@ -12,31 +12,13 @@ from expclip.encoders.weights_card import card_of
 from expclip.errors import ExpclipError
 from lab import Lab
 from safetensors.torch import load_file
+from tiny_farl import MASKED, TINY, tiny_clip, write_farl
 from typer.testing import CliRunner
-
-TINY = {
-    "embed_dim": 16,
-    "quick_gelu": True,
-    "vision_cfg": {"image_size": 64, "patch_size": 32, "width": 64, "layers": 2},
-    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 64, "heads": 1, "layers": 2},
-}
-MASKED = {
-    "visual.mask_token": (64,),
-    "visual.ln_lm.weight": (64,),
-    "visual.lm_transformer.resblocks.0.mlp.c_fc.weight": (256, 64),
-    "visual.lm_head.weight": (8192, 64),
-}
 
 
 @pytest.fixture(scope="module")
 def clip() -> open_clip.CLIP:
-    torch.manual_seed(5)
-    made = open_clip.CLIP(**TINY).eval()
-    with torch.no_grad():
-        for name, value in made.named_parameters():
-            if "c_proj.weight" in name:
-                value *= 20  # so that activations matter as in a trained model
-    return made
+    return tiny_clip()
 
 
 @pytest.fixture
@@ -44,10 +26,7 @@ def published(clip, tmp_path):
     """Writes such a file; tensors may be added, changed or left out (None)."""
 
     def write(prefix: str = "", half: bool = False, **changes):
-        tensors = dict(clip.state_dict()) | {name: torch.ones(shape) for name, shape in MASKED.items()} | changes
-        tensors = {f"{prefix}{name}": value for name, value in tensors.items() if value is not None}
-        tensors = {name: value.half() if half else value for name, value in tensors.items()}
-        torch.save({"state_dict": tensors, "epoch": 16}, tmp_path / "FaRL-ep16.pth")
+        write_farl(clip, tmp_path / "FaRL-ep16.pth", prefix, half, **changes)
         return tmp_path / "FaRL-ep16.pth"
 
     return write
@@ -77,7 +56,7 @@ def test_its_embeddings_are_those_of_the_library_with_quick_gelu(clip, published
     """And others without it."""
     file = convert("farl", published()).path
     name = f"tiny-quickgelu@{file}"
-    lab.extract(labelled, clip=name)
+    lab.extract(labelled, clip=name, protocol="released")
     found = lab.cache.find("labelled", "clip_image")[0].read().astype(np.float32)
     pixels = torch.from_numpy(_squashed(labelled))
     with torch.inference_mode():
@@ -87,7 +66,7 @@ def test_its_embeddings_are_those_of_the_library_with_quick_gelu(clip, published
         wrong = other.eval().encode_image(pixels).numpy()
     assert np.abs(found - expected).max() <= 1e-3 * np.abs(expected).max(), "as far as float16 keeps it"
     assert np.abs(wrong - expected).max() > 1e-2 * np.abs(expected).max()
-    assert lab.evaluate(labelled, clip=name, prompts="P-1").scores
+    assert lab.evaluate(labelled, clip=name, prompts="P-1", protocol="released").scores
 
 
 def _squashed(folder) -> np.ndarray:

@@ -19,81 +19,28 @@ from expclip.encoders.node import Node
 from expclip.encoders.pixels import to_planes
 from expclip.encoders.weights import PUBLISHED, file_states
 from expclip.errors import ExpclipError, UsageError
-from expclip.manifests.classes import CLASSES
 from PIL import Image
 from safetensors.torch import save_file
+from tiny_flava import BIN, CONFIG, PLACES, PREPROCESSOR, SAFE, SIDE, WORDS, tiny_flava, write_flava
 from transformers import BertTokenizer, FlavaConfig, FlavaForPreTraining, FlavaImageConfig, FlavaTextConfig
 from transformers.models.flava.image_processing_flava import FlavaImageProcessor
 from transformers.models.flava.image_processing_pil_flava import FlavaImageProcessorPil
 from typer.testing import CliRunner
 
-SIDE, PLACES = 32, 16
 PROTOCOLS = ("native", "paper", "released")
-TOWER = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
-WORDS = [
-    "[PAD]",
-    "[UNK]",
-    "[CLS]",
-    "[SEP]",
-    "[MASK]",
-    "a",
-    "photo",
-    "of",
-    "face",
-    "hap",
-    "##py",
-    "sad",
-    ".",
-    ",",
-    *CLASSES,
-    "with",
-    "an",
-    "expression",
-]
 TEXTS = ["a photo of a happy face.", "A photo", "sad", "a sad, sad, unknown face"]
-BIN, SAFE, CONFIG, PREPROCESSOR = "pytorch_model.bin", "model.safetensors", "config.json", "preprocessor_config.json"
-
-
-def _config() -> FlavaConfig:
-    return FlavaConfig(
-        image_config=TOWER | {"image_size": SIDE, "patch_size": 16},
-        text_config=TOWER | {"vocab_size": len(WORDS), "max_position_embeddings": PLACES},
-        multimodal_config=TOWER,
-        image_codebook_config={"hidden_size": 8, "vocab_size": 16},
-        hidden_size=32,
-        projection_dim=24,
-    )
 
 
 @pytest.fixture(scope="module")
 def library() -> FlavaForPreTraining:
-    """Weights that are large enough for every part to matter."""
-    torch.manual_seed(4)
-    made = FlavaForPreTraining(_config()).eval()
-    with torch.no_grad():
-        for name, value in made.named_parameters():
-            if value.ndim and "layernorm" not in name.lower() and "logit_scale" not in name:
-                value.normal_(std=0.2)
-    return made
+    return tiny_flava()
 
 
 @pytest.fixture(scope="module")
 def written(library, tmp_path_factory) -> Path:
-    """A folder in the hub's format, as it was published: a pickle of all that was trained."""
     folder = tmp_path_factory.mktemp("flava") / "tiny-flava"
-    folder.mkdir()
-    library.config.save_pretrained(folder)
-    places = {"flava.text_model.embeddings.position_ids": torch.arange(PLACES)[None]}
-    torch.save(library.state_dict() | places, folder / BIN)
-    FlavaImageProcessorPil(size=_square(SIDE), crop_size=_square(SIDE)).save_pretrained(folder)
-    (folder / "vocab.txt").write_text("".join(f"{word}\n" for word in WORDS), encoding="utf-8")
-    BertTokenizer(str(folder / "vocab.txt")).save_pretrained(folder)
-    assert {path.name for path in folder.iterdir()} >= {CONFIG, PREPROCESSOR, BIN, "vocab.txt", "tokenizer.json"}
+    write_flava(library, folder)
     return folder
-
-
-def _square(side: int) -> dict[str, int]:
-    return {"height": side, "width": side}
 
 
 @pytest.fixture
