@@ -2,7 +2,7 @@
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from ..aside import sweep
 from ..errors import ExpclipError, UsageError, option, reason
 from ..manifests.manifest import NOT_ON_DISK, Manifest, Rows
 from ..manifests.own_output import mark_output
+from .claims import remove_dead
 from .entries import CURRENT, Entry, read_entry, write_entry
 from .files import flush, new_folder, writing
 from .header import Header
@@ -69,6 +70,14 @@ class Cache:
         """Remove what dead processes left behind beside data sets, stores and heads."""
         for folder in (self.root, self.heads, *(self.root / name for name in self.datasets())):
             sweep(folder)
+
+    def tidy(self, stores: Collection[Path]) -> None:
+        """Remove what dead processes left behind where some stores are, also of those that were nearly done."""
+        receipts = {store.with_suffix(".receipts") for store in stores}
+        for folder in {self.root, *(store.parent for store in stores), *receipts}:
+            sweep(folder)
+        for folder in receipts:
+            remove_dead(folder)
 
     # Manifests
 

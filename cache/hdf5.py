@@ -124,6 +124,7 @@ def import_store(cache: Cache, path: Path) -> FeatureStore:
             store.restore_shard(receipt, values)
     if manifest is not None and cache.manifest_of(header.dataset, header.rows_digest) is None:
         cache.save_manifest(replace(manifest, origin=Origin(folder=header.dataset)))
+    cache.tidy([store.path])
     return store
 
 

@@ -47,9 +47,7 @@ class FitHead(Request, verb="fit-head"):
         unset="auto",
         least=1,
     )
-    batch_size: int | None = ask(
-        "Rows per step, or clips; `auto` is 512, and 48 for dfer-clip.", None, unset="auto", least=2
-    )
+    batch_size: int = ask("Rows per step; dfer-clip takes 48 clips unless another is given.", 512, least=2)
     lr: float | None = ask(
         "Learning rate of SGD; `auto` is 0.001, and 0.01 for dfer-clip; for infonce with the miniature, what suits "
         "it.",

@@ -3,9 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..aside import sweep
 from ..cache.cache import Cache
-from ..cache.claims import remove_dead
 from ..cache.store import FeatureStore
 from ..commands.options import EXECUTORS
 from ..lazy import load
@@ -40,15 +38,6 @@ class RunOptions:
         return processes(self.workers)
 
 
-def _clear(cache: Cache, plan: Plan) -> None:
-    """Remove what killed runs left behind where this one writes."""
-    receipts = {line.path.with_suffix(".receipts") for line in plan.lines}
-    for folder in {cache.root, *(line.path.parent for line in plan.lines), *receipts}:
-        sweep(folder)
-    for folder in receipts:
-        remove_dead(folder)
-
-
 def run_plan(
     cache: Cache, plan: Plan, wanted: Sequence[Wanted], options: RunOptions | None = None, emit: Emit = ignore
 ) -> None:
@@ -58,7 +47,7 @@ def run_plan(
     """
     options = options or RunOptions()
     cache.mark()
-    _clear(cache, plan)
+    cache.tidy([line.path for line in plan.lines])
     for one in wanted:
         cache.save_manifest(one.manifest)
     for line in plan.lines:

@@ -126,6 +126,7 @@ class Needs:
             names = ", ".join(dict.fromkeys(one.manifest.label for one in wanted))
             self.workspace.make(wanted, None, f"extract {names}")
         self._keep(answers.values())
+        self.workspace.cache.tidy([answer.store.path for answer in answers.values() if answer.store])
         return {need: (self._seen(answer.manifest), self._store(answer)) for need, answer in answers.items()}
 
     def _keep(self, answers: Iterable[Answer]) -> None:
@@ -273,22 +274,20 @@ def is_there(workspace: Workspace, need: Need) -> bool:
 def why_missing(workspace: Workspace, missing: Sequence[Need]) -> str:
     """What the cache lacks of some needs, what it has instead, and the command that makes all of them."""
     need, command = missing[0], extract_command(workspace, missing)
-    known = workspace.dataset(need.dataset)
+    known, place = workspace.dataset(need.dataset), workspace.named_cache or workspace.cache.root
     manifest = known_manifest(workspace, need.dataset)
     store = chosen_store(workspace, manifest, need) if manifest else None
     has = _instead(workspace, manifest, need) if manifest else ""
     if manifest is None or (known.entry is None and not (store or has)):
-        return f"{workspace.cache.root} has nothing of {known.label}: run `{command}`"
+        return f"{place} has nothing of {known.label}: run `{command}`"
     if store and not store.is_complete():
         done = f"{store.rows_done():,} of {store.header.rows:,} rows are extracted"
         return f"{store.path.name}: {done}: run `{command}`"
     said = {"model": canonical_model(need.node, need.model), "instruction": need.instruction}
     more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
     what = describe({name: value for name, value in said.items() if value})
-    return (
-        f"{known.label} has no complete {need.node} for {what}{more} in {workspace.cache.root}: "
-        f"{f'{has}, or ' if has else ''}run `{command}`"
-    )
+    instead = f"{has}, or " if has else ""
+    return f"{known.label} has no complete {need.node} for {what}{more} in {place}: {instead}run `{command}`"
 
 
 def _instead(workspace: Workspace, manifest: Manifest, need: Need) -> str:

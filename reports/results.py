@@ -75,7 +75,7 @@ def _older_files(folder: Path) -> Iterator[str]:
 
 
 def _write_predictions(found: Evaluation, out: Path, kind: str) -> None:
-    if not found.predictions or kind == "none":  # heads from labels have theirs in any case
+    if not found.predictions:
         return
     from .predictions import csv_columns, csv_rows, write_parquet
 

@@ -82,7 +82,7 @@ class Lesson:
         """Raise UsageError where heads learn from labels that are not there, or from fewer rows than a batch."""
         if self.labelled:
             self.labelled.refuse(self.heads, request)
-        rows, size = self.images.header.rows - len(self.failed), request.batch_size or RELEASED["batch_size"]
+        rows, size = self.images.header.rows - len(self.failed), request.batch_size
         if self.teacher and rows < size and any(KINDS[head].has_steps for head in self.heads):
             raise UsageError(
                 f"{option('batch_size')} {size}: a batch needs as many rows, and {self.manifest.label} has "
@@ -168,12 +168,17 @@ def optimiser_of(request: FitHead, teacher: str, head: str = "linear") -> dict[s
     return {
         "name": "sgd",
         "epochs": request.epochs or usual["epochs"],
-        "batch_size": request.batch_size or usual["batch_size"],
+        "batch_size": request.batch_size if _is_given(request, "batch_size") else usual["batch_size"],
         "lr": request.lr or usual["lr"],
         "momentum": request.momentum,
         "weight_decay": request.weight_decay,
         "precision": request.precision,
     }
+
+
+def _is_given(request: FitHead, name: str) -> bool:
+    """Whether a number is asked for: it was typed, or is another than what stands there otherwise."""
+    return name in request.typed or getattr(request, name) != getattr(Recipe, name)
 
 
 def _card(lesson: Lesson, head: str, seed: int | None, shots: int | None, request: FitHead) -> HeadCard:

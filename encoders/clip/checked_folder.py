@@ -97,7 +97,7 @@ def checked_folder(model: ClipModel, tokenizer: bool = False) -> Iterator[str]:
     Raises UsageError for what cannot be used, ExpclipError where files of the hub cannot be had.
     """
     with writing(Path(os.environ.get("TMPDIR", "/tmp")), _PLACE):  # Python's own tempfile looks there first
-        temporary = TemporaryDirectory(prefix="expclip-")
+        temporary = TemporaryDirectory(prefix="expclip-", ignore_cleanup_errors=True)
     with temporary as made:
         folder, config = Path(made), deepcopy(model.config)
         if config["text_cfg"].get("hf_model_name") and not tokenizer:

@@ -58,7 +58,7 @@ def _add(
     for one in some:
         over = plain.get(one.of.prompts), unadapted.get(one.of.prompts)
         found.scores.extend(scores_of(one, comparison.scorable.parts, intervals, *over))
-        if one.similarity is not None:
+        if comparison.with_cosines and one.similarity is not None:  # heads from labels have theirs in any case
             found.predictions.append(one)
 
 
