@@ -1,6 +1,7 @@
 """A model of a stranger's runs no code, asks no network, and whatever its files say is an embedding or one line."""
 
 import base64
+import errno
 import json
 import math
 import os
@@ -514,3 +515,12 @@ def test_a_folder_shown_to_the_libraries_is_gone_afterwards(clip_folder, models,
     encode(models, clip_folder)
     assert list((tmp_path / "scratch").iterdir()) == []
     shutil.rmtree(tmp_path / "scratch")
+
+
+def test_a_temporary_folder_that_cannot_be_removed_costs_nothing(clip_folder, models, monkeypatch):
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    node = models().clip_text(f"local-dir:{clip_folder}")
+    monkeypatch.setattr("shutil.os.unlink", refuse)
+    assert node.load("cpu")(["a face"]).shape[0] == 1

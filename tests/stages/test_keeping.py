@@ -3,16 +3,17 @@
 import json
 import os
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from expclip import aside
-from expclip.aside import beside
+from expclip.aside import Process, beside
 from expclip.cache.cache import Cache
-from expclip.cache.claims import Claims
+from expclip.cache.claims import Claimant, Claims
 from expclip.cache.files import seal
+from expclip.cache.hdf5 import export_store, import_store
 from expclip.cli import run
 from expclip.commands import command
 from expclip.commands.keeping import CollectGarbage, RemoveStores, RepairCache, VerifyCache
@@ -241,3 +242,32 @@ def test_nothing_is_removed_where_one_name_is_wrong(cache, what):
     with pytest.raises(UsageError):
         remove_stores(RemoveStores(what=("query_tokens", what), cache=cache.root))
     assert sorted(cache.root.rglob("*")) == before
+
+
+def leave_behind(place: Path) -> list[Path]:
+    """What a process leaves behind that is killed at its very end: its claim, and what was aside."""
+    maker = replace(Process.this(), run="000000")
+    claim = place.with_suffix(".receipts") / "00000.claim"
+    claim.write_text(json.dumps(asdict(Claimant(maker, "here"))))
+    written = place.parent / f".current.json.{maker.host}-{maker.pid:x}-{maker.run}-0a0b0c"
+    written.write_text("{}")
+    return [claim, written]
+
+
+def test_what_was_left_at_the_very_end_goes_with_the_next_run_also_where_all_is_there(lab, labelled):
+    lab.evaluate(labelled, clip="miniature", prompts="P-1")
+    left = [path for store in lab.cache.stores() for path in leave_behind(store.path)]
+    assert len(left) == 4 and all(path.exists() for path in left)
+    lab.evaluate(labelled, clip="miniature", prompts="P-1")
+    assert not any(path.exists() for path in left)
+
+
+def test_an_import_of_what_is_there_removes_what_an_earlier_one_left(lab, labelled, tmp_path):
+    lab.extract(labelled, clip="miniature")
+    (store,) = lab.cache.stores()
+    export_store(store, None, tmp_path / "a.h5")
+    other = Cache(tmp_path / "other")
+    imported = import_store(other, tmp_path / "a.h5")
+    left = leave_behind(imported.path)
+    import_store(other, tmp_path / "a.h5")
+    assert not any(path.exists() for path in left)
