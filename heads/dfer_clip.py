@@ -136,7 +136,7 @@ def _fit(content: LabelledSamples, recipe: Recipe, progress: Progress | None) ->
 
 def _refuse(content: LabelledSamples, size: int) -> None:
     """Raise UsageError for images, and where there are fewer clips than a batch; ExpclipError for no numbers."""
-    if content.samples.clips is None:
+    if content.samples.clips is None or content.samples.clips.lengths.max() == 1:
         raise UsageError("dfer-clip learns from clips, and these are images: choose linear-probe or tip-adapter")
     if len(content.samples) < size:
         raise UsageError(

@@ -73,6 +73,8 @@ class Kind:
     """Whether it chooses numbers by labelled samples that it does not learn from, which a seed draws."""
     prompts: str = ""
     """The prompts that it learns beside where none are asked for; empty for kinds that need none."""
+    most_frames: int | None = None
+    """Of a clip that it takes; None is any number."""
     usual: Mapping[str, Any] = field(default_factory=dict)
     """Numbers of its optimiser that are its own where none are asked for."""
 
@@ -100,6 +102,10 @@ KINDS = {
     "tip-adapter": Kind("heads.tip:PLAIN", "labels", has_steps=False, validates=True, prompts="P-3"),
     "tip-adapter-f": Kind("heads.tip:TRAINED", "labels", has_steps=False, validates=True, prompts="P-3"),
     "dfer-clip": Kind(
-        "heads.dfer_clip:TRAINER", "labels", prompts=DESCRIPTIONS, usual={"epochs": 50, "batch_size": 48, "lr": 1e-2}
+        "heads.dfer_clip:TRAINER",
+        "labels",
+        prompts=DESCRIPTIONS,
+        most_frames=16,
+        usual={"epochs": 50, "batch_size": 48, "lr": 1e-2},
     ),
 }

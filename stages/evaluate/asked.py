@@ -24,7 +24,15 @@ from ...pipeline.needs import Need, Needs, canonical_model
 from ...pipeline.workspace import Workspace
 from ...scoring.cosines import PlainClip
 from ...scoring.samples import Classifier, Head
-from .fitting import is_of_these, other_classes, other_features, other_folds, refuse_other_width, why_no_bridge
+from .fitting import (
+    is_of_these,
+    longer_clips,
+    other_classes,
+    other_features,
+    other_folds,
+    refuse_other_width,
+    why_no_bridge,
+)
 
 CLIP, LLM = SIDES
 BRIDGED = {(CLIP, LLM), (LLM, CLIP)}
@@ -199,6 +207,7 @@ class Asked:
             other_features(card, self.headers[need])
             or other_classes(card, self._needs.manifest(need.dataset))
             or other_folds(card, self._needs.manifest(need.dataset))
+            or longer_clips(card, self._needs.manifest(need.dataset), self._request.frames)
             or ("" if (CLIP, CLIP) in self.sides else why_no_bridge(card))
         )
 

@@ -66,6 +66,18 @@ def why_no_bridge(card: HeadCard) -> str:
     return ""
 
 
+def longer_clips(card: HeadCard, manifest: Manifest, frames: str) -> str:
+    """Why a head does not take the clips of a data set; empty where it does."""
+    most = KINDS[card.head].most_frames
+    longest = int(manifest.samples(frames).lengths.max(initial=0)) if most else 0
+    if most is None or longest <= most:
+        return ""
+    return (
+        f"head {card.id} takes up to {most} frames of a clip, and {manifest.label} has one of {longest}: choose "
+        f"{option('frames')} edge"
+    )
+
+
 def refuse_other_width(card: HeadCard, head: Head | Classifier, images: Header) -> None:
     """Raise UsageError where a head does not take embeddings as long as those of some images."""
     if not isinstance(head, Classifier):

@@ -141,8 +141,10 @@ def test_what_cannot_be_learnt_from_or_scored_is_one_line():
     few = LabelledSamples(samples, labels, CLASSES, texts=TEXTS)
     with pytest.raises(UsageError, match="batch_size 8: a batch needs as many clips, and there are 6 to learn from"):
         TRAINER.fit(few, Recipe(**LITTLE), None)
-    with pytest.raises(UsageError, match="dfer-clip learns from clips, and these are images"):
-        TRAINER.fit(LabelledSamples(Samples(samples.frames), labels, CLASSES, texts=TEXTS), Recipe(**LITTLE), None)
+    alone = Clips(np.arange(7), np.arange(6))
+    for images in (Samples(samples.frames), Samples(samples.frames, alone)):
+        with pytest.raises(UsageError, match="dfer-clip learns from clips, and these are images"):
+            TRAINER.fit(LabelledSamples(images, labels, CLASSES, texts=TEXTS), Recipe(**LITTLE), None)
     samples.frames[3] = np.nan
     with pytest.raises(ExpclipError, match="no finite numbers"):
         TRAINER.fit(LabelledSamples(samples, labels, CLASSES, texts=TEXTS), Recipe(epochs=1, batch_size=2), None)

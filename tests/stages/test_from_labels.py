@@ -245,3 +245,36 @@ def test_a_damaged_probe_is_repaired_by_fitting_it_as_its_card_says(lab, faces):
     repaired = repair_cache(RepairCache(cache=lab.cache.root, run=True, device="cpu"))
     assert not repaired.unmade
     assert weights.read_bytes() == before
+
+
+def test_dfer_clip_learns_from_the_frames_of_clips_beside_fixed_descriptions(lab, clips, work):
+    lab.extract(clips, clip="miniature")
+    how = {"clip": "miniature", "head": "dfer-clip", "seed": 1, "frames": "edge"}
+    (fitted,) = lab.fit_head(clips, **how, batch_size=4, epochs=2)
+    assert fitted.card.spec["optimiser"] | {"lr": 0.01, "batch_size": 4, "epochs": 2} == fitted.card.spec["optimiser"]
+    assert fitted.card.spec["prompts"]["name"] == "descriptions"
+    work.clear()
+    lab.fit_head(clips, **how, batch_size=4, epochs=2)
+    found = lab.evaluate(clips, clip="miniature", head=fitted.card.id, frames="edge", prompts="P-1")
+    assert "ImageTower loaded" not in work
+    assert [one.of.head for one in found.scores] == ["dfer-clip"]
+    (head,) = [load_head(lab.cache.heads / fitted.card.id, fitted.card)]
+    features = lab.open_features(str(clips), model="miniature")
+    samples = Samples(features.array, features.manifest.samples("edge"))
+    np.testing.assert_array_equal(found.predictions[0].predicted, head.class_scores(samples).argmax(axis=1))
+
+
+def test_dfer_clip_says_what_it_does_not_take_before_anything_is_made(lab, clips, faces, work):
+    lab.extract(clips, clip="miniature")
+    how = {"clip": "miniature", "head": "dfer-clip", "seed": 1}
+    with pytest.raises(UsageError, match="batch_size 48: a batch needs as many clips, and there are 7 to learn from"):
+        lab.fit_head(clips, **how, frames="edge")
+    with pytest.raises(UsageError, match="dfer-clip learns from clips, and these are images"):
+        lab.fit_head(faces, **how, batch_size=8)
+    (fitted,) = lab.fit_head(clips, **how, frames="edge", batch_size=4, epochs=1)
+    work.clear()
+    with pytest.raises(
+        UsageError, match=r"takes up to 16 frames of a clip, and .* has one of 33: choose frames edge"
+    ):
+        lab.evaluate(clips, clip="miniature", head=fitted.card.id, frames="all", prompts="P-1")
+    assert not work
