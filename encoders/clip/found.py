@@ -7,8 +7,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ...errors import ExpclipError, UsageError, option
+from ...errors import ExpclipError, UsageError, brief, option
 from ..checkpoint import Checkpoint
+from ..configuration import HUB_NAME
 from ..hashes import Hashes
 from ..names import BUILTIN, HUB, LOCAL_DIR, OPENAI, RANDOM, ModelName, clip_name, closest
 from ..squash import BICUBIC, BILINEAR
@@ -213,6 +214,10 @@ def _in_folder(asked: ModelName, hashes: Hashes) -> ClipModel:
     weights = _weights(asked, source, hashes)
     remarks_on_activation(asked, bool(config.get("quick_gelu")), weights and weights.own_file, hashes)
     tokenizer = _tokenizer_of(config["text_cfg"])
+    if tokenizer and asked.is_hub and not HUB_NAME.holds(tokenizer.place):
+        raise UsageError(
+            f"{where}: hf_tokenizer_name of {FOLDER_CONFIG} is {brief(tokenizer.place)}; it must be {HUB_NAME.says}"
+        )
     if tokenizer and not asked.is_hub:  # it lies in the folder too, whatever it is called on the hub
         tokenizer = checkpoint
     return ClipModel(asked.canonical, build_as, weights, config, preprocess, tokenizer, _here(tokenizer, hashes))

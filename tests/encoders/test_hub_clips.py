@@ -147,6 +147,24 @@ def test_a_repository_is_used_with_its_configuration_and_its_tokenizer_without_a
     assert no_network == []
 
 
+@pytest.mark.parametrize("place", ["../../words", "/etc", "a/b/c", "hf-hub:some/words"])
+def test_a_repository_whose_tokenizer_is_a_path_is_refused(put, clip_folder, models, edit_json, no_network, place):
+    edit_json(clip_folder / "open_clip_config.json", "model_cfg", "text_cfg", "hf_tokenizer_name", place)
+    put("some/clip", [one for one in clip_folder.iterdir() if one.is_file()])
+    with pytest.raises(UsageError, match=r"hf_tokenizer_name of open_clip_config.json is .*; it must be OWNER/REPO"):
+        models().clip_text("hf-hub:some/clip")
+    assert no_network == []
+
+
+def test_the_code_of_a_tokenizer_on_the_hub_is_not_run(put, clip_folder, models, edit_json, no_network):
+    put("some/clip", [one for one in clip_folder.iterdir() if "tokenizer" not in one.name])
+    edit_json(clip_folder / "tokenizer_config.json", "auto_map", {"AutoTokenizer": ["code.T", None]})
+    put("tiny", sorted(clip_folder.glob("*tokenizer*")))
+    with pytest.raises(UsageError, match=r"asks for Python code of the folder .auto_map., which is never run"):
+        models().clip_text("hf-hub:some/clip").load("cpu")
+    assert no_network == []
+
+
 def test_what_is_fetched_of_a_model_is_all_that_its_texts_need(published, models, edit_json, clip_folder, unplug):
     edit_json(clip_folder / "open_clip_config.json", "model_cfg", "text_cfg", "hf_tokenizer_name", "some/words")
     files = clip_files("hf-hub:some/clip", fetch=True)
