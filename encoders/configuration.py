@@ -142,9 +142,11 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return content
 
 
+_HUB_WORD = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,94}[A-Za-z0-9_])?"
+_HUB_NAME = re.compile(rf"(?!.*(?:--|\.\.|\.git\Z)){_HUB_WORD}(?:/{_HUB_WORD})?")
+"""As the hub's own client takes them."""
 HUB_NAME = Rule(
-    "OWNER/REPOSITORY on the hub",
-    lambda value: type(value) is str and re.fullmatch(r"[\w-][\w.-]{0,95}(/[\w-][\w.-]{0,95})?", value) is not None,
+    "OWNER/REPOSITORY on the hub", lambda value: type(value) is str and _HUB_NAME.fullmatch(value) is not None
 )
 
 

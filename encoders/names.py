@@ -1,6 +1,7 @@
 """What models are called, without importing any of them."""
 
 import difflib
+import os
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -22,6 +23,8 @@ _FLAVA_HUB = "facebook/flava-full"
 BUILTIN = {"miniature": Path(__file__).parent / "miniature"}
 """Models that come with expclip: folders with a `clip` and a `teacher` in the formats of the real checkpoints."""
 
+_LONGEST = 255
+"""Bytes of the name of a file, on any system."""
 OPENAI = "openai"
 """The tag of OpenAI's weights."""
 _OPENAI = ("ViT-B-32", "ViT-B-16", "ViT-L-14")
@@ -85,6 +88,7 @@ def clip_name(text: str) -> ModelName:
     In any case, where it is no path. OpenAI's models were trained with QuickGELU: their plain names mean the
     `-quickgelu` architectures, and so do the names that OpenAI's and other libraries give them.
     """
+    refuse_longer(text, "clip")
     place = _without(LOCAL_DIR, text)
     if place.lower() in BUILTIN:
         return ModelName(place.lower(), place.lower())
@@ -93,11 +97,21 @@ def clip_name(text: str) -> ModelName:
     repository = _without(HUB, text)
     if repository.lower() in _ALIASES:
         return _of_architecture(_ALIASES[repository.lower()])
-    if HUB_NAME.holds(repository) and "/" in repository and "@" not in text:
-        if repository == text and Path(text).is_dir():
-            raise UsageError(f"{option('clip')} {text} is a folder here: write {LOCAL_DIR}{text}")
+    if "@" in text:
+        return _of_architecture(text)
+    if repository == text and "/" in text and Path(text).is_dir():
+        raise UsageError(f"{option('clip')} {text} is a folder here: write {LOCAL_DIR}{text}")
+    if HUB_NAME.holds(repository) and "/" in repository:
         return ModelName(repository, repository, is_hub=True)
+    if repository != text:
+        raise UsageError(f"{option('clip')} {text!r}: write {HUB} and OWNER/REPOSITORY")
     return _of_architecture(text)
+
+
+def refuse_longer(text: str, name: str) -> None:
+    """Raise UsageError for a name with a part that no file can have, which the system would not even look for."""
+    if any(len(os.fsencode(part)) > _LONGEST for part in Path(text).parts):
+        raise UsageError(f"{option(name)} {text[:32]!r}…: no file has a name of more than {_LONGEST} bytes")
 
 
 def _of_architecture(text: str) -> ModelName:
@@ -109,7 +123,7 @@ def _of_architecture(text: str) -> ModelName:
         raise UsageError(f"{option('clip')} {text!r}: {_unfinished(typed)}")
     if weights.lower() == OPENAI and architecture in _OPENAI:
         architecture += "-quickgelu"
-    is_file = any(mark in weights for mark in "/\\.")  # tags hold none of these
+    is_file = _is_file(weights)
     short = Path(weights).name if is_file else weights.lower().replace("-", "_")
     called = typed.lower() if typed.lower() in WITHOUT_HUB else architecture
     return ModelName(f"{called}@{short}", weights, is_file, architecture)
@@ -120,12 +134,19 @@ def _trained_by_others(typed: str, weights: str) -> str:
     if typed.lower() not in WITHOUT_HUB:
         return ""
     system = WITHOUT_HUB[typed.lower()]
+    if weights and weights.lower() != RANDOM and not Path(weights).expanduser().is_file() and not _is_file(weights):
+        raise UsageError(f"{option('clip')} {typed}@{weights}: write the file that `weights convert` made, or random")
     if not weights:
         raise UsageError(
             f"{option('clip')} {typed}: its weights are on no hub: download them from {system.address}, run `expclip "
             f"weights convert {system.name} FILE`, and write {typed.lower()}@ and the file that it makes"
         )
     return system.architecture
+
+
+def _is_file(weights: str) -> bool:
+    """Whether weights are a file by their name: tags hold none of these."""
+    return any(mark in weights for mark in "/\\.")
 
 
 def _unfinished(typed: str) -> str:
@@ -166,6 +187,7 @@ def _without(prefix: str, text: str) -> str:
 
 def teacher_name(text: str) -> ModelName:
     """What a known name, `OWNER/REPOSITORY` on the hub, a local folder or `miniature` names."""
+    refuse_longer(text, "teacher")
     path = Path(text.removeprefix(LOCAL_DIR)).expanduser()
     is_local = text.startswith((LOCAL_DIR, ".")) or path.is_dir() or path.is_absolute()
     source = str(path) if is_local else _TEACHERS.get(text, text)
@@ -188,6 +210,7 @@ def is_flava(text: str) -> bool:
 
 def flava_name(text: str) -> ModelName:
     """What `flava`, `flava@FOLDER` or `flava@random` names."""
+    refuse_longer(text, "clip")
     _, at, source = text.partition("@")
     if not at:
         return ModelName(FLAVA, _FLAVA_HUB, architecture=FLAVA)

@@ -14,11 +14,10 @@ from ..cache.keys import digest
 from ..cache.store import FeatureStore
 from ..commands.fit_head import FitHead, FittedHead
 from ..commands.unused import note_unused
-from ..encoders.cards import fitting
 from ..encoders.dtypes import emulates_bfloat16, resolve_device
 from ..errors import UsageError, option
 from ..heads.kinds import KINDS, TeacherPairs
-from ..heads.recipe import LOGIT_SCALE, RELEASED, Recipe
+from ..heads.recipe import LOGIT_SCALE, Recipe
 from ..heads.saving import HeadCard, head_id, problem_of, read_card, save_head
 from ..manifests.manifest import Manifest
 from ..pipeline.checks import refuse_unknown_models
@@ -28,6 +27,7 @@ from ..pipeline.needs import Need, Needs
 from ..pipeline.workspace import Workspace
 from ..reports.console import say
 from .from_labels import LabelFit, Labelled, uses_seed
+from .optimiser import optimiser_of
 
 
 def fit_head(request: FitHead) -> list[FittedHead]:
@@ -112,6 +112,8 @@ def _note_unused(request: FitHead) -> None:
         note_unused(request, "validation", "with shots as many are held out, up to 4 a class")
     if len(taught) < len(kinds) and not any(kind.prompts for kind in kinds):
         note_unused(request, "prompts", f"{none} needs any")
+    if not taught and any(kind.has_steps for kind in kinds):
+        note_unused(request, "precision", f"{none} learns from a teacher")
     if not taught:
         note_unused(request, _OF_A_TEACHER, f"{none} learns from a teacher")
     elif not any(kind.has_steps for kind in taught):
@@ -160,25 +162,6 @@ def _cards(lesson: Lesson, request: FitHead) -> Iterator[HeadCard]:
         for shots in (request.shots or (None,)) if lesson.labelled else (None,):
             seeds = dict.fromkeys(request.seed) if uses_seed(head, shots) else (None,)
             yield from (_card(lesson, head, seed, shots, request) for seed in seeds)
-
-
-def optimiser_of(request: FitHead, teacher: str, head: str = "linear") -> dict[str, Any]:
-    """How heads are trained step by step; what the request leaves open is as released, or as suits the teacher."""
-    usual = RELEASED | (fitting(teacher) if request.objective == "infonce" else {}) | dict(KINDS[head].usual)
-    return {
-        "name": "sgd",
-        "epochs": request.epochs or usual["epochs"],
-        "batch_size": request.batch_size if _is_given(request, "batch_size") else usual["batch_size"],
-        "lr": request.lr or usual["lr"],
-        "momentum": request.momentum,
-        "weight_decay": request.weight_decay,
-        "precision": request.precision,
-    }
-
-
-def _is_given(request: FitHead, name: str) -> bool:
-    """Whether a number is asked for: it was typed, or is another than what stands there otherwise."""
-    return name in request.typed or getattr(request, name) != getattr(Recipe, name)
 
 
 def _card(lesson: Lesson, head: str, seed: int | None, shots: int | None, request: FitHead) -> HeadCard:

@@ -1,5 +1,6 @@
 """What heads learn from labels: samples that are drawn for each fold, and what a card says of them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,7 +11,7 @@ from ..cache.keys import digest
 from ..cache.store import FeatureStore
 from ..commands.fit_head import FitHead
 from ..commands.options import ENSEMBLES
-from ..errors import UsageError
+from ..errors import UsageError, option
 from ..heads.kinds import KINDS, LabelledSamples, SavedHead
 from ..heads.shots import RULE, Draw, drawn, first_of_each, refuse_too_few
 from ..manifests.folds import folds_digest, learnt_by_fold
@@ -25,6 +26,7 @@ from ..scoring.by_fold import ByFold
 from ..scoring.cosines import unit
 from ..scoring.ensembles import ClassVectors, Directions
 from ..scoring.samples import Samples
+from .optimiser import optimiser_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +59,12 @@ class Labelled:
         """Raise UsageError where it has no labels, or fewer samples of a class than heads learn from."""
         if not self.manifest.is_labelled:
             raise UsageError(f"{self.manifest.label} has no labels: {', '.join(heads)} learns from them")
+        if len(self.manifest.classes) < 2:
+            raise UsageError(
+                f"{self.manifest.label}: a head tells classes apart: name two or more with {option('classes')}"
+            )
+        for head in heads:
+            refuse_kind(head, self.manifest, [len(one) for one in self.by_fold.values()], request)
         for fold, numbers in self.by_fold.items():
             where = self.manifest.label + (f" without fold {fold}" if fold else "")
             for shots in request.shots or (None,):
@@ -105,6 +113,23 @@ class Labelled:
         if list(self.by_fold) != [NO_FOLD]:
             said["folds"] = {"numbers": list(self.by_fold), "digest": folds_digest(manifest, self.lists_train)}
         return said | ({"settings": dict(kind.trainer.settings)} if kind.trainer.settings else {})
+
+
+def refuse_kind(head: str, manifest: Manifest, counts: Sequence[int], request: FitHead) -> None:
+    """Raise UsageError where a head takes clips and these are images, or where it learns from fewer than a batch."""
+    kind = KINDS[head]
+    if kind.most_frames and manifest.kind != "clips":
+        raise UsageError(f"{head} learns from clips, and these are images: choose linear-probe or tip-adapter")
+    if not kind.has_steps:
+        return
+    size = optimiser_of(request, "", head)["batch_size"]
+    shots = min(request.shots, default=0) * len(manifest.classes)
+    fewest = shots or min(counts)
+    if fewest < size:
+        raise UsageError(
+            f"{option('batch_size')} {size}: a batch needs as many clips, and there are {fewest} to learn from: give "
+            f"a smaller one"
+        )
 
 
 def uses_seed(head: str, shots: int | None) -> bool:

@@ -30,6 +30,7 @@ from .fitting import (
     other_classes,
     other_features,
     other_folds,
+    other_frames,
     refuse_other_width,
     why_no_bridge,
 )
@@ -178,6 +179,8 @@ class Asked:
             if not self._why_not(card, need) and self._is_usable(path, card, need):
                 if is_of_these(card, self.headers[need]):
                     said = f"head {card.id} learnt from these very labels: its scores say nothing of other samples"
+                    self._workspace.remark(self._needs.manifest(need.dataset).label, said)
+                if said := other_frames(card, self._needs.manifest(need.dataset), self._request.frames):
                     self._workspace.remark(self._needs.manifest(need.dataset).label, said)
                 yield self._taught(Known(card, self._loaded[card.id]), card, need)
 

@@ -78,6 +78,15 @@ def longer_clips(card: HeadCard, manifest: Manifest, frames: str) -> str:
     )
 
 
+def other_frames(card: HeadCard, manifest: Manifest, frames: str) -> str:
+    """What to say of a head that sees how a clip goes on, and is scored on other frames than it learnt from."""
+    learnt = card.spec.get("frames")
+    if not KINDS[card.head].most_frames or learnt in (frames, "all"):
+        return ""
+    scored = frames if manifest.kind == "clips" else "images"
+    return f"head {card.id} learnt from the frames {learnt} of clips, and is scored on {scored}"
+
+
 def refuse_other_width(card: HeadCard, head: Head | Classifier, images: Header) -> None:
     """Raise UsageError where a head does not take embeddings as long as those of some images."""
     if not isinstance(head, Classifier):

@@ -72,7 +72,7 @@ def _advice(subject: Subject) -> str:
     """The command that fits some, on the train part of a data set that has a name."""
     name = subject.manifest.label.partition(":")[0]
     entry = catalogue().get(name)
-    kinds = tuple(kind for kind in KINDS if KINDS[kind].learns_from == "labels")
+    kinds = tuple(kind for kind in KINDS if KINDS[kind].validates)
     fit = FitHead(
         train=f"{name}:train" if entry and "train" in entry.splits else "DATASET",
         clip=(subject.reader.encoder.asked,),

@@ -13,7 +13,7 @@ from ...pipeline.left_out import note_damaged, note_unusable
 from ...pipeline.needs import canonical_model
 from ...pipeline.rereading import known_manifest
 from ...pipeline.workspace import Workspace
-from ..fit_head import optimiser_of
+from ..optimiser import optimiser_of
 from .requests import fit_request
 
 

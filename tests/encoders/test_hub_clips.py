@@ -10,6 +10,7 @@ import pytest
 from expclip.cache.keys import digest
 from expclip.encoders import hub
 from expclip.encoders.clip.found import clip_files
+from expclip.encoders.families import usual_protocol
 from expclip.encoders.names import clip_name
 from expclip.errors import ExpclipError, UsageError
 from huggingface_hub import constants
@@ -125,6 +126,29 @@ def test_a_folder_without_its_prefix_is_not_taken_for_a_repository(tmp_path, mon
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError, match="some/clip is a folder here: write local-dir:some/clip"):
         clip_name("some/clip")
+
+
+@pytest.mark.parametrize("place", ["é/x", "-a/b", "a..b/c", "a--b/c", "a/x.git", "a/b/c", "../x", "", "a b/c"])
+def test_what_no_repository_is_called_is_answered(place):
+    with pytest.raises(UsageError, match="write hf-hub: and OWNER/REPOSITORY"):
+        clip_name(f"hf-hub:{place}")
+
+
+@pytest.mark.parametrize(
+    "text", ["ViT-B-32@{}.pt", "local-dir:{}", "flava@{}", "farl-b16@{}.pt", "{}/x", "hf-hub:a/{}"]
+)
+def test_a_name_that_no_file_can_have_is_one_line(text):
+    with pytest.raises(UsageError, match=r"no file has a name of more than 255 bytes"):
+        usual_protocol("clip", text.format("x" * 300))
+    with pytest.raises(UsageError, match=r"no file has a name of more than 255 bytes"):
+        usual_protocol("teacher", "x" * 300)
+
+
+def test_the_weights_of_farl_are_a_file_and_nobodys_tag(tmp_path):
+    for source in ("openai", "metaclip_400m"):
+        with pytest.raises(UsageError, match=f"farl-b16@{source}: write the file that `weights convert` made"):
+            clip_name(f"farl-b16@{source}")
+    assert clip_name("farl-b16@random").source == "random"
 
 
 def test_weights_of_farl_have_its_name_and_the_architecture_of_clip():

@@ -264,6 +264,35 @@ def test_dfer_clip_learns_from_the_frames_of_clips_beside_fixed_descriptions(lab
     np.testing.assert_array_equal(found.predictions[0].predicted, head.class_scores(samples).argmax(axis=1))
 
 
+def test_dfer_clip_on_other_frames_than_it_learnt_from_is_said(lab, clips, capsys):
+    lab.extract(clips, clip="miniature")
+    how = {"clip": "miniature", "head": "dfer-clip", "seed": 1, "batch_size": 4, "epochs": 1}
+    (fitted,) = lab.fit_head(clips, **how, frames="edge")
+    for frames, count in (("edge", 0), ("released", 1)):
+        lab.evaluate(clips, clip="miniature", head=fitted.card.id, frames=frames, prompts="P-1")
+        said = f"head {fitted.card.id} learnt from the frames edge of clips, and is scored on {frames}"
+        assert capsys.readouterr().err.count(said) == count
+    (again,) = lab.fit_head(clips, **how, frames="edge", precision="bfloat16")
+    assert again.card.id == fitted.card.id and not again.is_new
+    assert "precision" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("head", ["linear-probe", "tip-adapter", "tip-adapter-f", "dfer-clip"])
+def test_one_class_is_nothing_to_learn(lab, clips, head):
+    lab.extract(clips, clip="miniature")
+    with pytest.raises(UsageError, match="a head tells classes apart: name two or more with classes"):
+        lab.fit_head(clips, clip="miniature", head=head, classes="happiness", frames="edge", batch_size=4)
+
+
+def test_of_a_sweep_nothing_is_fitted_where_one_head_cannot_be(lab, faces, clips):
+    lab.extract(clips, clip="miniature")
+    with pytest.raises(UsageError, match="dfer-clip learns from clips"):
+        lab.fit_head(faces, clip="miniature", head=("linear-probe", "dfer-clip"), batch_size=8)
+    with pytest.raises(UsageError, match="batch_size 48: a batch needs as many clips"):
+        lab.fit_head(clips, clip="miniature", head=("tip-adapter", "dfer-clip"), frames="edge")
+    assert not list(lab.cache.heads.glob("*"))
+
+
 def test_dfer_clip_says_what_it_does_not_take_before_anything_is_made(lab, clips, faces, work):
     lab.extract(clips, clip="miniature")
     how = {"clip": "miniature", "head": "dfer-clip", "seed": 1}
