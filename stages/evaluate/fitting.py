@@ -68,7 +68,7 @@ def why_no_bridge(card: HeadCard) -> str:
 
 def longer_clips(card: HeadCard, manifest: Manifest, frames: str) -> str:
     """Why a head does not take the clips of a data set; empty where it does."""
-    most = KINDS[card.head].most_frames
+    most = _most_frames(card)
     longest = int(manifest.samples(frames).lengths.max(initial=0)) if most else 0
     if most is None or longest <= most:
         return ""
@@ -78,10 +78,15 @@ def longer_clips(card: HeadCard, manifest: Manifest, frames: str) -> str:
     )
 
 
+def _most_frames(card: HeadCard) -> int | None:
+    """Of a clip; a kind that this version does not know is refused where it is loaded."""
+    return KINDS[card.head].most_frames if card.head in KINDS else None
+
+
 def other_frames(card: HeadCard, manifest: Manifest, frames: str) -> str:
     """What to say of a head that sees how a clip goes on, and is scored on other frames than it learnt from."""
     learnt = card.spec.get("frames")
-    if not KINDS[card.head].most_frames or learnt in (frames, "all"):
+    if not _most_frames(card) or learnt in (frames, "all"):
         return ""
     scored = frames if manifest.kind == "clips" else "images"
     return f"head {card.id} learnt from the frames {learnt} of clips, and is scored on {scored}"
