@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,17 +86,22 @@ def adaptation_tables(scores: Iterable[Score]) -> list[Table]:
 
 
 def _adaptation_table(dataset: str, backbone: str, scores: Sequence[Score]) -> Table:
+    title = f"{dataset} · {backbone} · what adaptation adds to the same row without it (95 % intervals)"
+    return _by_metric(title, "points", scores, _added)
+
+
+def _by_metric(title: str, unit: str, scores: Sequence[Score], cell: Callable[[Sequence[Score], str], str]) -> Table:
+    """For each head a row of its UAR and one of its WAR, with a column per prompt set."""
     prompts = list(dict.fromkeys(one.of.prompts for one in scores))
     rows = [
         (
             f"{label} · {metric.upper()}",
-            *(_added([one for one in of_head if one.of.prompts == p], metric) for p in prompts),
+            *(cell([one for one in of_head if one.of.prompts == p], metric) for p in prompts),
         )
         for label, of_head in rows_by_head(scores).items()
         for metric in ("uar", "war")
     ]
-    title = f"{dataset} · {backbone} · what adaptation adds to the same row without it (95 % intervals)"
-    return Table(title, ("points", *prompts), tuple(rows), _note(scores))
+    return Table(title, (unit, *prompts), tuple(rows), _note(scores))
 
 
 def _added(scores: Sequence[Score], metric: str) -> str:
@@ -108,21 +113,8 @@ def _added(scores: Sequence[Score], metric: str) -> str:
 
 
 def _certainty_table(dataset: str, backbone: str, scores: Sequence[Score]) -> Table:
-    prompts = list(dict.fromkeys(one.of.prompts for one in scores))
-    rows = [
-        (
-            f"{label} · {metric.upper()}",
-            *(_bounds([one for one in of_head if one.of.prompts == p], metric) for p in prompts),
-        )
-        for label, of_head in rows_by_head(scores).items()
-        for metric in ("uar", "war")
-    ]
-    return Table(
-        title=f"{dataset} · {backbone} · 95 % intervals (in brackets: of the gain over plain CLIP)",
-        columns=("%", *prompts),
-        rows=tuple(rows),
-        note=_note(scores),
-    )
+    title = f"{dataset} · {backbone} · 95 % intervals (in brackets: of the gain over plain CLIP)"
+    return _by_metric(title, "%", scores, _bounds)
 
 
 def _bounds(scores: Sequence[Score], metric: str) -> str:
