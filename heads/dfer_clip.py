@@ -20,6 +20,7 @@ from ..scoring.samples import Samples
 from .descent import generator_of
 from .kinds import LabelledSamples, Progress, Trainer, refuse_shapes
 from .recipe import LOGIT_SCALE, Recipe
+from .shots import refuse_images, refuse_less_than_a_batch
 from .temporal import FRAMES, clip_embeddings, initial_weights
 from .validated import class_weights
 
@@ -136,14 +137,11 @@ def _fit(content: LabelledSamples, recipe: Recipe, progress: Progress | None) ->
 
 def _refuse(content: LabelledSamples, size: int) -> None:
     """Raise UsageError for images, and where there are fewer clips than a batch; ExpclipError for no numbers."""
-    if content.samples.clips is None or content.samples.clips.lengths.max() == 1:
-        raise UsageError("dfer-clip learns from clips, and these are images: choose linear-probe or tip-adapter")
-    if len(content.samples) < size:
-        raise UsageError(
-            f"{option('batch_size')} {size}: a batch needs as many clips, and there are {len(content.samples)} to "
-            f"learn from: give a smaller one"
-        )
-    if not are_finite(content.samples.frames[content.samples.clips.indices]):
+    clips = content.samples.clips
+    refuse_images("dfer-clip", are_clips=clips is not None and clips.lengths.max() > 1)
+    refuse_less_than_a_batch(len(content.samples), size)
+    assert clips is not None
+    if not are_finite(content.samples.frames[clips.indices]):
         raise ExpclipError("embeddings to learn from are no finite numbers: extract them again")
 
 

@@ -36,6 +36,21 @@ class Draw:
         return (self.shots or 1) + self.held_out(0)
 
 
+def refuse_images(head: str, are_clips: bool) -> None:
+    """Raise UsageError where a head that sees how a clip goes on is to learn from images."""
+    if not are_clips:
+        raise UsageError(f"{head} learns from clips, and these are images: choose linear-probe or tip-adapter")
+
+
+def refuse_less_than_a_batch(clips: int, size: int) -> None:
+    """Raise UsageError where there are fewer clips to learn from than a batch takes."""
+    if clips < size:
+        raise UsageError(
+            f"{option('batch_size')} {size}: a batch needs as many clips, and there are {clips} to learn from: give "
+            f"a smaller one"
+        )
+
+
 def first_of_each(ids: Sequence[str], numbers: np.ndarray) -> np.ndarray:
     """Those of some sample numbers whose ids do not come earlier among them: a clip that is listed twice is one."""
     first = {ids[int(number)]: int(number) for number in reversed(numbers)}

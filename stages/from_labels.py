@@ -13,7 +13,7 @@ from ..commands.fit_head import FitHead
 from ..commands.options import ENSEMBLES
 from ..errors import UsageError, option
 from ..heads.kinds import KINDS, LabelledSamples, SavedHead
-from ..heads.shots import RULE, Draw, drawn, first_of_each, refuse_too_few
+from ..heads.shots import RULE, Draw, drawn, first_of_each, refuse_images, refuse_less_than_a_batch, refuse_too_few
 from ..manifests.folds import folds_digest, learnt_by_fold
 from ..manifests.manifest import NO_FOLD, NO_LABEL, Manifest
 from ..manifests.prompts import PromptSet, prompt_set
@@ -118,18 +118,14 @@ class Labelled:
 def refuse_kind(head: str, manifest: Manifest, counts: Sequence[int], request: FitHead) -> None:
     """Raise UsageError where a head takes clips and these are images, or where it learns from fewer than a batch."""
     kind = KINDS[head]
-    if kind.most_frames and manifest.kind != "clips":
-        raise UsageError(f"{head} learns from clips, and these are images: choose linear-probe or tip-adapter")
+    if kind.most_frames:
+        refuse_images(head, are_clips=manifest.kind == "clips")
     if not kind.has_steps:
         return
     size = optimiser_of(request, "", head)["batch_size"]
     shots = min(request.shots, default=0) * len(manifest.classes)
     fewest = shots or min(counts)
-    if fewest < size:
-        raise UsageError(
-            f"{option('batch_size')} {size}: a batch needs as many clips, and there are {fewest} to learn from: give "
-            f"a smaller one"
-        )
+    refuse_less_than_a_batch(fewest, size)
 
 
 def uses_seed(head: str, shots: int | None) -> bool:
