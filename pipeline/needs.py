@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ class Need:
     """Of the vision tower, which T5 follows as far as it can; None is whichever is there."""
     frames: str | None = None
 
-    @property
+    @cached_property
     def rules(self) -> str:
         """The protocol that is followed; empty where a digest says it."""
         if self.protocol is None and not is_digest(self.model):

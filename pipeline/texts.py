@@ -185,7 +185,8 @@ class Texts:
         node = "llm_text" if "t5" in identity else "clip_text"
         unknown = set(texts) - known.keys()
         stores = list(stores_of_texts(self._workspace, node, unknown) if unknown else ())
-        self._workspace.cache.tidy([store.path for store, _ in stores])
+        if stores:
+            self._workspace.cache.tidy([store.path for store, _ in stores])
         for store, held in stores:
             if _identity(store.header.spec) == identity and not unknown.isdisjoint(held):
                 rows = zip(held, store.read().astype(np.float64), strict=True)
