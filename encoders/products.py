@@ -60,8 +60,39 @@ class _OurLayers(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
+        kwargs = kwargs or {}
+        if func is torch.nn.functional.multi_head_attention_forward and _is_plain(args, kwargs):
+            return _attended(args, kwargs.get("attn_mask")), None
         is_ours = func is torch.nn.functional.linear and args[0].dtype == torch.float32
-        return (linear if is_ours else func)(*args, **(kwargs or {}))
+        return (linear if is_ours else func)(*args, **kwargs)
+
+
+_POSITIONAL = 13
+"""Arguments that nn.MultiheadAttention does not name; who names others may mean anything."""
+
+
+def _is_plain(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+    """Whether nn.MultiheadAttention asks for attention of tokens to each other, without dropout or weights."""
+    if len(args) != _POSITIONAL or kwargs.get("need_weights", True) or kwargs.get("use_separate_proj_weight"):
+        return False
+    x, key, value, _, _, weight, _, bias_k, _, adds_zeros, dropout, *_ = args
+    mask = kwargs.get("attn_mask")
+    return (
+        (x is key is value and x.ndim == 3 and x.dtype == torch.float32 and weight is not None)
+        and (bias_k is None and not adds_zeros and not (dropout and kwargs.get("training", True)))
+        and (mask is None or (mask.ndim == 2 and mask.dtype == torch.float32))
+        and kwargs.get("key_padding_mask") is None
+    )
+
+
+def _attended(args: tuple[Any, ...], mask: torch.Tensor | None) -> torch.Tensor:
+    """The same by our products: within torch's own function they would not be."""
+    x, heads, (weight, bias), (out_weight, out_bias) = args[0], args[4], args[5:7], args[11:13]
+    t, n, width = x.shape
+    # (n, t, 3 · width) → three of (n, heads, t, width of a head)
+    q, k, v = linear(x.transpose(0, 1), weight, bias).reshape(n, t, 3, heads, -1).permute(2, 0, 3, 1, 4)
+    found = torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+    return linear(found.transpose(1, 2).reshape(n, t, width), out_weight, out_bias).transpose(0, 1)
 
 
 class _Linear(torch.autograd.Function):

@@ -121,3 +121,50 @@ def test_on_other_devices_and_in_other_dtypes_the_layers_stay_as_they_are(monkey
         torch.nn.functional.linear(x.bfloat16(), weight.bfloat16())
     with pytest.raises(TypeError), faster_layers("cpu"):
         torch.nn.functional.linear(x, weight)
+
+
+@pytest.mark.parametrize("has_mask", [True, False])
+@pytest.mark.parametrize("with_gradients", [True, False])
+def test_attention_of_tokens_to_each_other_is_torchs_by_our_products(timed, monkeypatch, has_mask, with_gradients):
+    torch.manual_seed(0)
+    attention = torch.nn.MultiheadAttention(64, 4, batch_first=True).eval()
+    x = torch.randn(3, 50, 64, requires_grad=with_gradients)
+    mask = torch.full((50, 50), float("-inf")).triu(1) if has_mask else None
+
+    def found():
+        with torch.set_grad_enabled(with_gradients):
+            out = attention(x, x, x, need_weights=False, attn_mask=mask)[0]
+        return (out, *torch.autograd.grad(out.square().sum(), x)) if with_gradients else (out,)
+
+    expected = found()
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", counted := Counted())
+    with faster_layers("cpu"):
+        ours = found()
+    assert counted.calls == 1
+    torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-5)
+
+
+class Counted:
+    """Torch's own, counted."""
+
+    def __init__(self):
+        self.calls, self.own = 0, torch.nn.functional.scaled_dot_product_attention
+
+    def __call__(self, *args, **kwargs):
+        self.calls += 1
+        return self.own(*args, **kwargs)
+
+
+@pytest.mark.parametrize("other", ["another key", "weights", "padding", "a mask of booleans"])
+def test_other_attention_is_torchs_own(other):
+    torch.manual_seed(0)
+    attention, x = torch.nn.MultiheadAttention(16, 2, batch_first=True).eval(), torch.randn(2, 5, 16)
+    key = torch.randn(2, 5, 16) if other == "another key" else x
+    how = {"need_weights": other == "weights"}
+    if other == "padding":
+        how["key_padding_mask"] = torch.tensor([[False] * 4 + [True]] * 2)
+    if other == "a mask of booleans":
+        how["attn_mask"] = torch.ones(5, 5, dtype=torch.bool).triu(1)
+    expected = attention(x, key, key, **how)
+    with torch.no_grad(), faster_layers("cpu"):
+        torch.testing.assert_close(attention(x, key, key, **how), expected)
