@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..heads.clip_recipe import CONTEXTS, POSITIONS, SAMPLERS, SELECTS, TEXTS, Contexts
 from ..heads.kinds import KINDS
 from ..heads.recipe import MOST_SEED, PRECISIONS, Recipe
 from ..heads.saving import HeadCard
@@ -20,7 +21,8 @@ class FitHead(Request, verb="fit-head"):
     """Train heads from cached features, in seconds.
 
     Every combination of repeated options is trained unless it is in the cache already. No image is read, and no model
-    is loaded but for the prompts of tip-adapter where they are missing. Example:
+    is loaded but CLIP's text tower: for prompts that are missing, and for those that dfer-clip and coop learn, which
+    takes minutes on a GPU and longer on a CPU. Example:
 
     `expclip fit-head --train caer-s --clip ViT-L-14 --instruction related-1 --instruction empty`
     """
@@ -33,21 +35,21 @@ class FitHead(Request, verb="fit-head"):
     classes: Names = options.CLASSES.but(help="The classes that heads learn from labels, in this order.")
     head: Names = ask(
         "The kind of head; repeat to sweep. ridge is the least squared error in closed form, without a seed; "
-        "linear-probe, tip-adapter, tip-adapter-f and dfer-clip learn from labels, without a teacher; dfer-clip "
-        "from clips. A cache holds one pass "
-        "over an image, so that tip-adapter's keys are of one, where its authors average ten.",
+        "linear-probe, tip-adapter, tip-adapter-f, dfer-clip and coop learn from labels, without a teacher, dfer-"
+        "clip from clips. A cache holds one pass over an image, so that tip-adapter's keys are of one, where its "
+        "authors average ten.",
         ("linear",),
         choices=KINDS,
     )
     objective: str = options.OBJECTIVE
     seed: tuple[int, ...] = ask("Repeat for several.", (1, 2, 3), least=0, most=MOST_SEED)
     epochs: int | None = ask(
-        "`auto` is 5, and 50 for dfer-clip; for infonce with the miniature, what suits it.",
+        "`auto` is 5, and 50 for dfer-clip and coop; for infonce with the miniature, what suits it.",
         None,
         unset="auto",
         least=1,
     )
-    batch_size: int = ask("Rows per step; dfer-clip takes 48 clips unless another is given.", 512, least=2)
+    batch_size: int = ask("Rows per step; dfer-clip and coop take 48 clips unless another is given.", 512, least=2)
     lr: float | None = ask(
         "Learning rate of SGD; `auto` is 0.001, and 0.01 for dfer-clip; for infonce with the miniature, what suits "
         "it.",
@@ -75,19 +77,58 @@ class FitHead(Request, verb="fit-head"):
     )
     validation: float = ask(
         "The share of each class that heads from labels do not learn from, but choose numbers by; drawn by seed. "
-        "With --shots as many samples as shots, up to 4.",
+        "With --shots as many samples as shots, up to 4. dfer-clip and coop hold out none unless --select says so.",
         SHARE,
         above=0,
         most=0.9,
     )
     prompts: str | None = options.PROMPTS.but(
-        help="The prompts beside which tip-adapter validates, and those that dfer-clip leads clips to: P-1 … P-5, "
-        "descriptions, or a file; `auto` is P-3 for tip-adapter and descriptions for dfer-clip. They are encoded "
-        "where they are missing. evaluate adds what tip-adapter learnt to whatever prompts it is given.",
+        help="The prompts beside which tip-adapter validates, and those that dfer-clip and coop lead samples to: P-1 "
+        "… P-5, descriptions, or a file; `auto` is P-3 for tip-adapter, descriptions for dfer-clip and P-1 for coop. "
+        "They are encoded where they are missing. evaluate adds what tip-adapter learnt to whatever prompts it is "
+        "given.",
         default=None,
         unset="auto",
     )
-    frames: str = options.FRAMES.but(help="Frames of a clip that heads learn from labels.")
+    frames: str | None = options.FRAMES.but(
+        help="Frames of a clip that heads learn from labels; `auto` is released, and for dfer-clip and coop all, if "
+        "they are extracted, else edge.",
+        default=None,
+        unset="auto",
+    )
+    text: str = ask(
+        "Prompts of dfer-clip: `learned` puts vectors that are learnt into them, through CLIP's text tower at every "
+        "step; `fixed` leaves them as they are, which is several times as fast. coop learns them.",
+        TEXTS[0],
+        choices=TEXTS,
+    )
+    context_tokens: int | None = ask(
+        "Vectors that are learnt for a prompt; `auto` is 8 for dfer-clip, 16 for coop.", None, unset="auto", least=1
+    )
+    contexts: str | None = ask(
+        "Whether every class has vectors of its own; `auto` is per-class for dfer-clip, shared for coop.",
+        None,
+        choices=CONTEXTS,
+        unset="auto",
+    )
+    context_position: str = ask(
+        "Where the words of a class stand: behind its vectors, in their middle, or in front.",
+        POSITIONS[0],
+        choices=POSITIONS,
+    )
+    context_lr: float = ask("Learning rate of SGD for these vectors.", Contexts().lr, above=0)
+    sampler: str = ask(
+        "How dfer-clip and coop draw 16 of all frames: as the released code, which never sees the last n mod 16, "
+        "or one of each of 16 parts that cover it.",
+        SAMPLERS[0],
+        choices=SAMPLERS,
+    )
+    select: str = ask(
+        "The epoch of dfer-clip and coop that counts: the last, the best on clips that are held out (--validation), "
+        "or, only to reproduce what was published so, the best on the fold that is tested. All results say so.",
+        SELECTS[0],
+        choices=SELECTS,
+    )
     device: str | None = options.DEVICE
     cache: Path | None = options.CACHE
 

@@ -15,6 +15,11 @@ from ..cache.files import unseal
 from ..cache.keys import digest
 from ..untrusted import parse_json
 
+_DETAILS = {
+    "fixed": "fixed text",
+    "validation": "epoch chosen on held-out clips",
+    "test-fold": "epoch chosen on the test fold",
+}
 ID = re.compile("[0-9a-f]{12}")
 """Of a head, and the name of its folder in a cache."""
 
@@ -66,9 +71,11 @@ class HeadCard:
 
     @property
     def name(self) -> str:
-        """Its kind, with the shots where some were drawn: results are told apart by it."""
-        shots = self.spec.get("shots")
-        return f"{shots}-shot {self.head}" if shots else self.head
+        """Its kind, with shots where some were drawn, and what is unusual of it: results are told apart by it."""
+        shots, settings = self.spec.get("shots"), self.spec.get("settings") or {}
+        details = [_DETAILS[one] for one in (settings.get("text"), settings.get("select")) if one in _DETAILS]
+        name = f"{shots}-shot {self.head}" if shots else self.head
+        return f"{name} ({', '.join(details)})" if details else name
 
     @property
     def label(self) -> str:
@@ -91,6 +98,15 @@ class _OfFolds(BaseModel, defer_build=True):
     digest: str
 
 
+class _OfSettings(BaseModel, defer_build=True):
+    """What a spec says of how a head from labels was fitted."""
+
+    text: str | None = None
+    contexts: dict[str, Any] | None = None
+    sampler: str | None = None
+    select: str | None = None
+
+
 class _OfSpec(BaseModel, defer_build=True):
     """What is read of a spec besides its digest."""
 
@@ -100,6 +116,7 @@ class _OfSpec(BaseModel, defer_build=True):
     optimiser: dict[str, Any] | None = None
     folds: "_OfFolds | None" = None
     shots: int | None = None
+    settings: "_OfSettings | None" = None
 
 
 @cache

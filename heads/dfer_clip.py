@@ -1,44 +1,47 @@
-"""DFER-CLIP on cached frames: its temporal model learns from labelled clips, between a frozen CLIP and fixed texts.
+"""DFER-CLIP on cached frames: its temporal model and its prompts learn from labelled clips, behind a frozen CLIP.
 
-Scores are 100 v·t_c for the unit vectors v of a clip and t_c of a class's description. The released code fine-tunes
-CLIP's image tower too, which a cache of its embeddings cannot; all else of the training is as released, but that the
-last epoch counts: the released code reports the epoch that is best on the test fold. Source: Zhao and Patras, BMVC
-2023, and its released code.
+Scores are 100 v·t_c for the unit vectors v of a clip and t_c of a class's prompt. The released code fine-tunes CLIP's
+image tower too, which a cache of its embeddings cannot. CoOp, as DFER-CLIP's authors compare with it, is the same
+with the mean of frames in place of the temporal model. Source: Zhao and Patras, BMVC 2023, and its released code.
 """
 
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-from torch.nn.functional import cross_entropy, normalize
 
-from ..errors import ExpclipError, UsageError, option
-from ..scoring.cosines import are_finite
+from ..errors import UsageError, option
 from ..scoring.samples import Samples
-from .descent import generator_of
+from .clip_training import FRAMES, MILESTONES, OF_CONTEXT, OF_TEXTS, Training, Way, class_scores
+from .clip_training import train_frames as train_frames
 from .kinds import LabelledSamples, Progress, Trainer, refuse_shapes
-from .recipe import LOGIT_SCALE, Recipe
-from .shots import refuse_images, refuse_less_than_a_batch
-from .temporal import FRAMES, clip_embeddings, initial_weights
-from .validated import class_weights
+from .recipe import Recipe
+from .shots import refuse_images
+from .temporal import clip_embeddings, initial_weights
 
-MILESTONES = (30, 40)
-"""Epochs after which the learning rate is a tenth of what it was."""
-_CLIPS = 256
-"""Embedded at once: what bounds the memory."""
-_TEXTS = "texts"
+TEMPORAL = Way(initial_weights, clip_embeddings, FRAMES)
+MEAN = Way(lambda width, generator: {}, lambda weights, frames: frames.mean(dim=1))
 
 
-class DferClip:
-    """A temporal model, and the directions of classes that it leads to."""
+class PromptedClips:
+    """How a clip becomes one embedding, and the directions of classes that it is led to."""
 
     gives_logits = True
 
-    def __init__(self, weights: Mapping[str, torch.Tensor], texts: np.ndarray, classes: tuple[str, ...]):
+    def __init__(
+        self,
+        way: Way,
+        weights: Mapping[str, torch.Tensor],
+        texts: np.ndarray,
+        classes: tuple[str, ...],
+        context: torch.Tensor | None = None,
+    ):
         self.weights_ = {name: value.detach().float().cpu() for name, value in weights.items()}
         self.texts_, self.classes = np.asarray(texts, dtype=np.float32), tuple(classes)
+        self.context_ = context
+        self._way = way
         self.losses_: list[float] = []
         self.step_losses_: list[float] = []
 
@@ -49,115 +52,60 @@ class DferClip:
 
     def tensors(self) -> dict[str, np.ndarray]:
         """What a file keeps of it."""
-        return {name: value.numpy() for name, value in self.weights_.items()} | {_TEXTS: self.texts_}
+        context = {} if self.context_ is None else {OF_CONTEXT: self.context_.numpy()}
+        return {name: value.numpy() for name, value in self.weights_.items()} | {OF_TEXTS: self.texts_} | context
 
     def class_scores(self, samples: Samples) -> np.ndarray:
-        """(n, classes) float64. An image is a clip of one frame. Raises UsageError for clips of more than 16."""
-        scores = np.empty((len(samples), len(self.classes)))
-        texts = torch.from_numpy(self.texts_)
-        with torch.no_grad():
-            for numbers, frames in _clips(samples):
-                found = normalize(clip_embeddings(self.weights_, frames), dim=1) @ texts.T
-                scores[numbers] = LOGIT_SCALE * found.numpy()
-        return scores
+        """(n, classes) float64. An image is a clip of one frame.
 
-
-def _clips(samples: Samples) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
-    """Numbers of samples (k,) of one length T with their frames (k, T, L) float32, some at a time."""
-    rows = _rows(samples)
-    lengths = np.array([len(one) for one in rows], dtype=np.int64)
-    if len(rows) and lengths.max() > FRAMES:
-        raise UsageError(
-            f"dfer-clip takes up to {FRAMES} frames of a clip, and there is one of {lengths.max()}: choose "
-            f"{option('frames')} edge"
+        Raises UsageError for clips of more frames than a temporal model takes.
+        """
+        longest, most = (
+            1 if samples.clips is None else int(samples.clips.lengths.max(initial=0)),
+            self._way.most_frames,
         )
-    for length in np.unique(lengths).tolist():
-        every = np.flatnonzero(lengths == length)
-        for start in range(0, len(every), _CLIPS):
-            numbers = every[start : start + _CLIPS]
-            yield numbers, _frames(samples, np.stack([rows[number] for number in numbers]))
+        if most is not None and longest > most:
+            raise UsageError(
+                f"dfer-clip takes up to {most} frames of a clip, and there is one of {longest}: choose "
+                f"{option('frames')} edge"
+            )
+        return class_scores(self._way, self.weights_, self.texts_, samples)
 
 
-def _rows(samples: Samples) -> list[np.ndarray]:
-    """The rows of each sample in order."""
-    if samples.clips is None:
-        return list(np.arange(len(samples))[:, None])
-    return np.split(samples.clips.indices, samples.clips.offsets[1:-1])
-
-
-def _frames(samples: Samples, rows: np.ndarray) -> torch.Tensor:
-    """(k, T, L) float32 of rows (k, T)."""
-    return torch.from_numpy(samples.frames[rows].astype(np.float32))
-
-
-def train_frames(n: int, generator: torch.Generator) -> np.ndarray:
-    """(16,) numbers of the frames to learn from of a clip of n, as the released code draws them.
-
-    Frame i of 16 is drawn from i·w … i·w + w − 1 with w = n // 16, so that the last n mod 16 frames are never seen,
-    and of fewer than 32 just the first 16. A clip of fewer than 16 is padded with its last frame.
-    """
-    step = n // FRAMES
-    if step == 0:
-        return np.minimum(np.arange(FRAMES), n - 1)
-    return np.arange(FRAMES) * step + torch.randint(step, (FRAMES,), generator=generator).numpy()
-
-
-def _fit(content: LabelledSamples, recipe: Recipe, progress: Progress | None) -> DferClip:
-    """Learn from clips: a permutation of them an epoch, of which the last, smaller batch is dropped."""
-    assert content.texts is not None
-    rows, size = _rows(content.samples), recipe.batch_size
-    _refuse(content, size)
-    generator = generator_of(recipe.seed)
-    start = initial_weights(content.samples.frames.shape[1], generator)
-    weights = {name: value.to(recipe.device).requires_grad_() for name, value in start.items()}
-    texts = torch.from_numpy(content.texts).float().to(recipe.device)
-    labels, counts = torch.from_numpy(content.labels), class_weights(content).to(recipe.device)
-    sgd = torch.optim.SGD(weights.values(), recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay)
-    schedule = torch.optim.lr_scheduler.MultiStepLR(sgd, list(MILESTONES))
-    losses, steps = [], len(rows) // size
-    for epoch in range(recipe.epochs):
-        for k, numbers in enumerate(torch.randperm(len(rows), generator=generator).split(size)[:steps]):
-            drawn = np.stack([rows[j][train_frames(len(rows[j]), generator)] for j in numbers.tolist()])
-            clips = clip_embeddings(weights, _frames(content.samples, drawn).to(recipe.device))
-            scores = LOGIT_SCALE * normalize(clips, dim=1) @ texts.T
-            loss = cross_entropy(scores, labels[numbers].to(recipe.device), counts)
-            sgd.zero_grad()
-            loss.backward()
-            sgd.step()
-            losses.append(float(loss.detach()))
-            if progress:
-                progress(epoch * steps + k + 1, recipe.epochs * steps)
-        if not math.isfinite(losses[-1]):
-            raise ExpclipError(f"the loss is {losses[-1]} after epoch {epoch + 1}: choose a smaller {option('lr')}")
-        schedule.step()
-    head = DferClip(weights, content.texts, content.classes)
-    head.step_losses_, head.losses_ = losses, np.reshape(losses, (recipe.epochs, steps)).mean(axis=1).tolist()
+def _fit(way: Way, content: LabelledSamples, recipe: Recipe, progress: Progress | None) -> PromptedClips:
+    clips = content.samples.clips
+    if way is TEMPORAL:
+        refuse_images("dfer-clip", are_clips=clips is not None and clips.lengths.max() > 1)
+    learnt = Training(way, content, recipe).fit(progress)
+    head = PromptedClips(way, learnt.weights, learnt.texts, content.classes, learnt.context)
+    head.losses_, head.step_losses_ = learnt.losses, learnt.step_losses
     return head
 
 
-def _refuse(content: LabelledSamples, size: int) -> None:
-    """Raise UsageError for images, and where there are fewer clips than a batch; ExpclipError for no numbers."""
-    clips = content.samples.clips
-    refuse_images("dfer-clip", are_clips=clips is not None and clips.lengths.max() > 1)
-    refuse_less_than_a_batch(len(content.samples), size)
-    assert clips is not None
-    if not are_finite(content.samples.frames[clips.indices]):
-        raise ExpclipError("embeddings to learn from are no finite numbers: extract them again")
+def _load(way: Way, tensors: Mapping[str, np.ndarray], spec: Mapping[str, Any]) -> PromptedClips:
+    known = {name: torch.from_numpy(value) for name, value in tensors.items()}
+    texts, context = known.pop(OF_TEXTS), known.pop(OF_CONTEXT, None)
+    if len(texts) != len(spec["classes"]):
+        raise ValueError(f"it has texts of {len(texts)} classes, and its card names {len(spec['classes'])}")
+    return PromptedClips(way, known, texts.numpy(), tuple(spec["classes"]), context)
 
 
-def _load(tensors: Mapping[str, np.ndarray], spec: Mapping[str, Any]) -> DferClip:
-    if len(tensors[_TEXTS]) != len(spec["classes"]):
-        raise ValueError(f"it has texts of {len(tensors[_TEXTS])} classes, and its card names {len(spec['classes'])}")
-    weights = {name: torch.from_numpy(value) for name, value in tensors.items() if name != _TEXTS}
-    return DferClip(weights, tensors[_TEXTS], tuple(spec["classes"]))
-
-
-def _refuse_others(tensors: Mapping[str, np.ndarray]) -> None:
-    width = int(np.size(tensors["class_token"]))
+def _refuse_others(way: Way, tensors: Mapping[str, np.ndarray]) -> None:
+    classes, width = np.shape(tensors[OF_TEXTS])
     with torch.device("meta"):
-        expected = initial_weights(width, None)
-    texts = {_TEXTS: (*np.shape(tensors[_TEXTS])[:1], width)}
-    refuse_shapes(tensors, texts | {name: tuple(value.shape) for name, value in expected.items()})
+        expected: dict[str, tuple[object, ...]] = {
+            name: tuple(value.shape) for name, value in way.initial(width, None).items()
+        }
+    expected[OF_TEXTS] = (classes, width)
+    if OF_CONTEXT in tensors:
+        sets, *sizes = np.shape(tensors[OF_CONTEXT])
+        expected[OF_CONTEXT] = (sets if sets in (1, classes) else classes, *sizes)
+    refuse_shapes(tensors, expected)
 
 
-TRAINER = Trainer(_fit, _load, _refuse_others, settings={"milestones": list(MILESTONES), "text": "fixed"})
+def _trainer(way: Way) -> Trainer:
+    settings = {"milestones": list(MILESTONES)}
+    return Trainer(partial(_fit, way), partial(_load, way), partial(_refuse_others, way), settings=settings)
+
+
+TRAINER, COOP = _trainer(TEMPORAL), _trainer(MEAN)

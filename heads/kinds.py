@@ -9,6 +9,7 @@ import numpy as np
 from ..lazy import load
 from ..manifests.prompts import DESCRIPTIONS
 from ..scoring.samples import Samples
+from .clip_recipe import FIXED, LEARNED, SHARED, ClipTraining, Contexts
 from .pairs import TeacherPairs as TeacherPairs
 from .recipe import Recipe
 
@@ -40,6 +41,8 @@ class LabelledSamples:
     """Whether each class counts alike, however many samples it has."""
     texts: np.ndarray | None = None
     """(classes, L) float64 the prompts of each class as one direction, for kinds that need them."""
+    training: ClipTraining | None = None
+    """How clips are learnt, for kinds that lead them to prompts; None is with these texts as they are."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,13 @@ class Kind:
     """The prompts that it learns beside where none are asked for; empty for kinds that need none."""
     most_frames: int | None = None
     """Of a clip that it takes; None is any number."""
+    texts: tuple[str, ...] = ()
+    """Whether the prompts that it leads to may be `learned`, or stay `fixed`, the usual first; empty for other kinds.
+
+    Such a kind draws frames of clips that are there as a whole, and may choose the epoch that counts.
+    """
+    contexts: Contexts = field(default_factory=Contexts)
+    """What is learnt of prompts where nothing else is asked for."""
     usual: Mapping[str, Any] = field(default_factory=dict)
     """Numbers of its optimiser that are its own where none are asked for."""
 
@@ -106,6 +116,15 @@ KINDS = {
         "labels",
         prompts=DESCRIPTIONS,
         most_frames=16,
+        texts=(LEARNED, FIXED),
         usual={"epochs": 50, "batch_size": 48, "lr": 1e-2},
+    ),
+    "coop": Kind(
+        "heads.dfer_clip:COOP",
+        "labels",
+        prompts="P-1",
+        texts=(LEARNED,),
+        contexts=Contexts(16, SHARED),
+        usual={"epochs": 50, "batch_size": 48},
     ),
 }

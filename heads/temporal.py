@@ -7,8 +7,9 @@ sizes, which the weights themselves say. Source: Zhao and Patras, BMVC 2023, and
 from collections.abc import Mapping
 
 import torch
-from torch.nn.functional import gelu, layer_norm, linear, scaled_dot_product_attention
+from torch.nn.functional import gelu, layer_norm, scaled_dot_product_attention
 
+from ..encoders.products import linear
 from .network import initial_layer
 
 HEADS, HEAD_WIDTH = 8, 64

@@ -177,7 +177,7 @@ class Texts:
                 f"text features of {names} by {encoder.asked} are not cached: `expclip evaluate` without "
                 f"{option('cached_only')} encodes them"
             )
-        return texts, self._node(encoder) if missing else None
+        return texts, self.node(encoder) if missing else None
 
     def _missing(self, texts: Sequence[str], identity: dict[str, Any]) -> list[str]:
         """Those texts that no finished store of an encoder holds; the others are known afterwards."""
@@ -195,7 +195,9 @@ class Texts:
                 unknown -= known.keys()
         return [text for text in texts if text in unknown]
 
-    def _node(self, encoder: TextEncoder) -> Node:
+    def node(self, encoder: TextEncoder) -> Node:
+        """What encodes texts. Raises UsageError where its weights are others by now."""
+
         def make(kept_t5: str | None) -> Node:
             return self._workspace.models.node(encoder.node, encoder.model, dtype=encoder.dtype, kept_t5=kept_t5)
 

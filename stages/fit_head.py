@@ -19,6 +19,7 @@ from ..errors import UsageError, option
 from ..heads.kinds import KINDS, TeacherPairs
 from ..heads.recipe import LOGIT_SCALE, Recipe
 from ..heads.saving import HeadCard, head_id, problem_of, read_card, save_head
+from ..heads.unfinished import Unfinished
 from ..manifests.manifest import Manifest
 from ..pipeline.checks import refuse_unknown_models
 from ..pipeline.learnt import Shelf
@@ -26,7 +27,8 @@ from ..pipeline.machine import peak_memory
 from ..pipeline.needs import Need, Needs
 from ..pipeline.workspace import Workspace
 from ..reports.console import say
-from .from_labels import LabelFit, Labelled, uses_seed
+from .from_clips import ALL, USUAL, frames_of, learns_more, learns_prompts
+from .from_labels import LabelFit, Labelled, holds_out, uses_seed
 from .optimiser import optimiser_of
 
 
@@ -45,7 +47,7 @@ def fit_head(request: FitHead) -> list[FittedHead]:
     lessons = list(_lessons(workspace, request))
     for lesson in lessons:
         lesson.refuse(request)
-    _note_unused(request)
+    _note_unused(request, lessons)
     jobs = [(lesson, card) for lesson in lessons for card in _cards(lesson, request)]
     _note_emulated(workspace, request, [card for _, card in jobs])
     shelf = Shelf()
@@ -90,12 +92,13 @@ class Lesson:
             )
 
 
+_OF_PROMPTS = ("context_tokens", "contexts", "context_position")
 _OF_STEPS = ("epochs", "batch_size", "lr", "momentum", "weight_decay", "precision")
 _OF_LABELS = ("classes", "shots", "balanced", "validation", "frames", "prompts")
 _OF_A_TEACHER = ("teacher", "instruction", "objective", "ridge_lambda")
 
 
-def _note_unused(request: FitHead) -> None:
+def _note_unused(request: FitHead, lessons: Sequence[Lesson]) -> None:
     """Say which options were given that change none of the heads."""
     kinds = [KINDS[head] for head in request.head]
     none = f"none of these heads ({', '.join(dict.fromkeys(request.head))})"
@@ -106,12 +109,13 @@ def _note_unused(request: FitHead) -> None:
     taught = [kind for kind in kinds if kind.learns_from == "teacher"]
     if len(taught) == len(kinds):
         note_unused(request, _OF_LABELS, f"{none} learns from labels")
-    elif not any(kind.validates for kind in kinds):
+    elif not any(holds_out(head, request) for head in request.head):
         note_unused(request, "validation", f"{none} is validated")
     elif request.shots:
         note_unused(request, "validation", "with shots as many are held out, up to 4 a class")
     if len(taught) < len(kinds) and not any(kind.prompts for kind in kinds):
         note_unused(request, "prompts", f"{none} needs any")
+    _note_unused_of_clips(request, lessons, none)
     if not taught and any(kind.has_steps for kind in kinds):
         note_unused(request, "precision", f"{none} learns from a teacher")
     if not taught:
@@ -120,6 +124,22 @@ def _note_unused(request: FitHead) -> None:
         note_unused(request, "objective", f"{none} has a choice of it")
     elif all(kind.has_steps for kind in taught):
         note_unused(request, "ridge_lambda", f"{none} is fitted in closed form")
+
+
+def _note_unused_of_clips(request: FitHead, lessons: Sequence[Lesson], none: str) -> None:
+    """The same of those that are about clips that are led to prompts."""
+    heads = [head for head in request.head if KINDS[head].texts]
+    learning = [head for head in heads if learns_prompts(head, request)]
+    if not any(map(learns_more, heads)):
+        note_unused(request, "text", f"{none} can leave its prompts as they are")
+    if not heads:
+        note_unused(request, ("sampler", "select"), f"{none} leads clips to prompts")
+    elif not any(one.labelled and one.labelled.frames == ALL for one in lessons):
+        note_unused(request, "sampler", "of each clip the frames are learnt from that are tested")
+    if not learning:
+        note_unused(request, (*_OF_PROMPTS, "context_lr"), f"{none} learns its prompts")
+    elif not any(map(learns_more, learning)):
+        note_unused(request, "context_lr", f"{none} learns anything besides: the rate of its contexts is --lr")
 
 
 def _note_emulated(workspace: Workspace, request: FitHead, cards: Sequence[HeadCard]) -> None:
@@ -141,8 +161,10 @@ def _lessons(workspace: Workspace, request: FitHead) -> Iterator[Lesson]:
         for instruction in dict.fromkeys(request.instruction) if by_source["teacher"] else ():
             e_g = Need(request.train, "llm", request.teacher, instruction, request.protocol)
             wanted.append((images, e_g, tuple(by_source["teacher"])))
-        if by_source["labels"]:
-            wanted.append((replace(images, frames=request.frames), None, tuple(by_source["labels"])))
+        by_frames: dict[str, list[str]] = {}
+        for head in by_source["labels"]:
+            by_frames.setdefault(frames_of(workspace, head, request, images), []).append(head)
+        wanted += [(replace(images, frames=frames), None, tuple(some)) for frames, some in by_frames.items()]
     needs = Needs(workspace, makes=False)
     needs.answers(list(dict.fromkeys(need for images, e_g, _ in wanted for need in (images, e_g) if need)))
     stores = needs.stores()
@@ -152,7 +174,8 @@ def _lessons(workspace: Workspace, request: FitHead) -> Iterator[Lesson]:
         manifest, store = stores[images]
         teacher = stores[e_g][1] if e_g else None
         failed = sorted({row.row for one in (store, teacher) if one for row in one.failed_rows()})
-        labelled = None if teacher else Labelled(manifest, store, failed, request.frames, images.model, lists_train)
+        frames = images.frames or USUAL
+        labelled = None if teacher else Labelled(manifest, store, failed, frames, images.model, lists_train)
         yield Lesson(manifest, store, teacher, heads, failed, labelled)
 
 
@@ -221,9 +244,7 @@ def _fit(workspace: Workspace, lesson: Lesson, card: HeadCard, request: FitHead,
     seed = card.seed or 0  # a head without a seed draws nothing
     device = resolve_device(request.device)
     recipe = Recipe(**steps, objective=objective, seed=seed, device=device, ridge_lambda=request.ridge_lambda)
-    texts = None
-    if lesson.labelled and KINDS[card.head].prompts:
-        texts = lesson.labelled.texts(workspace, card.head, request)
+    by_labels = _by_prompts(workspace, lesson.labelled, card, request) if lesson.labelled else None
     started = time.perf_counter()
     with workspace.progress() as bars:
         bar = bars.add_task(f"fit {card.label}", total=None)
@@ -231,13 +252,28 @@ def _fit(workspace: Workspace, lesson: Lesson, card: HeadCard, request: FitHead,
         def show(done: int, total: int) -> None:
             bars.update(bar, completed=done, total=total)
 
-        if lesson.labelled:
-            head = LabelFit(lesson.labelled, card.head, card.spec["shots"], seed, request, texts).fit(recipe, show)
+        if by_labels:
+            head = by_labels.fit(recipe, show)
         else:
             head = KINDS[card.head].trainer.fit(lesson.pairs(shelf), recipe, show)
     card = replace(card, losses=head.losses_, seconds=round(time.perf_counter() - started, 3))
     losses = getattr(head, "step_losses_", [])  # heads without steps need not have it
-    return FittedHead(save_head(workspace.cache.heads, card, head.tensors(), losses), card, is_new=True)
+    saved = save_head(workspace.cache.heads, card, head.tensors(), losses)
+    for one in by_labels.unfinished.values() if by_labels else ():
+        one.remove()
+    return FittedHead(saved, card, is_new=True)
+
+
+def _by_prompts(workspace: Workspace, labelled: Labelled, card: HeadCard, request: FitHead) -> LabelFit:
+    """The fit of a head from labels, with the prompts that it needs, and with where it keeps what it has reached."""
+    kind, texts, prompts = KINDS[card.head], None, None
+    if learns_prompts(card.head, request):
+        prompts = labelled.class_texts(workspace, card.head, request)
+    elif kind.prompts:
+        texts = labelled.texts(workspace, card.head, request)
+    folds = labelled.by_fold if kind.texts else ()
+    unfinished = {fold: Unfinished.of(workspace.cache.heads, card.id, fold) for fold in folds}
+    return LabelFit(labelled, card.head, card.spec["shots"], card.seed or 0, request, texts, prompts, unfinished)
 
 
 def _in_cache(folder: Path) -> HeadCard | None:

@@ -35,6 +35,7 @@ from ..manifests.reading import ORDERS
 from ..pipeline.needs import Need, extract_requests
 from ..pipeline.workspace import Workspace
 from ..reports.console import say
+from .from_clips import learns_more
 
 _OF_STEPS = ("epochs", "batch_size", "lr", "momentum", "weight_decay", "precision")
 _OF_FITTING = (*_OF_STEPS, "ridge_lambda", "balanced", "validation")
@@ -297,8 +298,19 @@ def _fit(card: HeadCard, cache: Path | None) -> FitHead:
         prompts = (card.spec.get("prompts") or {}).get("name")
         how |= {"prompts": prompts} if prompts in (*PROMPT_SETS, DESCRIPTIONS) else {}
         how |= {"frames": card.spec["frames"]} if card.spec.get("frames") in POLICIES else {}
+        how |= _of_clips(card)
     how |= {"protocol": as_asked(card.protocol, "clip", card.backbone)}
     return FitHead(train=card.train, clip=(card.backbone,), head=(card.head,), cache=cache, **how)
+
+
+def _of_clips(card: HeadCard) -> dict[str, Any]:
+    """How a head was fitted that leads clips to prompts."""
+    said = card.spec.get("settings") or {}
+    how = {name: said[name] for name in ("text", "sampler", "select") if name in said}
+    contexts = said.get("contexts") or {}
+    named = {"tokens": "context_tokens", "per": "contexts", "position": "context_position"}
+    named |= {"lr": "context_lr"} if learns_more(card.head) else {}
+    return how | {named[name]: value for name, value in contexts.items() if name in named}
 
 
 def _classes_of(card: HeadCard) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ from ..squash import MeanStd
 from ..state_dict import require_loadable
 from .checked_folder import checked_folder
 from .found import RANDOM_SEED, ClipModel, Weights
+from .prompt_tower import PromptTower
 
 _NO_TOKENIZER = "open_clip finds no tokenizer for it"
 _PRECISION = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
@@ -52,8 +53,13 @@ class TextTower:
     def __init__(self, model: ClipModel, dtype: str, device: str):
         self._model = _build(model, dtype, device)
         self._tokenize = _tokenizer(model)
+        self._name = model.name
         self._device = device
         _try(model, self, ["a face"])
+
+    def for_prompts(self) -> PromptTower:
+        """The same tower, for prompts that are learnt. Raises UsageError for one of another kind."""
+        return PromptTower(self._name, self._model, self._tokenize, self._device)
 
     @torch.inference_mode()
     def __call__(self, texts: list[str]) -> np.ndarray:

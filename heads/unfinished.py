@@ -1,0 +1,56 @@
+"""A fit that takes long keeps what it has reached, so that the next run goes on there: after each epoch, in one file.
+
+It holds tensors and nothing else, so that nothing is unpickled; it is gone when the head is whole.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from ..cache.files import new_file
+from ..untrusted import read_bytes
+from .card import weights_digest
+
+SUFFIX = ".unfinished"
+_DIGEST = "digest"
+_MOST_BYTES = 4 << 30
+
+State = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """The file of one fit."""
+
+    file: Path
+
+    @classmethod
+    def of(cls, heads: Path, head_id: str, fold: int) -> "Unfinished":
+        """Of a head of a cache, for one of its folds."""
+        return cls(heads / f".{head_id}-{fold}{SUFFIX}")
+
+    def read(self) -> State | None:
+        """What was reached; None where nothing was, or where it is damaged, so that the fit begins anew."""
+        try:
+            state = load(read_bytes(self.file, _MOST_BYTES))
+        except (OSError, ValueError, SafetensorError, LookupError, TypeError):
+            return None
+        said = state.pop(_DIGEST, None)
+        return (
+            state if said is not None and said.tobytes().decode("ascii", "replace") == weights_digest(state) else None
+        )
+
+    def write(self, state: Mapping[str, np.ndarray]) -> None:
+        """Replace what was reached before."""
+        whole = {name: np.ascontiguousarray(value) for name, value in state.items()}
+        content = save(whole | {_DIGEST: np.frombuffer(weights_digest(whole).encode(), dtype=np.uint8)})
+        with new_file(self.file) as temporary:
+            temporary.write_bytes(content)
+
+    def remove(self) -> None:
+        """Nothing is left to go on with."""
+        self.file.unlink(missing_ok=True)
