@@ -22,6 +22,7 @@ from .descent import generator_of
 from .kinds import LabelledSamples, Progress
 from .recipe import LOGIT_SCALE, Recipe
 from .shots import refuse_less_than_a_batch
+from .unfinished import EPOCHS
 from .validated import class_weights, quality
 
 MILESTONES = (30, 40)
@@ -146,7 +147,7 @@ class Training:
                 )
             self._look_back()
             if kept and epoch + 1 < epochs:
-                kept.write(self._state())
+                kept.write(self._state() | {EPOCHS: np.array([epoch + 1])})
         found = self._best[1] if self._best else self._reached()
         by_epoch = np.reshape(self._losses, (epochs, self._steps)).mean(axis=1).tolist()
         weights = {name: torch.from_numpy(found[name]) for name in self._weights}
@@ -230,7 +231,7 @@ class Training:
         self._losses = state["losses"].tolist()
         best = {name.removeprefix("best."): value for name, value in state.items() if name.startswith("best.")}
         self._best = (float(state["quality"][0]), best) if best else None
-        return len(self._losses) // self._steps
+        return int(state[EPOCHS][0])
 
 
 def class_scores(way: Way, weights: Tensors, texts: np.ndarray, samples: Samples) -> np.ndarray:

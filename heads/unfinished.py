@@ -16,6 +16,8 @@ from ..untrusted import read_bytes
 from .card import weights_digest
 
 SUFFIX = ".unfinished"
+EPOCHS = "epochs"
+"""What the tensor (1,) is called that says how many are done."""
 _DIGEST = "digest"
 _MOST_BYTES = 4 << 30
 

@@ -19,7 +19,7 @@ from ..errors import UsageError, option
 from ..heads.kinds import KINDS, TeacherPairs
 from ..heads.recipe import LOGIT_SCALE, Recipe
 from ..heads.saving import HeadCard, head_id, problem_of, read_card, save_head
-from ..heads.unfinished import Unfinished
+from ..heads.unfinished import EPOCHS, Unfinished
 from ..manifests.manifest import Manifest
 from ..pipeline.checks import refuse_unknown_models
 from ..pipeline.learnt import Shelf
@@ -273,7 +273,21 @@ def _by_prompts(workspace: Workspace, labelled: Labelled, card: HeadCard, reques
         texts = labelled.texts(workspace, card.head, request)
     folds = labelled.by_fold if kind.texts else ()
     unfinished = {fold: Unfinished.of(workspace.cache.heads, card.id, fold) for fold in folds}
+    for fold, one in unfinished.items():
+        _say_reached(card, fold, one)
     return LabelFit(labelled, card.head, card.spec["shots"], card.seed or 0, request, texts, prompts, unfinished)
+
+
+def _say_reached(card: HeadCard, fold: int, unfinished: Unfinished) -> None:
+    """Say where the fit of a head goes on that was broken off."""
+    if not unfinished.file.exists():
+        return
+    state, of = unfinished.read(), f"{card.label}, fold {fold}" if fold else card.label
+    if state is None:
+        say(f"note: {of}: what an earlier run reached is damaged: it is fitted from the beginning")
+    else:
+        epochs = card.spec["optimiser"]["epochs"]
+        say(f"note: {of}: an earlier run was broken off: it goes on behind epoch {state[EPOCHS][0]} of {epochs}")
 
 
 def _in_cache(folder: Path) -> HeadCard | None:

@@ -1,0 +1,174 @@
+"""`fit-head` with heads that lead clips to prompts: frames, folds, what is kept on the way, and what is said."""
+
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from expclip.errors import UsageError
+from expclip.heads.saving import load_head
+from expclip.heads.unfinished import SUFFIX
+from expclip.scoring.samples import Samples
+
+HOW = {"clip": "miniature", "seed": 1, "batch_size": 4, "epochs": 2}
+
+
+@pytest.fixture
+def folds(tmp_path, save_face):
+    """35 clips of two frames by DFEW's lists of test and of train parts: a class in each fold once."""
+    root, fold_of = tmp_path / "dfew", {}
+    for k in range(35):
+        fold_of[f"Clip/{k} {k % 7}"] = 1 + k // 7
+        for frame in range(2):
+            save_face(root / f"Clip/{k} {k % 7}" / f"{frame}.png", 6, 2 * k + frame, k % 7, size=32)
+    for fold in range(1, 6):
+        for part in ("test", "train"):
+            of_part = [clip for clip, of in fold_of.items() if (of == fold) == (part == "test")]
+            lines = [f"{clip} 2 {clip.rpartition(' ')[2]}" for clip in of_part]
+            (root / f"dfew-{part}-{fold}.txt").write_text("\n".join([*lines, ""]), encoding="utf-8")
+    return root
+
+
+def test_all_frames_are_learnt_from_where_they_are_and_else_those_that_are_tested(lab, clips):
+    lab.extract(clips, clip="miniature")
+    (edge,) = lab.fit_head(clips, head="dfer-clip", **HOW)
+    assert edge.card.spec["frames"] == "edge"
+    with pytest.raises(UsageError, match=r"run `expclip extract .*--frames all"):
+        lab.fit_head(clips, head="dfer-clip", frames="all", **HOW)
+    lab.extract(clips, clip="miniature", frames="all")
+    ways = [{}, {"sampler": "corrected"}, {"frames": "edge"}]
+    fitted = [lab.fit_head(clips, head="dfer-clip", **HOW, **way)[0] for way in ways]
+    assert [one.card.spec["frames"] for one in fitted] == ["all", "all", "edge"]
+    assert len({one.card.id for one in fitted}) == 3
+    found = lab.evaluate(clips, clip="miniature", head="kind=dfer-clip", frames="edge", prompts="P-1")
+    assert len(found.scores) == 4  # the first was of another manifest, of fewer rows
+
+
+def test_no_image_is_read_and_no_more_than_the_text_tower_is_loaded(lab, clips, work):
+    lab.extract(clips, clip="miniature")
+    work.clear()
+    lab.fit_head(clips, head=["dfer-clip", "coop"], **HOW)
+    assert "ImageTower loaded" not in work
+    assert not list(lab.cache.heads.glob(f".*{SUFFIX}")), "what was kept on the way is gone"
+
+
+def test_what_is_unusual_of_a_head_is_said_wherever_it_is_named(lab, folds):
+    lab = lab.but(root={"dfew": folds})
+    lab.extract("dfew", clip="miniature")
+    ways = [{}, {"text": "fixed"}, {"select": "validation"}, {"select": "test-fold", "text": "fixed"}]
+    for way in ways:
+        lab.fit_head("dfew", head="dfer-clip", **HOW, **way)
+    found = lab.evaluate("dfew", clip="miniature", head="kind=dfer-clip", frames="edge", prompts="P-1")
+    assert {one.of.head for one in found.scores} == {
+        "dfer-clip",
+        "dfer-clip (fixed text)",
+        "dfer-clip (epoch chosen on held-out clips)",
+        "dfer-clip (fixed text, epoch chosen on the test fold)",
+    }
+
+
+def test_an_epoch_is_chosen_on_the_fold_that_is_tested_by_its_own_clips(lab, folds, monkeypatch):
+    """Of each fold its seven clips; by the train lists too, where they are those that a list lacks."""
+    from expclip.heads import clip_training
+
+    judged: list[Samples] = []
+    own = clip_training.class_scores
+
+    def class_scores(way, weights, texts, samples):
+        judged.append(samples)
+        return own(way, weights, texts, samples)
+
+    monkeypatch.setattr(clip_training, "class_scores", class_scores)
+    lab = lab.but(root={"dfew": folds})
+    lab.extract(["dfew", "dfew:train"], clip="miniature")
+    for train in ("dfew", "dfew:train"):
+        judged.clear()
+        lab.fit_head(train, head="dfer-clip", select="test-fold", **HOW)
+        manifest = lab.open_features(train, model="miniature").manifest
+        ids = np.array(manifest.sample_ids)
+        rows = manifest.samples("edge")
+        for fold in range(1, 6):
+            of_fold = judged[2 * (fold - 1)]
+            expected = {
+                tuple(rows.take(np.flatnonzero(ids == f"Clip/{k} {k % 7}")[:1]).indices)
+                for k in range(7 * (fold - 1), 7 * fold)
+            }
+            found = np.split(of_fold.clips.indices, of_fold.clips.offsets[1:-1])
+            assert {tuple(one) for one in found} == expected
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ({"select": "test-fold"}, r"select test-fold: list has no folds: choose validation, which holds out clips"),
+        (
+            {"prompts": "P-4"},
+            r"P-4 has 5 prompts of happiness, and contexts are learnt for one: choose other prompts",
+        ),
+        ({"context_tokens": 39}, r"context_tokens 39: 40 tokens are read, and the words of a class need some"),
+    ],
+)
+def test_what_cannot_be_learnt_is_one_line(lab, clips, how, said):
+    lab.extract(clips, clip="miniature")
+    with pytest.raises(UsageError, match=said):
+        lab.fit_head(clips, head="dfer-clip", **HOW, **how)
+
+
+def test_a_text_tower_of_another_family_leaves_prompts_as_they_are(lab, clips, monkeypatch):
+    from expclip.encoders.clip.towers import TextTower
+
+    lab.extract(clips, clip="miniature")
+    monkeypatch.delattr(TextTower, "for_prompts")
+    with pytest.raises(UsageError, match=r"clip miniature: prompts are learnt through CLIP's text tower.*text fixed"):
+        lab.fit_head(clips, head="dfer-clip", **HOW)
+    lab.fit_head(clips, head="dfer-clip", text="fixed", **HOW)
+
+
+def test_options_that_change_nothing_are_said(lab, clips, capsys):
+    lab.extract(clips, clip="miniature")
+    fixed = {"text": "fixed", "context_tokens": 4, "contexts": "shared", "context_position": "front"}
+    lab.fit_head(clips, head="dfer-clip", **HOW, **fixed, context_lr=0.1, sampler="corrected")
+    said = capsys.readouterr().err
+    for name in ("context_tokens", "contexts", "context_position", "context_lr", "sampler"):
+        assert f"note: {name}" in said
+    lab.fit_head(clips, head="coop", **HOW, context_lr=0.1, text="fixed", lr=0.01)
+    said = capsys.readouterr().err
+    assert "note: context_lr" in said and "note: text" in said and "note: lr" not in said
+
+
+@pytest.mark.parametrize("head", ["dfer-clip", "coop"])
+def test_a_damaged_head_is_repaired_by_fitting_it_as_its_card_says(lab, clips, head):
+    from expclip.commands.keeping import RepairCache
+    from expclip.stages.keeping import repair_cache
+
+    lab.extract(clips, clip="miniature", frames="all")
+    how = {"context_tokens": 4, "contexts": "shared", "context_position": "middle", "sampler": "corrected"}
+    (fitted,) = lab.fit_head(clips, head=head, **HOW, **how, lr=0.02, balanced=True)
+    weights = fitted.path / "head.safetensors"
+    before = weights.read_bytes()
+    weights.write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
+    assert not repair_cache(RepairCache(cache=lab.cache.root, run=True, device="cpu")).unmade
+    assert weights.read_bytes() == before
+
+
+def test_a_fit_that_is_killed_goes_on_at_its_last_epoch(lab, clips, capsys):
+    lab.extract(clips, clip="miniature")
+    fit = [sys.executable, "-m", "expclip", "fit-head", "--train", str(clips), "--cache", str(lab.cache.root)]
+    fit += ["--clip", "miniature", "--head", "dfer-clip", "--seed", "1", "--batch-size", "4", "--epochs", "200"]
+    process = subprocess.Popen(fit, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None and not (kept := list(lab.cache.heads.glob(f".*{SUFFIX}"))):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert kept and not list(lab.cache.heads.glob("[!.]*"))
+    (again,) = lab.fit_head(clips, head="dfer-clip", **HOW | {"epochs": 200})
+    assert re.search(r"an earlier run was broken off: it goes on behind epoch \d+ of 200", capsys.readouterr().err)
+    head = load_head(again.path, again.card).tensors()
+    shutil.rmtree(again.path)
+    (whole,) = lab.fit_head(clips, head="dfer-clip", **HOW | {"epochs": 200})
+    for name, value in load_head(whole.path, whole.card).tensors().items():
+        np.testing.assert_array_equal(value, head[name])
