@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..aside import is_left_behind, is_temporary
+from ..aside import has_not_changed_for_a_day, is_left_behind, is_temporary
 from ..errors import ExpclipError
 from .cache import TEXT, Cache
 from .claims import claimant, is_abandoned
@@ -18,6 +18,8 @@ _OLD_TEMPORARY = re.compile(
     r"\.(?P<final>.+)\.(?:[0-9a-f]{8}|part|partial-[0-9a-f]{32})|\.?[^/]*\.partial", re.DOTALL
 )
 """What earlier versions, and zarr, called what they wrote aside: others call their files so, too."""
+UNFINISHED = ".unfinished"
+"""What the files end with that fits keep on their way."""
 _BESIDE_DATASETS = re.compile(r"weights\.json|\.frames\.json|\.expclip-output|[0-9a-f]{12}|.+-v[0-9]+")
 """What else they wrote aside: what is remembered, the mark, heads, and built-in faces."""
 
@@ -70,6 +72,8 @@ def _left_in(folder: Path) -> Iterator[Rubbish]:
         final = (old and old["final"]) or ""
         if is_temporary(path.name):
             yield from _left(path)
+        elif path.suffix == UNFINISHED and has_not_changed_for_a_day(path):
+            yield _rubbish(path, "a fit was broken off, and nobody went on with it for a day")
         elif is_part(final) or _BESIDE_DATASETS.fullmatch(final):
             yield _rubbish(path, "an earlier version left it behind")
 

@@ -11,11 +11,12 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from ..aside import remove
 from ..cache.files import new_file
+from ..cache.rubbish import UNFINISHED as SUFFIX
 from ..untrusted import read_bytes
 from .card import weights_digest
 
-SUFFIX = ".unfinished"
 EPOCHS = "epochs"
 """What the tensor (1,) is called that says how many are done."""
 _DIGEST = "digest"
@@ -53,6 +54,7 @@ class Unfinished:
         with new_file(self.file) as temporary:
             temporary.write_bytes(content)
 
-    def remove(self) -> None:
-        """Nothing is left to go on with."""
-        self.file.unlink(missing_ok=True)
+
+def forget(heads: Path, head_id: str) -> None:
+    """Remove what was kept on the way to a head that is whole."""
+    remove(heads.glob(f".{head_id}-*{SUFFIX}"))

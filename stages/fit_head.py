@@ -19,7 +19,7 @@ from ..errors import UsageError, option
 from ..heads.kinds import KINDS, TeacherPairs
 from ..heads.recipe import LOGIT_SCALE, Recipe
 from ..heads.saving import HeadCard, head_id, problem_of, read_card, save_head
-from ..heads.unfinished import EPOCHS, Unfinished
+from ..heads.unfinished import EPOCHS, Unfinished, forget
 from ..manifests.manifest import Manifest
 from ..pipeline.checks import refuse_unknown_models
 from ..pipeline.learnt import Shelf
@@ -237,6 +237,7 @@ def _fit(workspace: Workspace, lesson: Lesson, card: HeadCard, request: FitHead,
     folder = workspace.cache.heads / card.id
     known = _in_cache(folder)
     if known is not None:
+        forget(workspace.cache.heads, card.id)
         return FittedHead(folder, known, is_new=False)
     optimiser = optimiser_of(request, card.teacher, card.head)
     steps = {name: value for name, value in optimiser.items() if name != "name"}
@@ -259,8 +260,7 @@ def _fit(workspace: Workspace, lesson: Lesson, card: HeadCard, request: FitHead,
     card = replace(card, losses=head.losses_, seconds=round(time.perf_counter() - started, 3))
     losses = getattr(head, "step_losses_", [])  # heads without steps need not have it
     saved = save_head(workspace.cache.heads, card, head.tensors(), losses)
-    for one in by_labels.unfinished.values() if by_labels else ():
-        one.remove()
+    forget(workspace.cache.heads, card.id)
     return FittedHead(saved, card, is_new=True)
 
 

@@ -8,7 +8,6 @@ from ..commands.fit_head import FitHead
 from ..encoders.dtypes import resolve_device
 from ..errors import UsageError, option
 from ..heads.clip_recipe import FIXED, LAST, LEARNED, RELEASED, TEST_FOLD, VALIDATION, ClassTexts, Contexts, Tower
-from ..heads.contexts import words_read
 from ..heads.kinds import KINDS
 from ..manifests.manifest import NO_FOLD, Manifest
 from ..manifests.prompts import PromptSet
@@ -103,6 +102,8 @@ def class_texts(
 
     Raises UsageError where a class has several, or where the tower is none that prompts are learnt through.
     """
+    from ..heads.contexts import words_read  # by torch
+
     for name in classes:
         if len(prompts.prompts[name]) > 1:
             raise UsageError(

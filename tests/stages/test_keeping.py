@@ -207,6 +207,15 @@ def test_what_nobody_needs_is_listed_and_removed(cache, monkeypatch):
     assert damage(cache) == []
 
 
+def test_what_a_fit_reached_is_garbage_when_nobody_went_on_with_it(cache, monkeypatch):
+    kept = cache.heads / ".0123456789ab-0.unfinished"
+    kept.write_bytes(b"weights")
+    assert garbage(cache) == set()
+    monkeypatch.setattr(aside, "_ABANDONED_SECONDS", -1.0)
+    assert garbage(cache, delete=True) == {kept.name}
+    assert not kept.exists() and damage(cache) == []
+
+
 def test_what_a_living_process_makes_is_no_garbage(cache):
     store = next(iter(cache.stores("text")))
     shutil.rmtree(the(cache, "text/manifest-*.zarr"))

@@ -13,6 +13,7 @@ from typing import Any
 from expclip.aside import is_temporary
 from expclip.cache.cache import Cache
 from expclip.cache.receipts import CLAIM
+from expclip.cache.rubbish import UNFINISHED
 from expclip.cache.store import FeatureStore, checksum
 from expclip.cache.verify import check_cache, check_memories
 from expclip.errors import ExpclipError
@@ -53,7 +54,7 @@ class State:
 def _is_aside(path: str) -> bool:
     """Whether something is there only while a command runs."""
     names = [name for part in path.split("/") for name in (part, part.rpartition(".")[0])]
-    return path.endswith(CLAIM) or any(map(is_temporary, names))
+    return path.endswith((CLAIM, UNFINISHED)) or any(map(is_temporary, names))
 
 
 def look(root: Path) -> State:

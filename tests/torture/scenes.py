@@ -25,6 +25,7 @@ _SCORES = f"evaluate ../../data --clip miniature {_HOW} {_HERE}"
 _FIGURES = f"figures ../../data --clip miniature --prompts P-1 {_HERE}"
 _TABLES = f"--test raf-db --out tables {_HERE}"
 _FIT = f"fit-head --train ../../data {_MODELS} --epochs 2 --batch-size 8 --device cpu"
+_BY_EPOCHS = f"fit-head --train ../../data --clip miniature {_HERE} --head coop --batch-size 8 --epochs 4 --device cpu"
 _REPAIR = f"cache repair --run --device cpu {_HERE}"
 
 
@@ -143,6 +144,7 @@ def scenes(ground: Path) -> list[Scene]:
         Scene("extract the rest", _extracting(data, *_NODES), _half),
         Scene("draw faces", f"extract faces-test --clip miniature {_HOW} {_HERE}", _without("cache")),
         Scene("fit-head", f"{_FIT} --seed 1 --seed 2", _without("cache/heads")),
+        Scene("fit-head by epochs", _BY_EPOCHS),
         Scene("evaluate", scored, _without("results", "cache/text"), at_once="results"),
         Scene("evaluate again", scored, at_once="results"),
         Scene("figures", f"{_FIGURES} --kind confusion --head none", at_once="expclip-figures"),
