@@ -10,6 +10,7 @@ from pathlib import Path
 
 import bill
 import extract
+import fit_clips
 import fit_head
 import no_ops
 import project
@@ -22,6 +23,7 @@ BENCHMARKS: dict[str, Callable[[], Iterable[Row]]] = {
     "no_ops": no_ops.rows,
     "read_store": read_store.rows,
     "fit_head": fit_head.rows,
+    "fit_clips": fit_clips.rows,
     "project": project.rows,
     "extract": extract.rows,
     "bill": bill.rows,

@@ -26,6 +26,7 @@ class ByFold:
     heads: Mapping[int, Any]
     """By the fold that each has not seen; they are `Classifier`s and can be saved."""
     losses_: list[float] = field(default_factory=list)
+    step_losses_: list[float] = field(default_factory=list)
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -210,4 +210,16 @@ class LabelFit:
         if folds == [NO_FOLD]:
             return heads[NO_FOLD]
         losses = [one.losses_ for one in heads.values()]
-        return ByFold(heads, np.mean(losses, axis=0).tolist() if len({len(one) for one in losses}) == 1 else [])
+        of_epochs = np.mean(losses, axis=0).tolist() if len({len(one) for one in losses}) == 1 else []
+        return ByFold(
+            heads, of_epochs, _mean_steps([getattr(one, "step_losses_", []) for one in heads.values()], recipe)
+        )
+
+
+def _mean_steps(by_fold: Sequence[Sequence[float]], recipe: Recipe) -> list[float]:
+    """The mean over folds of the loss of each step that an epoch has in all of them; empty without steps."""
+    if not all(by_fold) or any(len(one) % recipe.epochs for one in by_fold):
+        return []
+    epochs = [np.reshape(one, (recipe.epochs, -1)) for one in by_fold]
+    steps = min(one.shape[1] for one in epochs)
+    return np.mean([one[:, :steps] for one in epochs], axis=0).ravel().tolist()

@@ -10,7 +10,8 @@ import time
 import numpy as np
 import pytest
 from expclip.errors import UsageError
-from expclip.heads.saving import load_head
+from expclip.heads.kept import heads_in
+from expclip.heads.saving import load_head, read_step_losses
 from expclip.heads.unfinished import SUFFIX
 from expclip.scoring.samples import Samples
 
@@ -63,6 +64,10 @@ def test_what_is_unusual_of_a_head_is_said_wherever_it_is_named(lab, folds):
     for way in ways:
         lab.fit_head("dfew", head="dfer-clip", **HOW, **way)
     found = lab.evaluate("dfew", clip="miniature", head="kind=dfer-clip", frames="edge", prompts="P-1")
+    for path, card in heads_in(lab.cache.heads)[0]:
+        steps = read_step_losses(path)  # of 28 clips a fold, or of 21 and a batch of 4
+        assert len(card.losses) == 2 and len(steps) == 2 * (5 if "held-out" in card.name else 7)
+        np.testing.assert_allclose(steps.reshape(2, -1).mean(axis=1), card.losses, rtol=1e-4)
     assert {one.of.head for one in found.scores} == {
         "dfer-clip",
         "dfer-clip (fixed text)",

@@ -25,7 +25,9 @@ _SCORES = f"evaluate ../../data --clip miniature {_HOW} {_HERE}"
 _FIGURES = f"figures ../../data --clip miniature --prompts P-1 {_HERE}"
 _TABLES = f"--test raf-db --out tables {_HERE}"
 _FIT = f"fit-head --train ../../data {_MODELS} --epochs 2 --batch-size 8 --device cpu"
-_BY_EPOCHS = f"fit-head --train ../../data --clip miniature {_HERE} --head coop --batch-size 8 --epochs 4 --device cpu"
+_BY_EPOCHS = (
+    f"fit-head --train ../../data --clip miniature {_HERE} --head coop --batch-size 8 --epochs 4 --device cpu"
+)
 _REPAIR = f"cache repair --run --device cpu {_HERE}"
 
 
