@@ -110,13 +110,10 @@ def _require_system(archive: Archive, system: System) -> None:
 
 
 def _require_names(archive: Archive, system: System) -> None:
-    """Raise ExpclipError where a pickle names what no file of its system does."""
+    """Raise ValueError where a pickle names what no file of its system does."""
     strange = [name for name in besides_tensors(archive) if system.names is not None and name not in system.names]
     if strange:
-        raise ExpclipError(
-            f"{archive.path} names {brief(strange[0])}, which no file of this system does: get it from its authors, "
-            f"or name its system"
-        )
+        raise ValueError(f"it names {brief(strange[0])}, which no file of this system does")
 
 
 def require_loadable(path: Path) -> None:
