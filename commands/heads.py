@@ -93,6 +93,8 @@ REMOVE_HEADS = Command(RemoveHeads, "stages.heads:remove_heads", show_removed, a
 class ImportHead(Request, verb="heads import"):
     """Bring a head into the cache: one of Exp-CLIP's released files, or what `expclip heads export` wrote.
 
+    Or a classifier that `expclip weights convert` took out of one of DFER-CLIP's files.
+
     Only tensors are read from the file; nothing is unpickled. Example:
 
     `expclip heads import head.pth --features raf-db --clip ViT-L-14 --train caer-s --seed 1`
@@ -102,8 +104,8 @@ class ImportHead(Request, verb="heads import"):
         "A .pth or .safetensors with one linear weight, or an exported head.", is_argument=True, in_file=False
     )
     features: str = ask(
-        "A data set whose cached image features are of the kind that the head projects. Not needed for a file of "
-        "`expclip heads export`.",
+        "A data set whose cached image features are of the kind that the head projects; for a classifier the one "
+        "that it was tested on. Not needed for a file of `expclip heads export`.",
         "",
         metavar="DATASET",
         in_file=False,
@@ -118,6 +120,12 @@ class ImportHead(Request, verb="heads import"):
     objective: str = options.OBJECTIVE
     train: str = ask("What it was trained on, if known.", "", metavar="NAME", in_file=False)
     seed: int | None = ask("Its seed, if known.", None, unset="none", least=0, most=MOST_SEED)
+    fold: int | None = ask(
+        "The fold of the data set that a classifier was tested on: it scores no other.",
+        None,
+        unset="none",
+        in_file=False,
+    )
     cache: Path | None = options.CACHE
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.filesize import decimal as byte_count
 
 from ..encoders.systems import SYSTEMS
+from ..errors import flag
 from ..reports.console import print_line, say
 from . import options
 from .command import DONE, FAILED, Command, as_document, records
@@ -150,14 +151,15 @@ class ConvertWeights(Request, verb="weights convert"):
     """Write the weights of a CLIP that was published as a pickle or as TorchScript as safetensors.
 
     Nothing of the file is run: only its tensors are read. The new file says where it comes from, and whether its
-    weights need QuickGELU. Example:
+    weights need QuickGELU. Of DFER-CLIP's files the classifier of clips is written beside it, as
+    FILE-head.safetensors, for `expclip heads import`. Example:
 
     `expclip weights convert openai-jit ViT-B-32.pt`
     """
 
     system: str = ask(
-        "clip (a state dict of torch.save, also in a checkpoint of a training), openai-jit (OpenAI's own files) or "
-        "farl (FaRL's).",
+        "clip (a state dict of torch.save, also in a checkpoint of a training), openai-jit (OpenAI's own files), "
+        "farl (FaRL's) or dfer-clip (DFER-CLIP's).",
         choices=SYSTEMS,
         metavar="SYSTEM",
         is_argument=True,
@@ -171,6 +173,28 @@ class ConvertWeights(Request, verb="weights convert"):
         unset="auto",
         in_file=False,
     )
+    classes: Names = options.CLASSES.but(
+        help="Of a classifier, in the order of its file; `auto` knows those of 7 and of 11 common classes.",
+        in_file=False,
+    )
+    prompts: str | None = options.PROMPTS.but(
+        help="What the descriptions in a classifier's file should be, as for `evaluate`, one a class: others are "
+        "refused.",
+        default=None,
+        unset="none",
+        in_file=False,
+    )
+
+
+@dataclass(frozen=True)
+class ShownClassifier:
+    """A classifier that was written beside its CLIP."""
+
+    path: Path
+    prompts: dict[str, str]
+    """What the prompt of each class reads, but for the vectors that were learnt."""
+    unlike_released: tuple[str, ...]
+    """Classes whose descriptions have other lengths than the released ones."""
 
 
 @dataclass(frozen=True)
@@ -189,6 +213,7 @@ class ConvertedWeights:
     """What --clip may name now: several where it is not known whether the weights need QuickGELU."""
     left_out: tuple[str, ...]
     """What stood among the weights and is no tensor, or is another task's."""
+    classifier: ShownClassifier | None = None
 
 
 def show_converted(request: ConvertWeights, answer: ConvertedWeights) -> None:
@@ -196,11 +221,18 @@ def show_converted(request: ConvertWeights, answer: ConvertedWeights) -> None:
     of = f"{answer.source} (SHA-256 {answer.source_sha256[:12]}…)"
     print_line(f"{answer.path}: {answer.tensors:,} tensors, {byte_count(answer.bytes)}, of {of}")
     print_line(f"use it as {' or '.join(f'--clip {name}' for name in answer.names)}")
+    if answer.classifier:
+        print_line(f"{answer.classifier.path}: its classifier, for `expclip heads import`. What its prompts read:")
+        for name, text in answer.classifier.prompts.items():
+            print_line(f"  {name}: {text}")
 
 
 def converted_document(request: ConvertWeights, answer: ConvertedWeights) -> dict[str, Any]:
     """What --json prints."""
-    return asdict(answer) | {"path": str(answer.path)}
+    document = asdict(answer) | {"path": str(answer.path)}
+    made = answer.classifier
+    more = {"classifier": asdict(made) | {"path": str(made.path)}} if made else {}
+    return {name: value for name, value in document.items() if name != "classifier"} | more
 
 
 def converted_ending(request: ConvertWeights, answer: ConvertedWeights) -> int:
@@ -209,6 +241,12 @@ def converted_ending(request: ConvertWeights, answer: ConvertedWeights) -> int:
         some = ", ".join(answer.left_out[:_SHOWN])
         what = "no weights of its CLIP" if SYSTEMS[answer.system].other_tasks else "no tensors"
         say(f"note: left out, since they are {what}: {some}{' …' if len(answer.left_out) > _SHOWN else ''}")
+    if answer.classifier and answer.classifier.unlike_released:
+        which = ", ".join(answer.classifier.unlike_released)
+        say(
+            f"note: the descriptions of {which} are not as long as the released ones: the order of its classes or "
+            f"its kind of text may be another; {flag('prompts')} FILE says what they should be"
+        )
     if answer.quick_gelu == "unknown":
         say("note: the file does not say whether its weights were trained with QuickGELU, as OpenAI's were")
     return DONE

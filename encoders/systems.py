@@ -17,7 +17,17 @@ class System:
     """How tensors begin that belong to what the model learnt besides, and that are left out."""
     is_whole_clip: bool = False
     """Whether what is left must be all of a CLIP and nothing else."""
+    names: tuple[str, ...] | None = None
+    """What its pickle may name besides what tensors are made of; None is anything, as nothing of it is looked up."""
+    has_classifier: bool = False
+    """Whether it is a CLIP and a classifier of clips behind it, which becomes a file of its own."""
 
+
+_NUMPY = (
+    *("numpy.ndarray", "numpy.dtype", "_codecs.encode"),
+    *(f"numpy.{core}.multiarray.{name}" for core in ("core", "_core") for name in ("_reconstruct", "scalar")),
+)
+"""What arrays and numbers of NumPy are made of."""
 
 SYSTEMS = {
     "clip": System("a CLIP's state dict, as torch.save writes it, alone or in a checkpoint of a training"),
@@ -32,5 +42,11 @@ SYSTEMS = {
         quick_gelu=True,
         other_tasks=("visual.mask_token", "visual.ln_lm.", "visual.lm_transformer.", "visual.lm_head."),
         is_whole_clip=True,
+    ),
+    "dfer-clip": System(
+        "DFER-CLIP's files: a fine-tuned CLIP, a model over frames and a prompt a class",
+        quick_gelu=True,
+        names=("__main__.RecorderMeter", *_NUMPY),
+        has_classifier=True,
     ),
 }

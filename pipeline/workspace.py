@@ -84,7 +84,7 @@ class Workspace:
             how = {"batch_size": said["batch_size"], "workers": said["workers"], "scheduler": said["scheduler"]}
             options = replace(options, executor=executor, **how)
         more: dict[str, Any] = {"texts": datasets, "by_contents": _by_contents(request), "options_asked": tuple(said)}
-        more |= {"classes": _classes(request), "order": said.get("order")}
+        more |= {"classes": named_classes(request), "order": said.get("order")}
         workspace = cls(cache, roots, models, options, said["cache"], **more)
         return workspace
 
@@ -244,7 +244,7 @@ def _by_contents(request: Request) -> bool | None:
     return said if said or "hash" in request.typed else None
 
 
-def _classes(request: Request) -> tuple[str, ...] | None:
+def named_classes(request: Request) -> tuple[str, ...] | None:
     """The class names that a request says; None where it says nothing about them."""
     said: Sequence[str] = getattr(request, "classes", ())
     words = tuple(word.strip() for text in said for word in text.split(","))

@@ -18,7 +18,7 @@ from ..manifests.cells import cell
 from ..manifests.disk import distinct_names
 from ..manifests.own_output import mark_output, may_be_marked
 from ..scoring.intervals import METHOD, Interval, Intervals
-from ..scoring.scores import ALL, MEAN, Certainty, Evaluation, Score
+from ..scoring.scores import Certainty, Evaluation, Score
 from .console import say
 from .tables import adaptation_tables, certainty_tables, markdown, tables
 
@@ -50,7 +50,7 @@ def write_results(
         _write_predictions(found, made, predictions)
         every = [*tables(found.scores), *certainty_tables(found.scores), *adaptation_tables(found.scores)]
         (made / TABLES).write_text(markdown(every), encoding="utf-8")
-        overall = [score for score in found.scores if score.fold in (ALL, MEAN)]
+        overall = [score for score in found.scores if score.is_overall]
         named = dict(zip(distinct_names(score.of.slug for score in overall), overall, strict=True))
         matrices: dict[str, Any] = {name: score.confusion for name, score in named.items()}
         untrained = np.array([name for name, score in named.items() if score.of.untrained], dtype=str)
@@ -149,6 +149,7 @@ def _as_row(score: Score, some_adapted: bool) -> dict[str, Any]:
         del of["labels_of"]
     if not some_adapted:
         del of["adapted"], of["prior"]
+    del of["only_folds"]  # there is no row of another
     return {
         "dataset": of.pop("dataset"),
         "fold": score.fold,

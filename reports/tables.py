@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import shown
 from ..scoring.intervals import Interval
-from ..scoring.scores import ALL, MEAN, Combination, Score
+from ..scoring.scores import Combination, Score
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def _groups(scores: Iterable[Score]) -> dict[tuple[str, str], list[Score]]:
     """The overall scores by data set and backbone."""
     groups: dict[tuple[str, str], list[Score]] = defaultdict(list)
     for one in scores:
-        if one.fold in (ALL, MEAN):
+        if one.is_overall:
             groups[one.of.dataset, one.of.backbone].append(one)
     return groups
 

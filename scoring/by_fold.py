@@ -1,6 +1,6 @@
 """A head from labels for a data set of folds: for each fold one that has not seen it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,11 @@ def text_scale(head: Classifier) -> float | None:
 def gives_logits(head: Classifier) -> bool:
     """Whether a head says that a softmax of its scores is what it holds likely, as one that adds to prompts' does."""
     return text_scale(head) is not None or getattr(head, "gives_logits", False)
+
+
+def folds_of(head: object) -> Collection[int]:
+    """The folds that alone a head may score; none where it scores all samples."""
+    return head.heads if isinstance(head, ByFold) else ()
 
 
 @dataclass(eq=False)

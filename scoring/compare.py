@@ -1,6 +1,6 @@
 """Comparing samples with prompts, by way of a head: similarities and predictions from arrays."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -35,6 +35,8 @@ class Scorable:
     """(n,) sample numbers in the manifest."""
     failed: np.ndarray
     """Numbers of the labelled samples that were left out."""
+    only: tuple[int, ...] = ()
+    """The folds that alone are scored; none are all."""
 
     @classmethod
     def of(
@@ -55,7 +57,17 @@ class Scorable:
     @cached_property
     def parts(self) -> list[Part]:
         """What has a score of its own: folds and their mean, or all samples."""
-        return parts_of(self.manifest, self.numbers, self.failed)
+        return parts_of(self.manifest, self.numbers, self.failed, self.only)
+
+    def within(self, folds: Collection[int]) -> "Scorable":
+        """Those in some folds; itself where the data set has no others."""
+        of_each = self.manifest.folds
+        if np.isin(of_each, list(folds)).all():
+            return self
+        places = np.flatnonzero(np.isin(of_each[self.numbers], list(folds)))
+        failed = self.failed[np.isin(of_each[self.failed], list(folds))]
+        samples = self.samples.take(places)
+        return Scorable(self.manifest, samples, self.numbers[places], failed, tuple(sorted(folds)))
 
 
 @dataclass(frozen=True, eq=False)

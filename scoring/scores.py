@@ -1,6 +1,6 @@
 """What is scored, what is predicted, and what the scores are."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -48,6 +48,8 @@ class Combination:
     """"prior" or "center" where all test samples together were looked at, without their labels; else empty."""
     prior: str = ""
     """Of "prior": "uniform", or each class with its share."""
+    only_folds: str = ""
+    """The folds that alone are scored, as its head may score no others; empty where all are."""
 
     @property
     def head_label(self) -> str:
@@ -66,7 +68,8 @@ class Combination:
         objective = "" if self.objective == "infonce" else f", {self.objective}"
         sides = f" · image {self.image}, text {self.text}" if self._sides else ""
         instruction = f" · {self.instruction}" if self.instruction else ""
-        return f"{self.head} head{objective}{instruction}{sides}"
+        folds = f" · fold {self.only_folds} alone" if self.only_folds else ""
+        return f"{self.head} head{objective}{instruction}{sides}{folds}"
 
     @property
     def _sides(self) -> tuple[str, ...]:
@@ -132,6 +135,11 @@ class Score:
     """(classes, classes) counts, true by predicted; summed over folds for the mean."""
     certainty: Certainty | None = None
     """None where it was not asked for, or there is no sample."""
+
+    @property
+    def is_overall(self) -> bool:
+        """Whether it is of all that was scored: of all samples, of the mean over folds, or of the only fold."""
+        return self.fold in (ALL, MEAN, self.of.only_folds)
 
 
 def score(of: Combination, fold: str, classes: tuple[str, ...], confusion: np.ndarray, n_failed: int) -> Score:
@@ -199,10 +207,13 @@ class Part:
     """None where there is no sample."""
 
 
-def parts_of(manifest: Manifest, samples: np.ndarray, failed: np.ndarray) -> list[Part]:
-    """All samples (n,) of a data set, by their numbers; where it has folds each fold, and last what is their mean."""
+def parts_of(manifest: Manifest, samples: np.ndarray, failed: np.ndarray, only: Collection[int] = ()) -> list[Part]:
+    """All samples (n,) of a data set, by their numbers; where it has folds each fold, and last what is their mean.
+
+    Where `only` some folds are scored it is these, and no mean of one.
+    """
     folds, labels = manifest.folds[samples], manifest.labels[samples]
-    numbers = sorted(set(manifest.folds.tolist()))
+    numbers = sorted(only or set(manifest.folds.tolist()))
     parts = [
         _part(
             str(number) if number != NO_FOLD else ALL,
@@ -212,7 +223,7 @@ def parts_of(manifest: Manifest, samples: np.ndarray, failed: np.ndarray) -> lis
         )
         for number in numbers
     ]
-    if numbers == [NO_FOLD]:
+    if numbers == [NO_FOLD] or len(only) == 1:
         return parts
     return [*parts, _part(MEAN, np.arange(len(samples)), labels, len(failed), folds)]
 

@@ -13,6 +13,7 @@ from ..commands.heads import ExportHead, ImportHead, Kept, ListHeads, RemovedHea
 from ..commands.unused import note_unused
 from ..encoders.names import BUILTIN
 from ..encoders.weights import PUBLISHED
+from ..encoders.weights_card import classifier_card_of
 from ..errors import UsageError, one_of, option, reason
 from ..heads.card import as_imported
 from ..heads.kept import DamagedHead, beginning, find_head, heads_in
@@ -33,9 +34,10 @@ from ..heads.saving import (
 )
 from ..manifests.prompts import instruction_name
 from ..pipeline.checks import refuse_file, refuse_unknown_models
-from ..pipeline.needs import Need, canonical_model, chosen_store, why_missing
-from ..pipeline.rereading import known_manifest
+from ..pipeline.needs import canonical_model
 from ..pipeline.workspace import Workspace
+from .cached_images import cached_images
+from .released_classifier import imported_classifier
 
 _FACTS = ("clip", "teacher", "instruction", "protocol", "dtype", "objective", "train", "seed")
 """What a request says of a head whose file does not."""
@@ -88,15 +90,21 @@ def _only_a_head(folder: Path) -> Path:
 def import_head(request: ImportHead) -> Kept:
     """Bring a head into the cache; returns its folder and card.
 
-    A file that `export_head` wrote says itself what it is. Of any other, one linear weight (L', L) is read, and the
-    request says what it belongs to. Raises UsageError where that is missing or does not fit.
+    A file that `export_head` wrote says itself what it is, and so does a classifier of `weights convert`, but for the
+    data set. Of any other, one linear weight (L', L) is read, and the request says what it belongs to. Raises
+    UsageError where that is missing or does not fit.
     """
     file = request.file
     refuse_unknown_models(request, "clip", "teacher", "instruction")
     if not file.is_file():
         raise UsageError(f"{file}: there is no such file")
-    known = _own_card(file) if not request.features else None
-    if known is not None:
+    classifier = classifier_card_of(file)
+    if classifier is None:
+        note_unused(request, "fold", "only a classifier of `expclip weights convert` was tested on one fold")
+    known = _own_card(file) if not request.features and classifier is None else None
+    if classifier is not None:
+        card, tensors = imported_classifier(request, classifier)
+    elif known is not None:
         note_unused(request, _FACTS, f"{file} says itself what head it is")
         tensors = load_head(file, known).tensors()
         card = as_imported(known, tensors)
@@ -154,20 +162,14 @@ def export_head(request: ExportHead) -> Kept:
 
 
 def _foreign_card(request: ImportHead, weight: np.ndarray) -> HeadCard:
-    workspace = Workspace.of(request, [request.features])
-    need = Need(request.features, "clip_image", request.clip, protocol=request.protocol, dtype=request.dtype)
-    manifest = known_manifest(workspace, request.features)
-    store = chosen_store(workspace, manifest, need) if manifest else None
-    if store is None:
-        raise UsageError(why_missing(workspace, [need]))
-    images = store.header
+    _, images = cached_images(request)
     width = images.width
     if weight.shape[1] != width:
         raise UsageError(
             f"{request.file}: the head is a matrix {weight.shape}, and {images.model} has embeddings of {width}: it "
             f"must be (L', {width}); choose the CLIP it belongs to with {option('clip')}"
         )
-    wide = _llm_width(workspace, canonical_model("llm", request.teacher))
+    wide = _llm_width(Workspace.of(request, [request.features]), canonical_model("llm", request.teacher))
     if wide and weight.shape[0] not in (wide, width):
         raise UsageError(
             f"{request.file}: the head leads to {weight.shape[0]} numbers (its matrix is {weight.shape}), and e_G of "

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
+from ..commands.unused import note_unused
 from ..commands.weights import (
     CheckWeights,
     ConvertedWeights,
@@ -10,11 +12,18 @@ from ..commands.weights import (
     FetchedFile,
     FetchWeights,
     ListWeights,
+    ShownClassifier,
     WeightsLine,
 )
 from ..encoders.families import family_of
 from ..encoders.node import Role
+from ..encoders.systems import SYSTEMS
 from ..encoders.weights import PUBLISHED, FileState, ModelFiles, file_states
+from ..manifests.prompts import prompt_set
+from ..pipeline.workspace import named_classes
+
+if TYPE_CHECKING:
+    from ..encoders.conversion import ConvertedClassifier
 
 
 def _files(role: Role, model: str, fetch: bool = False) -> ModelFiles:
@@ -65,11 +74,25 @@ def convert_weights(request: ConvertWeights) -> ConvertedWeights:
     Raises UsageError for a file of another kind, ExpclipError where the file is damaged or holds no sound weights.
     """
     from ..encoders.clip.likeness import names_of
-    from ..encoders.conversion import convert
+    from ..encoders.conversion import Asked, convert
 
-    made = convert(request.system, request.file, request.out)
+    system = SYSTEMS[request.system]
+    if not system.has_classifier:
+        note_unused(request, ("classes", "prompts"), f"files of {request.system} hold no classifier")
+        asked = Asked()
+    else:
+        asked = Asked(named_classes(request) or (), prompt_set(request.prompts) if request.prompts else None)
+    made = convert(request.system, request.file, request.out, asked)
     card, said = made.card, asdict(made.card)
     del said["expclip"]
     names = names_of(made.shapes, card.activation)
     at = tuple(f"{name}@{made.path}" for name in names or ["ARCH"])
-    return ConvertedWeights(made.path, len(made.shapes), made.bytes, names=at, left_out=made.left_out, **said)
+    more = {"left_out": made.left_out, "classifier": _shown(made.classifier)}
+    return ConvertedWeights(made.path, len(made.shapes), made.bytes, names=at, **more, **said)
+
+
+def _shown(made: "ConvertedClassifier | None") -> ShownClassifier | None:
+    if made is None:
+        return None
+    prompts = dict(zip(made.card.classes, made.card.prompts, strict=True))
+    return ShownClassifier(made.path, prompts, made.unlike)

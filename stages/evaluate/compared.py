@@ -22,6 +22,7 @@ from ...pipeline.reader import Reader
 from ...pipeline.texts import TextEncoder, Texts, clip_encoder, t5_encoder
 from ...pipeline.workspace import Workspace
 from ...scoring.adaptation import Adaptation
+from ...scoring.by_fold import folds_of
 from ...scoring.compare import Comparison, Scorable
 from ...scoring.cosines import PlainClip, unit
 from ...scoring.ensembles import ClassVectors, Directions
@@ -186,9 +187,11 @@ class _Found:
     ) -> Comparison:
         """Samples and texts, each on one side of a head."""
         scorable, header = samples
+        of_samples = PlainClip() if image == LLM else head
+        folds = folds_of(of_samples)
+        scorable = scorable.within(folds) if folds else scorable
         of = self._of(card, scorable, header, image, text)
         known_as = of.head_id, image, text, header.encoder_digest
-        of_samples = PlainClip() if image == LLM else head
         lead = unit if isinstance(of_samples, Classifier) else of_samples.directions
         directions = self._directions.setdefault(known_as, Directions(_way(head, image, text), lead))
         with_cosines = self.request.predictions != NO_PREDICTIONS
@@ -251,6 +254,7 @@ class _Found:
             frames=self.request.frames if scorable.manifest.kind == "clips" else "",
             untrained=header.untrained or (card is not None and card.untrained),
             labels_of=scorable.manifest.origin.read,
+            only_folds=", ".join(map(str, scorable.only)),
         )
 
 

@@ -36,7 +36,8 @@ def score(compared: Compared, intervals: bool, found: Evaluation) -> None:
     if intervals and compared.plain is not None:
         plain = {one.of.prompts: one.predicted for one in compared.plain.predictions}
     for comparison in compared.comparisons:
-        gains = {} if comparison.has_llm_side else plain | _of_one(plain)
+        over = _of_the_same(plain, compared.plain, comparison)
+        gains = {} if comparison.has_llm_side else over | _of_one(over)
         for by in compared.ways:
             if by is None:
                 some, over = comparison.predictions, {} if comparison is compared.plain else gains
@@ -60,6 +61,16 @@ def _add(
         found.scores.extend(scores_of(one, comparison.scorable.parts, intervals, *over))
         if comparison.with_cosines and one.similarity is not None:  # heads from labels have theirs in any case
             found.predictions.append(one)
+
+
+def _of_the_same(
+    plain: dict[str, np.ndarray], of: Comparison | None, comparison: Comparison
+) -> dict[str, np.ndarray]:
+    """What plain CLIP predicts for the samples of a comparison, which may be those of some folds alone."""
+    if of is None or not comparison.scorable.only:
+        return plain
+    is_scored = np.isin(of.scorable.numbers, comparison.scorable.numbers)
+    return {prompts: predicted[is_scored] for prompts, predicted in plain.items()}
 
 
 def _of_one(plain: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

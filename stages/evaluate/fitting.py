@@ -42,9 +42,13 @@ def other_folds(card: HeadCard, manifest: Manifest) -> str:
     folds: Mapping[str, Any] | None = card.spec.get("folds")
     if not folds or folds["digest"] == folds_digest(manifest):
         return ""
+    if card.imported:
+        todo = f"import its file with {option('features')} {manifest.label}, if it belongs there"
+    else:
+        todo = f"fit it with {option('train')} {manifest.label}"
     return (
         f"head {card.id} learnt for each fold of {card.train} from the samples outside it; {manifest.label} has "
-        f"other folds or samples: leave the head out, or fit it with {option('train')} {manifest.label}"
+        f"other folds or samples: leave the head out, or {todo}"
     )
 
 

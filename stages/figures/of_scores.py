@@ -1,6 +1,7 @@
 """Figures of what is predicted: confusion matrices side by side, and samples with probabilities."""
 
 from collections.abc import Sequence
+from functools import reduce
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from ...reports.confusion import comparison_figure
 from ...reports.legibility import legible
 from ...reports.sample_sheet import Sample, probabilities, samples_figure
 from ...reports.tables import rows_by_head
-from ...scoring.scores import ALL, MEAN, Predictions, Score
+from ...scoring.scores import Predictions, Score
 from .subject import MOST_ROWS, Named, Subject
 
 _SAMPLES = 8
@@ -35,7 +36,7 @@ def draw_samples(subject: Subject) -> Named:
 
 
 def _rows(scores: Sequence[Score]) -> dict[str, list[Score]]:
-    return rows_by_head([score for score in scores if score.fold in (ALL, MEAN)])
+    return rows_by_head([score for score in scores if score.is_overall])
 
 
 def _sample_sheet(predictions: Sequence[Predictions], rows: dict[str, list[Score]], seed: int) -> Figure | None:
@@ -44,13 +45,18 @@ def _sample_sheet(predictions: Sequence[Predictions], rows: dict[str, list[Score
     manifest = first.manifest
     by_head = {one.of.head_id: one for one in predictions}
     firsts = [by_head[scores[0].of.head_id] for scores in list(rows.values())[:MOST_ROWS]]
-    chosen = _choose(manifest.labels[first.samples], seed)
-    cosines = {one.of.seed_label: one.similarity for one in firsts if one.similarity is not None}
+    common = reduce(np.intersect1d, (one.samples for one in firsts))  # heads of some folds score these alone
+    chosen = _choose(manifest.labels[common], seed)
+    cosines = {
+        one.of.seed_label: one.similarity[np.isin(one.samples, common)]
+        for one in firsts
+        if one.similarity is not None
+    }
     likely = {label: probabilities(values, LOGIT_SCALE) for label, values in cosines.items()}
-    pictures = _pictures(manifest, first.of.frames or "image", first.samples[chosen])
+    pictures = _pictures(manifest, first.of.frames or "image", common[chosen])
     samples = [
         Sample(picture, truth, {label: values[k] for label, values in likely.items()})
-        for k, truth, picture in zip(chosen, manifest.labels[first.samples[chosen]].tolist(), pictures, strict=True)
+        for k, truth, picture in zip(chosen, manifest.labels[common[chosen]].tolist(), pictures, strict=True)
         if picture is not None
     ]
     of = first.of

@@ -12,7 +12,7 @@ from ...heads.saving import HeadCard, read_card
 from ...manifests.catalogue import catalogue
 from ...reports.shot_curves import shots_figure
 from ...scoring.compare import LABELS
-from ...scoring.scores import ALL, MEAN, Score
+from ...scoring.scores import Score
 from .subject import Named, Subject
 
 _SHOTS = (1, 2, 4, 8, 16)
@@ -22,7 +22,7 @@ _SHOTS = (1, 2, 4, 8, 16)
 def draw_shots(subject: Subject) -> Named:
     """UAR over the number of shots, for each prompt set: a line for each kind of head, a panel for what it learnt."""
     cards = _cards(subject)
-    scores = [one for one in subject.found.scores if one.fold in (ALL, MEAN)]
+    scores = [one for one in subject.found.scores if one.is_overall]
     by_prompts = dict.fromkeys(one.of.prompts for one in scores if one.of.prompts != LABELS) or {LABELS: None}
     for prompts in by_prompts:
         some = [one for one in scores if one.of.prompts in (prompts, LABELS)]

@@ -17,7 +17,7 @@ from ...reports.tables import UNTRAINED_NOTE, rows_by_head
 from ...scoring.compare import Comparison
 from ...scoring.cosines import unit
 from ...scoring.samples import Classifier, Head
-from ...scoring.scores import ALL, MEAN, Evaluation, Score
+from ...scoring.scores import Evaluation, Score
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -70,7 +70,7 @@ class Subject:
     def rows(self) -> dict[str, list[Score]]:
         """Heads that project and differ only in the seed, by the name of their row; at most four rows are drawn."""
         projecting = {one.of.head_id for one in self.comparisons if not isinstance(one.head, Classifier)}
-        scores = [one for one in self.found.scores if one.of.head_id in projecting and one.fold in (ALL, MEAN)]
+        scores = [one for one in self.found.scores if one.of.head_id in projecting and one.is_overall]
         if not scores:
             raise UsageError(f"{option('head')}: heads that learnt from labels have no embeddings to draw")
         scores = [one for one in scores if one.of.prompts == scores[0].of.prompts]

@@ -23,7 +23,7 @@ from ...pipeline.workspace import Workspace
 from ...reports.paper_tables import Cell, FilledRow, FilledTable, as_markdown
 from ...reports.results import TABLES
 from ...reports.tables import UNTRAINED_NOTE
-from ...scoring.scores import ALL, MEAN, Score
+from ...scoring.scores import Score
 from ..evaluate.evaluate import evaluate
 from .known_heads import PaperHeads, unusual
 from .other_systems import asked_rows, how_to_get
@@ -137,7 +137,7 @@ class _Scores:
             intervals=False,
         )
         scores = evaluate(request, self._said).scores
-        overall = [score for score in scores if score.fold in (ALL, MEAN)]
+        overall = [score for score in scores if score.is_overall]
         return {(score.of.prompts, score.of.head_id, score.of.instruction): score for score in overall}
 
 
