@@ -9,8 +9,9 @@ from safetensors.torch import save_file
 
 from ..cache.files import new_file
 from ..errors import ExpclipError, UsageError, option
+from ..lazy import load
 from .hashes import Hashes
-from .state_dict import read_tensors
+from .state_dict import Tensors, read_tensors
 from .systems import SYSTEMS
 from .weights_card import WeightsCard, card_of
 
@@ -52,6 +53,8 @@ def convert(system: str, source: Path, out: Path | None = None) -> Converted:
     if final.exists() and (before is None or before.source_sha256 != sha256):
         raise UsageError(f"{final} is there already: remove it, or write elsewhere with {option('out')}")
     tensors, left_out = read_tensors(source, kind)
+    if kind.own_form:
+        tensors = _in_own_form(source, system, tensors)
     shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     if kind.is_whole_clip:
         _require_whole_clip(source, system, shapes)
@@ -64,11 +67,20 @@ def convert(system: str, source: Path, out: Path | None = None) -> Converted:
     return Converted(final, card, shapes, tuple(left_out))
 
 
+def _in_own_form(source: Path, system: str, tensors: Tensors) -> Tensors:
+    try:
+        return load(SYSTEMS[system].own_form)(tensors)
+    except ValueError as error:
+        raise _none_of(source, system, str(error)) from error
+
+
 def _require_whole_clip(source: Path, system: str, shapes: Mapping[str, tuple[int, ...]]) -> None:
     from .clip.likeness import misfit  # by open_clip
 
     problem = misfit(shapes)
     if problem:
-        raise ExpclipError(
-            f"{source} is none of {system}'s files ({problem}): get the file again, or name its system"
-        )
+        raise _none_of(source, system, problem)
+
+
+def _none_of(source: Path, system: str, problem: str) -> ExpclipError:
+    return ExpclipError(f"{source} is none of {system}'s files ({problem}): get the file again, or name its system")

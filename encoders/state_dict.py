@@ -93,6 +93,7 @@ def read_tensors(path: Path, system: System) -> tuple[Tensors, list[str]]:
     """
     with opened(path) as archive:
         _require_system(archive, system)
+        _require_known_names(archive, system)
         views, others = _views(archive, system)
         uses = Counter(view.storage.key for view in views.values())
         shared = {key for key, times in uses.items() if times > 1}
@@ -106,6 +107,13 @@ def _require_system(archive: Archive, system: System) -> None:
         what = "a TorchScript archive" if archive.is_torchscript else "no TorchScript archive"
         command = f"expclip weights convert {other} {archive.path}"
         raise UsageError(f"{archive.path} is {what}: `{command}` reads those")
+
+
+def _require_known_names(archive: Archive, system: System) -> None:
+    foreign = [name for name in besides_tensors(archive) if name not in (system.may_name or ())]
+    if foreign and system.may_name is not None:
+        more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
+        raise ValueError(f"it names {brief(foreign[0])}{more}, which no file of this system does")
 
 
 def require_loadable(path: Path) -> None:

@@ -17,6 +17,17 @@ class System:
     """How tensors begin that belong to what the model learnt besides, and that are left out."""
     is_whole_clip: bool = False
     """Whether what is left must be all of a CLIP and nothing else."""
+    own_form: str = ""
+    """The function that names what is left as the system's family does, and refuses what is not the system's."""
+    may_name: tuple[str, ...] | None = None
+    """What such a file may name besides what tensors are made of; None where any: nothing of it is run."""
+
+
+_OF_A_TRAINING = (
+    *("collections.defaultdict", "collections.Counter", "argparse.Namespace", "numpy.dtype"),
+    *("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar", "_codecs.encode"),
+)
+"""What the states of optimisers, schedules and options may name."""
 
 
 SYSTEMS = {
@@ -32,5 +43,12 @@ SYSTEMS = {
         quick_gelu=True,
         other_tasks=("visual.mask_token", "visual.ln_lm.", "visual.lm_transformer.", "visual.lm_head."),
         is_whole_clip=True,
+    ),
+    "emotionclip": System(
+        "EmotionCLIP's file (a ViT-B/32 and its clip head)",
+        quick_gelu=False,
+        not_weights=("visual_head.position_ids",),
+        own_form="encoders.emotionclip.emotionclip_file:own_form",
+        may_name=_OF_A_TRAINING,
     ),
 }

@@ -66,10 +66,11 @@ def convert_weights(request: ConvertWeights) -> ConvertedWeights:
     """
     from ..encoders.clip.likeness import names_of
     from ..encoders.conversion import convert
+    from ..encoders.systems import SYSTEMS
 
     made = convert(request.system, request.file, request.out)
     card, said = made.card, asdict(made.card)
     del said["expclip"]
-    names = names_of(made.shapes, card.activation)
+    names = [request.system] if SYSTEMS[request.system].own_form else names_of(made.shapes, card.activation)
     at = tuple(f"{name}@{made.path}" for name in names or ["ARCH"])
     return ConvertedWeights(made.path, len(made.shapes), made.bytes, names=at, left_out=made.left_out, **said)
