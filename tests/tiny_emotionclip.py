@@ -1,5 +1,6 @@
 """An EmotionCLIP with random weights in the form of the published file, and the whole model, plainly in float64."""
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ def tiny_clip(**changes) -> open_clip.CLIP:
             for name, value in made.named_parameters():
                 if "c_proj.weight" in name:
                     value *= 20
-                if "positional_embedding" in name:
+                if "positional_embedding" in name or "token_embedding" in name:
                     value.normal_()
     return made
 
@@ -102,11 +103,15 @@ def _normed(state, name: str, x: torch.Tensor) -> torch.Tensor:
     return x / (x.square().mean(dim=-1, keepdim=True) + 1e-5).sqrt() * state[f"{name}.weight"] + state[f"{name}.bias"]
 
 
-@torch.inference_mode()
 def clip_by_hand(clip: open_clip.CLIP, head: nn.TransformerEncoder, pixels: np.ndarray) -> np.ndarray:
     """(L,) of the pixels (8, 64, 64, 3) of one clip, by the whole model."""
-    x = frames_by_hand(clip, pixels)[None]
-    double = nn.TransformerEncoder(head.layers[0], len(head.layers), head.norm, enable_nested_tensor=False)
-    double.load_state_dict(head.state_dict())
-    fused = double.double().eval()(x + positions().double()) + x
-    return fused.mean(dim=1)[0].numpy()
+    with torch.inference_mode():
+        return head_by_hand(head, frames_by_hand(clip, pixels)[None].numpy())[0]
+
+
+@torch.inference_mode()
+def head_by_hand(head: nn.TransformerEncoder, frames: np.ndarray) -> np.ndarray:
+    """(n, L) float64 of frames (n, 8, L), by torch's own module."""
+    x = torch.from_numpy(frames)
+    double = copy.deepcopy(head).double()
+    return (double(x + positions().double()) + x).mean(dim=1).numpy()
