@@ -9,7 +9,8 @@ from ...commands.reproduce import Reproduce, Step
 from ...heads.kinds import KINDS
 from ...manifests.paper import RowOfPaper
 from ...manifests.prompts import prompt_set
-from ...pipeline.needs import Need, canonical_model, extract_command, is_there
+from ...pipeline.extractions import extract_command
+from ...pipeline.needs import Need, canonical_model, is_there
 from ...pipeline.texts import stores_of_texts
 from ...pipeline.workspace import Workspace
 from .known_heads import PaperHeads

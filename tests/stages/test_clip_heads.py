@@ -210,3 +210,29 @@ def test_untrained_weights_score_and_are_marked(lab, clips, monkeypatch):
     done = lab.evaluate(clips, clip="emotionclip@random", prompts="P-3", head="none", frames=OWN, intervals=False)
     assert done.scores[0].of.untrained
     assert done.scores[0].of.zero_shot == "own clip head"
+
+
+def test_models_whose_frames_are_others_are_scored_from_one_cache(lab, clips, file, work):
+    """Each extraction has the rows of its policies, and none makes another's features be missed."""
+    lab.extract(clips, clip="miniature")
+    scored(lab, clips, file)
+    work.clear()
+    for frames, asked in (("released", "miniature"), (OWN, f"emotionclip@{file}"), ("edge", "miniature")):
+        found = lab.evaluate(clips, clip=asked, prompts="P-3", head="none", frames=frames, cached_only=frames == OWN)
+        assert found.scores[0].n == 7
+    lab.extract(clips, clip="miniature")
+    assert scored(lab, clips, file, cached_only=True).scores[0].n == 7
+    assert not {name for name in work if name.startswith("ImageTower")}
+
+
+def test_features_of_other_rows_go_by_the_labels_as_they_are_now(lab, clips, file, tmp_path):
+    folder = Path(shutil.copytree(clips.parent, tmp_path / "clips"))
+    scored(lab, folder / "list.txt", file)
+    lab.extract(folder / "list.txt", clip="miniature")
+    text = (folder / "list.txt").read_text()
+    (folder / "list.txt").write_text(text.replace(" 0\n", " 1\n"))
+    found = scored(lab, folder / "list.txt", file, cached_only=True)
+    assert found.predictions[0].manifest.labels.tolist() == [1, 1, 2, 3, 4, 5, 6]
+    (folder / "list.txt").write_text(text.partition("\n")[2])
+    with pytest.raises(UsageError, match="expclip extract"):
+        scored(lab, folder / "list.txt", file, cached_only=True)
