@@ -90,7 +90,7 @@ def _table(some: Sequence[Predictions], schema: pa.Schema) -> pa.Table:
     seeds = np.array([one.of.seed or 0 for one in some], dtype=np.uint64)[of_each]
     has_seed = np.array([one.of.seed is not None for one in some])[of_each]
     folds = manifest.folds[samples]
-    names = [name for name in (*KNOWN, "adapted") if name in schema.names and name not in _NO_NAMES]
+    names = [name for name in (*KNOWN, "adapted", "zero_shot") if name in schema.names and name not in _NO_NAMES]
     columns = {name: _named([getattr(one.of, name) for one in some], lengths) for name in names}
     columns |= {
         "seed": _numbers(seeds, has_seed),

@@ -13,7 +13,7 @@ from expclip.encoders.images import fitted, read_image
 from expclip.errors import UsageError
 from expclip.manifests.frames import POLICIES
 from expclip.manifests.prompts import prompt_set
-from expclip.reports.results import as_rows
+from expclip.reports.results import as_rows, read_results
 from expclip.reports.tables import certainty_tables, tables
 from expclip.scoring import own_clips
 from lab import Lab
@@ -101,6 +101,11 @@ def test_kept_frames_are_scored_alike_however_many_go_at_once(
 
 
 def test_the_row_says_what_it_is_everywhere(converted, clips, cached, tmp_path):
+    scored(cached, clips, converted, cached_only=True, out=tmp_path / "compact")
+    kept = read_results(tmp_path / "compact")
+    assert {*kept.scores["zero_shot"].to_pylist(), *kept.predictions["list"]["zero_shot"].to_pylist()} == {
+        "own clip head"
+    }
     done = scored(cached, clips, converted, cached_only=True, out=tmp_path / "out", predictions="csv")
     (table,) = tables(done.scores)
     assert table.rows[0][0] == "own clip head"
