@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import torch
 
 RANDOM_SEED = 0
+_TEXT = "text_projection"
+"""A tensor that only a text tower has."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,11 @@ class FileModel:
     def architecture(self) -> dict[str, Any]:
         """The same for both towers, and no other family's."""
         return {"family": self.layout.word, **self.config}
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What the user should know of it."""
+        return () if self.has_text else ("its file has no text tower, so texts are read by plain CLIP's",)
 
     @property
     def untrained(self) -> bool:
@@ -74,7 +81,7 @@ def find(layout: Layout, text: str, hashes: Hashes) -> FileModel:
     except ValueError as error:
         raise UsageError(f"{where}: {path} does not hold these weights ({error}): {instead}") from error
     origin = {"sha256": checkpoint.sha256(path.name, hashes)}
-    return FileModel(asked.canonical, layout, path, config, "text_projection" in shapes, origin)
+    return FileModel(asked.canonical, layout, path, config, _TEXT in shapes, origin)
 
 
 def _place(source: str) -> tuple[Checkpoint, Path]:
@@ -89,6 +96,11 @@ def files_of(layout: Layout, text: str, fetch: bool = False) -> ModelFiles:
         return ModelFiles(asked.canonical, None, ())
     checkpoint, path = _place(asked.source)
     return ModelFiles(asked.canonical, checkpoint, (path.name,))
+
+
+def has_text(path: Path) -> bool:
+    """Whether a file holds a text tower. Raises ExpclipError where it is no whole safetensors file."""
+    return _TEXT in _shapes(path)
 
 
 def _shapes(path: Path) -> Shapes:

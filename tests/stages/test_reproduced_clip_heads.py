@@ -7,6 +7,7 @@ import pytest
 from expclip.cli import app
 from lab import Lab
 from tiny_emotionclip import tensors, tiny_clip, tiny_head, write_emotionclip
+from tiny_flava import tiny_flava, write_flava
 from typer.testing import CliRunner
 
 EMOTIONS = ("Happy", "Sad", "Neutral", "Angry", "Surprise", "Disgust", "Fear")
@@ -68,16 +69,16 @@ def test_emotionclip_is_computed_by_the_commands_of_an_empty_cache(afew):
     assert [(step.have, step.of) for step in done.steps if "emotionclip@" in step.command] == [(1, 1)] * 2
 
 
-def test_rows_of_other_frames_are_filled_beside_it(afew, labelled):
-    """Whichever was extracted last."""
+def test_rows_of_other_frames_are_filled_beside_it_whichever_was_extracted_last(afew, here):
+    write_flava(tiny_flava(), here / "own-flava")
     make(afew, steps(afew.reproduce("1"), "emotionclip"))
-    afew.evaluate("afew", clip="flava@random", prompts="P-3", head="none", intervals=False)
-    for clip in ("flava@random", "emotionclip@emotionclip.safetensors"):
-        done = afew.reproduce("1", clip=("flava@random", "emotionclip@emotionclip.safetensors"))
-        method = "FLAVA" if clip.startswith("flava") else "EmotionCLIP"
-        assert row(done, method).cells[0].uar, row(done, method).cells[0].why_not
+    models = {"FLAVA": "flava@own-flava", "EmotionCLIP": "emotionclip@emotionclip.safetensors"}
+    afew.evaluate("afew", clip=models["FLAVA"], prompts="P-3", head="none", intervals=False)
+    for last in models.values():
+        afew.extract("afew", clip=last)
+        done = afew.reproduce("1", clip=tuple(models.values()))
+        assert all(row(done, method).cells[0].uar for method in models)
         assert all(step.have == step.of for step in done.steps)
-        afew.extract("afew", clip=clip)
 
 
 def test_without_clips_no_frames_are_spoken_of(lab, here):
