@@ -117,6 +117,14 @@ class Cache:
             ) from error
         return replace(manifest, origin=entry.origin)
 
+    def readings(self, folder: str) -> Iterator[Manifest]:
+        """Every manifest of a data set that is kept and can be read."""
+        for path in sorted((self.root / folder).glob("manifest-*.zarr")):
+            try:
+                yield read_manifest(path, "")
+            except Exception:  # a damaged one, which `verify` finds
+                continue
+
     def manifest_of(self, folder: str, rows_digest: str) -> Manifest | None:
         """The current manifest of a data set, if it has the rows of a given digest."""
         manifest = self.current_manifest(folder)

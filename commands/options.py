@@ -39,7 +39,8 @@ ROOT = ask(
 )
 CLIP = ask(
     "ViT-B-32, ViT-B-16, ViT-L-14 (OpenAI's), ARCH@TAG, ARCH@FILE, ARCH@random, hf-hub:OWNER/REPO, local-dir:PATH, "
-    "farl-b16@FILE, flava, flava@FOLDER or miniature; repeat to sweep.",
+    "farl-b16@FILE, flava, flava@FOLDER, miniature, or emotionclip@FILE and the like (docs/systems.md); repeat to "
+    "sweep.",
     (DEFAULT_CLIP,),
     metavar="NAME",
     in_defaults=True,
@@ -67,9 +68,9 @@ OBJECTIVE = ask(
     choices=OBJECTIVES,
 )
 HEAD = ask(
-    "`none` is plain CLIP; the file or folder of a head; all heads of the cache with a kind, instruction, teacher, "
-    "objective, train or seed, for example kind=linear,seed=1; the beginning of an id; repeat for several. `all` is "
-    "plain CLIP and all heads of the cache that match.",
+    "`none` is the backbone as it is; the file or folder of a head; all heads of the cache with a kind, instruction, "
+    "teacher, objective, train or seed, for example kind=linear,seed=1; the beginning of an id; repeat for several. "
+    "`all` is none and all heads of the cache that match.",
     (),
     metavar="none|PATH|FIELD=VALUE,…|ID",
     unset="all",

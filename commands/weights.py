@@ -158,8 +158,7 @@ class ConvertWeights(Request, verb="weights convert"):
     """
 
     system: str = ask(
-        "clip (a state dict of torch.save, also in a checkpoint of a training), openai-jit (OpenAI's own files), "
-        "farl (FaRL's) or dfer-clip (DFER-CLIP's).",
+        f"{'; '.join(f'{name}: {one.about}' for name, one in SYSTEMS.items())}.",
         choices=SYSTEMS,
         metavar="SYSTEM",
         is_argument=True,

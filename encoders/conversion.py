@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 
 from ..cache.files import new_file
 from ..errors import ExpclipError, UsageError, option, reason
+from ..lazy import load
 from ..manifests.prompts import PromptSet
 from .hashes import Hashes
 from .state_dict import Tensors, read_tensors
@@ -74,6 +75,8 @@ def convert(system: str, source: Path, out: Path | None = None, asked: Asked = A
     if kind.has_classifier:
         _refuse_anothers(beside_clip(final), classifier_card_of(beside_clip(final)), sha256)
     tensors, left_out = read_tensors(source, kind)
+    if kind.own_form:
+        tensors = _in_own_form(source, system, tensors)
     card = WeightsCard(source.name, sha256, system, _SAID[kind.quick_gelu], version("expclip"))
     if kind.has_classifier:
         return _with_classifier(source, final, card, tensors, tuple(left_out), asked)
@@ -107,7 +110,7 @@ def _with_classifier(
         classes = classes_in_order(len(file.rest), asked.classes, source)
         found = classifier_of(file, classes, asked.prompts, source)
     except ValueError as error:
-        raise _no_such_file(source, card.system, reason(error)) from error
+        raise _none_of(source, card.system, reason(error)) from error
     behind, prompts = beside_clip(final), tuple(found.prompts.values())
     with new_file(final, option("out")) as temporary:
         _save(file.clip, temporary, card.metadata)
@@ -129,13 +132,20 @@ def _shapes(tensors: Tensors) -> dict[str, tuple[int, ...]]:
     return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
 
 
+def _in_own_form(source: Path, system: str, tensors: Tensors) -> Tensors:
+    try:
+        return load(SYSTEMS[system].own_form)(tensors)
+    except ValueError as error:
+        raise _none_of(source, system, str(error)) from error
+
+
 def _require_whole_clip(source: Path, system: str, shapes: Mapping[str, tuple[int, ...]]) -> None:
     from .clip.likeness import misfit  # by open_clip
 
     problem = misfit(shapes)
     if problem:
-        raise _no_such_file(source, system, problem)
+        raise _none_of(source, system, problem)
 
 
-def _no_such_file(source: Path, system: str, problem: str) -> ExpclipError:
+def _none_of(source: Path, system: str, problem: str) -> ExpclipError:
     return ExpclipError(f"{source} is none of {system}'s files ({problem}): get the file again, or name its system")

@@ -5,7 +5,7 @@ A new family is a folder and a line in FAMILIES.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,12 +15,14 @@ from ..manifests.prompts import Instruction, instruction
 from ..manifests.protocols import NATIVE, PROTOCOLS, RELEASED, Protocol
 from .dtypes import DTYPES, T5_DTYPES, PartDTypes, resolve_device
 from .hashes import Hashes
-from .names import ModelName, clip_name, flava_name, is_flava, teacher_name
+from .names import ModelName, clip_name, file_name, flava_name, is_flava, is_word, teacher_name
 from .node import NODES, Encoder, Node, Role
 from .squash import BILINEAR, Squash
 from .usual_protocol import clip_protocol
 
 if TYPE_CHECKING:
+    import torch
+
     from .weights import ModelFiles
 
 
@@ -32,12 +34,18 @@ class How(NamedTuple):
     instruction: Instruction | None
 
     def squash(
-        self, size: int, mean: Sequence[float], std: Sequence[float], resample: str = BILINEAR, crops: bool = False
+        self,
+        size: int,
+        mean: Sequence[float],
+        std: Sequence[float],
+        resample: str = BILINEAR,
+        crops: bool = False,
+        shorter: int = 0,
     ) -> Squash:
         """For a model that takes pixels of this size and was trained with this mean, std and way of resizing."""
         mean_std = (list(mean), list(std)) if self.rules.normalises else None
-        own = {"resample": resample, "crops": crops} if self.rules.resizes_as_trained else {}
-        return Squash(size, self.rules.honours_orientation, mean_std, **own)
+        own: dict[str, Any] = {"resample": resample, "crops": crops, "shorter": shorter}
+        return Squash(size, self.rules.honours_orientation, mean_std, **own if self.rules.resizes_as_trained else {})
 
     def node(
         self,
@@ -59,6 +67,23 @@ class How(NamedTuple):
 
 
 @dataclass(frozen=True)
+class ClipHead:
+    """What makes one embedding of the frames of a clip, in a family that learnt more for that than their mean.
+
+    It is applied where clips are scored, so that frames are encoded and kept one by one.
+    """
+
+    frames: str
+    """The policy of frames that it was made for."""
+    takes: range
+    """How many frames of a clip it can take."""
+    weights: "Callable[[Any], Mapping[str, torch.Tensor]]"
+    """Of a model that was found, in float32. Raises ExpclipError where they cannot be read."""
+    embed: str
+    """The function that leads from weights and frames (n, T, L) of clips of one length to (n, L), not normalised."""
+
+
+@dataclass(frozen=True)
 class Code:
     """What a family's folder does. `find` resolves a name without building the model."""
 
@@ -68,6 +93,8 @@ class Code:
     """(name, whether to fetch them) → the files that it needs."""
     nodes: Mapping[str, Callable[[Any, How], Node]]
     """By a name of NODES: (model, how) → the node."""
+    clip_head: ClipHead | None = None
+    """None where a clip is the mean of its frames. Of a family that has one a model's `origin` says its weights."""
 
 
 @dataclass(frozen=True)
@@ -83,14 +110,23 @@ class Family:
     """The protocol that a model of this family follows where none is asked for."""
     claims: Callable[[str], bool] = lambda model: True
     """Whether a text names one of this family; it belongs to the first family that claims it."""
+    address: str = ""
+    """Where weights are to be downloaded by hand, for `weights convert`; empty where that is not how they are had."""
 
     @property
     def code(self) -> Code:
         return load(self.target)
 
 
+def _of_files(word: str, address: str) -> Family:
+    """A family whose models are files that `weights convert WORD` makes, and that has its own pixels."""
+    claims, named = partial(is_word, word), partial(file_name, word, address)
+    return Family("clip", named, f"encoders.{word}:CODE", lambda model: NATIVE, claims, address)
+
+
 FAMILIES = {
     "flava": Family("clip", flava_name, "encoders.flava:CODE", lambda model: NATIVE, is_flava),
+    "emotionclip": _of_files("emotionclip", "https://github.com/Xeaver/EmotionCLIP"),
     "clip": Family("clip", clip_name, "encoders.clip:CODE", clip_protocol),
     "blip2": Family("teacher", teacher_name, "encoders.blip2:CODE"),
 }
@@ -161,12 +197,15 @@ class Models:
     def _made(self, name: str, model: str, protocol: str, dtypes: PartDTypes, instruction_name: str) -> Node:
         kind = NODES[name]
         how = How(PROTOCOLS[protocol], dtypes, instruction(instruction_name) if kind.has_instruction else None)
-        code = family_of(kind.role, model).code
-        if (kind.role, model) not in self._found:
-            self._found[kind.role, model] = found = code.find(model, self._hashes)
+        return family_of(kind.role, model).code.nodes[name](self.found(kind.role, model), how)
+
+    def found(self, role: Role, model: str) -> Any:
+        """The model that a name means, looked for once. Raises as `node` does."""
+        if (role, model) not in self._found:
+            self._found[role, model] = found = family_of(role, model).code.find(model, self._hashes)
             for remark in getattr(found, "remarks", ()):
                 self.tell(model, remark)
-        return code.nodes[name](self._found[kind.role, model], how)
+        return self._found[role, model]
 
     def digests(self, name: str, model: str, protocol: str, instruction_name: str = "") -> set[str] | None:
         """The encoder digests that a model's node has with any dtypes; None where the model is not on this machine.

@@ -84,12 +84,12 @@ def fitted(image: Image.Image, fit: Fit) -> np.ndarray:
     """
     if isinstance(fit, int):
         return squash(image, fit)
-    size, resample, crops = fit
+    size, resample, becomes = fit
     method = Image.Resampling[resample.upper()]
-    if not crops:
+    if not becomes:
         return np.asarray(image.resize((size, size), method))
     shorter = min(image.size)
-    width, height = (size if side == shorter else int(size * side / shorter) for side in image.size)
+    width, height = (becomes if side == shorter else int(becomes * side / shorter) for side in image.size)
     left, top = round((width - size) / 2), round((height - size) / 2)
     resized = image.resize((width, height), method)
     return np.asarray(resized.crop((left, top, left + size, top + size)))

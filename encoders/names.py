@@ -137,11 +137,15 @@ def _trained_by_others(typed: str, weights: str) -> str:
     if weights and weights.lower() != RANDOM and not Path(weights).expanduser().is_file() and not _is_file(weights):
         raise UsageError(f"{option('clip')} {typed}@{weights}: write the file that `weights convert` made, or random")
     if not weights:
-        raise UsageError(
-            f"{option('clip')} {typed}: its weights are on no hub: download them from {system.address}, run `expclip "
-            f"weights convert {system.name} FILE`, and write {typed.lower()}@ and the file that it makes"
-        )
+        raise UsageError(_on_no_hub(typed, system.name, system.address))
     return system.architecture
+
+
+def _on_no_hub(typed: str, system: str, address: str) -> str:
+    return (
+        f"{option('clip')} {typed}: its weights are on no hub: download them from {address}, run `expclip weights "
+        f"convert {system} FILE`, and write {typed.lower()}@ and the file that it makes"
+    )
 
 
 def _is_file(weights: str) -> bool:
@@ -219,3 +223,19 @@ def flava_name(text: str) -> ModelName:
     if source.lower() == RANDOM:
         return ModelName(f"{FLAVA}@{RANDOM}", RANDOM, architecture=FLAVA)
     return ModelName(f"{FLAVA}@{Path(source).expanduser().absolute().name}", source, True, FLAVA)
+
+
+def is_word(word: str, text: str) -> bool:
+    """Whether a text names a model of a family by its word, in any case."""
+    return text.partition("@")[0].lower() == word
+
+
+def file_name(word: str, address: str, text: str) -> ModelName:
+    """What `WORD@FILE` or `WORD@random` names, of a family whose weights are on no hub but at an address."""
+    refuse_longer(text, "clip")
+    typed, _, source = text.partition("@")
+    if not source:
+        raise UsageError(_on_no_hub(typed, word, address))
+    if source.lower() == RANDOM:
+        return ModelName(f"{word}@{RANDOM}", RANDOM, architecture=word)
+    return ModelName(f"{word}@{Path(source).name}", source, True, word)

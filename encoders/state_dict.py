@@ -93,7 +93,7 @@ def read_tensors(path: Path, system: System) -> tuple[Tensors, list[str]]:
     """
     with opened(path) as archive:
         _require_system(archive, system)
-        _require_names(archive, system)
+        _require_known_names(archive, system)
         views, others = _views(archive, system)
         uses = Counter(view.storage.key for view in views.values())
         shared = {key for key, times in uses.items() if times > 1}
@@ -109,11 +109,11 @@ def _require_system(archive: Archive, system: System) -> None:
         raise UsageError(f"{archive.path} is {what}: `{command}` reads those")
 
 
-def _require_names(archive: Archive, system: System) -> None:
-    """Raise ValueError where a pickle names what no file of its system does."""
-    strange = [name for name in besides_tensors(archive) if system.names is not None and name not in system.names]
-    if strange:
-        raise ValueError(f"it names {brief(strange[0])}, which no file of this system does")
+def _require_known_names(archive: Archive, system: System) -> None:
+    foreign = [name for name in besides_tensors(archive) if name not in (system.may_name or ())]
+    if foreign and system.may_name is not None:
+        more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
+        raise ValueError(f"it names {brief(foreign[0])}{more}, which no file of this system does")
 
 
 def require_loadable(path: Path) -> None:

@@ -17,8 +17,10 @@ class System:
     """How tensors begin that belong to what the model learnt besides, and that are left out."""
     is_whole_clip: bool = False
     """Whether what is left must be all of a CLIP and nothing else."""
-    names: tuple[str, ...] | None = None
-    """What its pickle may name besides what tensors are made of; None is anything, as nothing of it is looked up."""
+    own_form: str = ""
+    """The function that names what is left as the system's family does, and refuses what is not the system's."""
+    may_name: tuple[str, ...] | None = None
+    """What such a file may name besides what tensors are made of; None where any: nothing of it is run."""
     has_classifier: bool = False
     """Whether it is a CLIP and a classifier of clips behind it, which becomes a file of its own."""
 
@@ -28,6 +30,8 @@ _NUMPY = (
     *(f"numpy.{core}.multiarray.{name}" for core in ("core", "_core") for name in ("_reconstruct", "scalar")),
 )
 """What arrays and numbers of NumPy are made of."""
+_OF_A_TRAINING = ("collections.defaultdict", "collections.Counter", "argparse.Namespace", *_NUMPY)
+"""What the states of optimisers, schedules and options may name."""
 
 SYSTEMS = {
     "clip": System("a CLIP's state dict, as torch.save writes it, alone or in a checkpoint of a training"),
@@ -44,9 +48,16 @@ SYSTEMS = {
         is_whole_clip=True,
     ),
     "dfer-clip": System(
-        "DFER-CLIP's files: a fine-tuned CLIP, a model over frames and a prompt a class",
+        "DFER-CLIP's files (a fine-tuned CLIP, a model over frames and a prompt a class)",
         quick_gelu=True,
-        names=("__main__.RecorderMeter", *_NUMPY),
+        may_name=("__main__.RecorderMeter", *_NUMPY),
         has_classifier=True,
+    ),
+    "emotionclip": System(
+        "EmotionCLIP's file (a ViT-B/32 and its clip head)",
+        quick_gelu=False,
+        not_weights=("visual_head.position_ids",),
+        own_form="encoders.emotionclip.emotionclip_file:own_form",
+        may_name=_OF_A_TRAINING,
     ),
 }

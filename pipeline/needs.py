@@ -5,19 +5,15 @@ Which store is meant, by name, by digest, by weights or as the only one there, i
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
-from pathlib import Path
-from typing import Any
 
 from ..cache.header import Header
 from ..cache.select import describe, differences
 from ..cache.store import FeatureStore
-from ..commands import options
-from ..commands.extract import Extract
 from ..encoders.dtypes import PartDTypes
 from ..encoders.families import as_asked, family_of, usual_protocol
 from ..encoders.node import NODES, Node
@@ -27,6 +23,8 @@ from ..manifests.frames import DEFAULT_POLICIES
 from ..manifests.manifest import Manifest
 from ..manifests.prompts import instruction_name
 from ..manifests.protocols import NATIVE, RELEASED
+from .extractions import extract_command
+from .other_frames import readings
 from .plan import Wanted, header_of
 from .rereading import known_manifest
 from .t5_precision import continued
@@ -93,6 +91,8 @@ class Needs:
     _asked: dict[Need, None] = field(default_factory=dict)
     _read: dict[str, Manifest] = field(default_factory=dict)
     """The data sets that were read from disk, because something of them is missing."""
+    _served: dict[str, Manifest] = field(default_factory=dict)
+    """The readings of data sets that features were found for, where these are other than the latest one."""
     _views: dict[int, tuple[Manifest, Manifest]] = field(default_factory=dict)
     """By the identity of a manifest it and what the command takes it for, which is asked for once a head."""
 
@@ -143,7 +143,7 @@ class Needs:
 
     def manifest(self, dataset: str) -> Manifest:
         """A data set that something was asked of: as read now, or else as it is in the cache."""
-        manifest = self._manifest(dataset)
+        manifest = self._served.get(dataset) or self._manifest(dataset)
         assert manifest is not None
         return self._seen(manifest)
 
@@ -172,17 +172,19 @@ class Needs:
         return seen
 
     def _found(self, need: Need) -> Answer | None:
-        manifest = self._manifest(need.dataset)
-        if manifest is None or not manifest.covers(need.frames or DEFAULT_POLICIES[0]):
-            return None
-        store = chosen_store(self.workspace, manifest, need)
-        if store is None or not store.is_complete():
-            return None
-        other = self.workspace.cache.entry(store.path.parent.name)
-        if other and other.folder != manifest.folder and other.origin.root != manifest.origin.root:
-            said = f"its features are those of {other.where}, whose files have the same names and sizes"
-            self.workspace.remark(manifest.label, said)
-        return Answer(manifest, store.header, None, store)
+        latest = self._manifest(need.dataset)
+        for manifest in readings(self.workspace, latest) if latest else ():
+            store = _complete(self.workspace, manifest, need)
+            if store is None:
+                continue
+            if manifest is not latest:
+                self._served[need.dataset] = manifest
+            other = self.workspace.cache.entry(store.path.parent.name)
+            if other and other.folder != manifest.folder and other.origin.root != manifest.origin.root:
+                said = f"its features are those of {other.where}, whose files have the same names and sizes"
+                self.workspace.remark(manifest.label, said)
+            return Answer(manifest, store.header, None, store)
+        return None
 
     def _to_make(self, need: Need) -> Answer:
         workspace = self.workspace
@@ -266,10 +268,17 @@ def is_there(workspace: Workspace, need: Need) -> bool:
     except UsageError:  # a data set that has no name in this version
         return False
     try:
-        store = chosen_store(workspace, manifest, need) if manifest else None
+        return any(_complete(workspace, one, need) for one in readings(workspace, manifest)) if manifest else False
     except UsageError:  # several
         return True
-    return store is not None and store.is_complete()
+
+
+def _complete(workspace: Workspace, manifest: Manifest, need: Need) -> FeatureStore | None:
+    """The complete store that a need means, where a reading of its data set covers the frames."""
+    if not manifest.covers(need.frames or DEFAULT_POLICIES[0]):
+        return None
+    store = chosen_store(workspace, manifest, need)
+    return store if store is not None and store.is_complete() else None
 
 
 def why_missing(workspace: Workspace, missing: Sequence[Need]) -> str:
@@ -284,7 +293,8 @@ def why_missing(workspace: Workspace, missing: Sequence[Need]) -> str:
     if store and not store.is_complete():
         done = f"{store.rows_done():,} of {store.header.rows:,} rows are extracted"
         return f"{store.path.name}: {done}: run `{command}`"
-    said = {"model": canonical_model(need.node, need.model), "instruction": need.instruction}
+    frames = need.frames if manifest and need.frames and not manifest.covers(need.frames) else ""
+    said = {"model": canonical_model(need.node, need.model), "instruction": need.instruction, "frames": frames}
     more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
     what = describe({name: value for name, value in said.items() if value})
     instead = f"{has}, or " if has else ""
@@ -306,44 +316,3 @@ def _instead(workspace: Workspace, manifest: Manifest, need: Need) -> str:
         if other and all(map(workspace.has, other)):
             found[" ".join(f"{option(name)} {has}" for name, has in other.items())] = None
     return f"it is there with {one_of(found)}" if found else ""
-
-
-def extract_command(workspace: Workspace, needs: Iterable[Need]) -> str:
-    """The `expclip extract` that makes all of some needs; one after another where no single one can."""
-    return "` and `".join(request.command() for request in extract_requests(workspace, needs))
-
-
-def extract_requests(workspace: Workspace, needs: Iterable[Need]) -> Iterator[Extract]:
-    """The requests that make all of some needs."""
-    alike: dict[tuple[Any, ...], list[Need]] = defaultdict(list)
-    for need in needs:
-        alike[need.protocol, need.dtype, None if need.frames in DEFAULT_POLICIES else need.frames].append(need)
-    for how, some in alike.items():
-        yield from _requests(workspace.named_cache, how, some)
-
-
-def _requests(cache: Path | None, how: tuple[Any, ...], needs: Sequence[Need]) -> Iterator[Extract]:
-    """One for each teacher; the first is for the clips too."""
-    protocol, dtype, frames = how
-    by_clip = [need for need in needs if NODES[need.node].role == "clip"]
-    by_teacher: dict[str | None, list[Need]] = defaultdict(list)
-    for need in needs:
-        if NODES[need.node].role == "teacher":
-            by_teacher[need.model].append(need)
-    for teacher, some in by_teacher.items() or [(None, [])]:
-        yield Extract(
-            datasets=_distinct(need.dataset for need in (*by_clip, *some)),
-            features=_distinct(need.node for need in (*by_clip, *some)),
-            clip=_distinct(need.model for need in by_clip) or options.CLIP.default,
-            teacher=teacher,
-            instruction=_distinct(need.instruction for need in some if need.instruction),
-            protocol=protocol,
-            dtype=dtype,
-            frames=frames,
-            cache=cache,
-        )
-        by_clip = []
-
-
-def _distinct(values: Iterable[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(values))

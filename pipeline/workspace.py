@@ -112,6 +112,11 @@ class Workspace:
         return {}
 
     @cached_property
+    def readings(self) -> dict[str, list[Manifest]]:
+        """All readings of data sets that were looked at, by folder, as the cache keeps them."""
+        return {}
+
+    @cached_property
     def _frame_counts(self) -> FileMemory[int]:
         return FileMemory(int, self.cache.root / FRAMES_MEMORY)
 
@@ -220,6 +225,7 @@ class Workspace:
             time = "" if plan.seconds is None else f", about {duration(plan.seconds)}"
             show_remark(self.console, f"{what}: {plan.rows:,} rows to encode, {size}{time}")
         self.manifests.clear()
+        self.readings.clear()
         self._reads.clear()
         if copied := sum(line.copied for line in plan.lines):
             show_remark(self.console, f"{what}: {copied:,} rows are copied from other stores")

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from ..manifests.cells import cell
 from ..manifests.disk import distinct_names, file_safe, short_name
 from ..manifests.manifest import NO_FOLD
-from ..scoring.scores import Predictions
+from ..scoring.scores import PLAIN, Predictions
 
 KNOWN = (
     *("dataset", "backbone", "head", "head_id", "seed", "image", "text", "prompts", "protocol", "frames"),
@@ -25,8 +25,9 @@ _ROWS = 2**19
 
 
 def known_of(predictions: Sequence[Predictions]) -> tuple[str, ...]:
-    """What rows say of the combinations behind them: `adapted` too where one of them is."""
-    return (*KNOWN, "adapted") if any(one.of.adapted for one in predictions) else KNOWN
+    """What rows say of the combinations behind them: `adapted` too where one of them is, `zero_shot` as in scores."""
+    adapted = ("adapted",) if any(one.of.adapted for one in predictions) else ()
+    return (*KNOWN, *adapted, *(("zero_shot",) if any(one.of.zero_shot != PLAIN for one in predictions) else ()))
 
 
 def write_parquet(predictions: Sequence[Predictions], folder: Path) -> None:
@@ -89,7 +90,7 @@ def _table(some: Sequence[Predictions], schema: pa.Schema) -> pa.Table:
     seeds = np.array([one.of.seed or 0 for one in some], dtype=np.uint64)[of_each]
     has_seed = np.array([one.of.seed is not None for one in some])[of_each]
     folds = manifest.folds[samples]
-    names = [name for name in (*KNOWN, "adapted") if name in schema.names and name not in _NO_NAMES]
+    names = [name for name in (*KNOWN, "adapted", "zero_shot") if name in schema.names and name not in _NO_NAMES]
     columns = {name: _named([getattr(one.of, name) for one in some], lengths) for name in names}
     columns |= {
         "seed": _numbers(seeds, has_seed),

@@ -18,7 +18,7 @@ from ..manifests.cells import cell
 from ..manifests.disk import distinct_names
 from ..manifests.own_output import mark_output, may_be_marked
 from ..scoring.intervals import METHOD, Interval, Intervals
-from ..scoring.scores import Certainty, Evaluation, Score
+from ..scoring.scores import PLAIN, Certainty, Evaluation, Score
 from .console import say
 from .tables import adaptation_tables, certainty_tables, markdown, tables
 
@@ -137,19 +137,23 @@ def as_rows(scores: Sequence[Score]) -> list[dict[str, Any]]:
 
     `_low` and `_high` are the ends of 95 % intervals; `_gain` is what a head adds to plain CLIP, in percent too.
     `labels_of` is there where labels could not be read again, and says when they were; `adapted`, `prior` and
-    `_adapted_gain`, what an adaptation adds to the same without one, where some of the scores are adapted.
+    `_adapted_gain`, what an adaptation adds to the same without one, where some of the scores are adapted;
+    `zero_shot`, what backbones are without a head and gains are over, where that is not plain CLIP for all.
     """
     some_adapted = any(score.of.adapted for score in scores)
-    return [_as_row(score, some_adapted) for score in scores]
+    some_own = any(score.of.zero_shot != PLAIN for score in scores)
+    return [_as_row(score, some_adapted, some_own) for score in scores]
 
 
-def _as_row(score: Score, some_adapted: bool) -> dict[str, Any]:
+def _as_row(score: Score, some_adapted: bool, some_own: bool) -> dict[str, Any]:
     of = asdict(score.of) | {"seed": "" if score.of.seed is None else score.of.seed}
     if not score.of.labels_of:
         del of["labels_of"]
     if not some_adapted:
         del of["adapted"], of["prior"]
     del of["only_folds"]  # there is no row of another
+    if not some_own:
+        del of["zero_shot"]
     return {
         "dataset": of.pop("dataset"),
         "fold": score.fold,

@@ -38,7 +38,7 @@ def tables(scores: Iterable[Score]) -> list[Table]:
 
 
 def certainty_tables(scores: Iterable[Score]) -> list[Table]:
-    """95 % intervals for each data set and backbone: of the scores and, in brackets, of the gains over plain CLIP.
+    """95 % intervals for each data set and backbone: of the scores and, in brackets, of the gains over no head.
 
     Heads that differ only in the seed share a row: the ends are the means over seeds. The samples are the same for
     all of them, so that the mean over seeds is not much more certain than one seed is.
@@ -113,7 +113,8 @@ def _added(scores: Sequence[Score], metric: str) -> str:
 
 
 def _certainty_table(dataset: str, backbone: str, scores: Sequence[Score]) -> Table:
-    title = f"{dataset} · {backbone} · 95 % intervals (in brackets: of the gain over plain CLIP)"
+    over = scores[0].of.zero_shot
+    title = f"{dataset} · {backbone} · 95 % intervals (in brackets: of the gain over {over})"
     return _by_metric(title, "%", scores, _bounds)
 
 

@@ -14,6 +14,9 @@ ALL = "all"
 """The fold of a data set without folds."""
 MEAN = "mean"
 """The fold of the plain mean over folds."""
+PLAIN, OWN_HEAD, TOWER_ALONE = "plain CLIP", "own clip head", "image tower alone"
+"""What a model is called that is scored without a head: one whose clips are the mean of their frames; another, which
+makes one of them by a network of its own; and such a one on images, which that network is not for."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,7 @@ class Combination:
     dataset: str
     backbone: str
     head: str
-    """Kind of the head; "none" for plain CLIP."""
+    """Kind of the head; "none" for a model as it is."""
     head_id: str
     objective: str
     teacher: str
@@ -50,6 +53,8 @@ class Combination:
     """Of "prior": "uniform", or each class with its share."""
     only_folds: str = ""
     """The folds that alone are scored, as its head may score no others; empty where all are."""
+    zero_shot: str = PLAIN
+    """What the backbone is called without a head, over which gains are."""
 
     @property
     def head_label(self) -> str:
@@ -64,7 +69,7 @@ class Combination:
     @property
     def _unadapted_label(self) -> str:
         if self.head == "none":
-            return "plain CLIP" if self.image == "clip" else f"LLM alone · {self.instruction}"
+            return self.zero_shot if self.image == "clip" else f"LLM alone · {self.instruction}"
         objective = "" if self.objective == "infonce" else f", {self.objective}"
         sides = f" · image {self.image}, text {self.text}" if self._sides else ""
         instruction = f" · {self.instruction}" if self.instruction else ""
@@ -104,11 +109,11 @@ def _slug(*parts: str) -> str:
 
 @dataclass(frozen=True)
 class Certainty:
-    """95 % intervals of a score, and of its gain over plain CLIP on the same samples."""
+    """95 % intervals of a score, and of its gain over the backbone without a head on the same samples."""
 
     score: Intervals
     gain: Intervals | None
-    """None for plain CLIP itself."""
+    """None for the backbone without a head itself, and where that cannot be had."""
     adaptation: Intervals | None = None
     """Of the gain over the same without adaptation; None where nothing is adapted."""
 

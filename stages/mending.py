@@ -32,7 +32,8 @@ from ..manifests.frames import POLICIES
 from ..manifests.manifest import Manifest
 from ..manifests.prompts import DESCRIPTIONS, PROMPT_SETS, instruction
 from ..manifests.reading import ORDERS
-from ..pipeline.needs import Need, extract_requests
+from ..pipeline.extractions import extract_requests
+from ..pipeline.needs import Need
 from ..pipeline.workspace import Workspace
 from ..reports.console import say
 from .from_clips import learns_more

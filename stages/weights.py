@@ -85,7 +85,7 @@ def convert_weights(request: ConvertWeights) -> ConvertedWeights:
     made = convert(request.system, request.file, request.out, asked)
     card, said = made.card, asdict(made.card)
     del said["expclip"]
-    names = names_of(made.shapes, card.activation)
+    names = [request.system] if SYSTEMS[request.system].own_form else names_of(made.shapes, card.activation)
     at = tuple(f"{name}@{made.path}" for name in names or ["ARCH"])
     more = {"left_out": made.left_out, "classifier": _shown(made.classifier)}
     return ConvertedWeights(made.path, len(made.shapes), made.bytes, names=at, **more, **said)

@@ -82,7 +82,12 @@ def reads(model: ClipModel, texts: Sequence[str]) -> list[Reading]:
     """What CLIP reads of texts. One is cut where a context that is longer by a token would change what is read."""
     tokenize = _tokenizer(model)
     with in_one_line(ExpclipError, f"{option('clip')} {model.build_as}: {_NO_TOKENIZER}"):
-        read, longer = (tokenize(list(texts), tokenize.context_length + more).numpy() for more in (0, 1))
+        return readings(tokenize, texts)
+
+
+def readings(tokenize: Any, texts: Sequence[str]) -> list[Reading]:
+    """What a tokenizer of open_clip reads of texts."""
+    read, longer = (tokenize(list(texts), tokenize.context_length + more).numpy() for more in (0, 1))
     ends_with_class_token = getattr(tokenize, "tokenizer_mode", "") == "clips"
     kept = read.shape[1] - ends_with_class_token
     is_cut = (read[:, :kept] != longer[:, :kept]).any(axis=1)

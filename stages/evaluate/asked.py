@@ -22,7 +22,6 @@ from ...manifests.prompts import PromptSet, prompt_set
 from ...pipeline.left_out import note_damaged, note_unusable
 from ...pipeline.needs import Need, Needs, canonical_model
 from ...pipeline.workspace import Workspace
-from ...scoring.cosines import PlainClip
 from ...scoring.samples import Classifier, Head
 from .fitting import (
     is_of_these,
@@ -34,6 +33,7 @@ from .fitting import (
     refuse_other_width,
     why_no_bridge,
 )
+from .own_heads import without_head
 
 CLIP, LLM = SIDES
 BRIDGED = {(CLIP, LLM), (LLM, CLIP)}
@@ -52,7 +52,7 @@ class Teaching:
 
 @dataclass(frozen=True)
 class Known:
-    """A head that is scored, None for plain CLIP, and what it was taught."""
+    """A head that is scored, without a card for a model as it is, and what it was taught."""
 
     card: HeadCard | None
     head: Head | Classifier
@@ -171,10 +171,11 @@ class Asked:
         return Need(dataset, node, model, instruction, request.protocol, request.dtype, request.frames)
 
     def _heads(self, need: Need) -> Iterator[Known]:
-        """The heads to score on some features, plain CLIP first."""
+        """The heads to score on some features, none first."""
         wanted = self._request.head
         if (CLIP, CLIP) in self.sides and (not wanted or NO_HEAD in wanted):
-            yield Known(None, PlainClip())
+            images = self.headers[need]
+            yield Known(None, without_head(self._workspace, need, images, self._needs.manifest(need.dataset)))
         for path, card in _each_once(self._chosen.values()) if wanted else self._kept:
             if not self._why_not(card, need) and self._is_usable(path, card, need):
                 if is_of_these(card, self.headers[need]):

@@ -11,6 +11,7 @@ import numpy as np
 from ...cache.header import Header
 from ...cache.store import FeatureStore
 from ...commands.evaluate import NO_PREDICTIONS, Evaluate
+from ...errors import ExpclipError
 from ...heads.saving import HeadCard
 from ...manifests.manifest import Manifest
 from ...manifests.prompts import PromptSet
@@ -27,11 +28,12 @@ from ...scoring.compare import Comparison, Scorable
 from ...scoring.cosines import PlainClip, unit
 from ...scoring.ensembles import ClassVectors, Directions
 from ...scoring.samples import Classifier, Head
-from ...scoring.scores import Combination
+from ...scoring.scores import PLAIN, Combination
 from .adapting import adaptations, note_unadapted, refuse_unadaptable
 from .asked import CLIP, LLM, NO_HEAD, Asked, Known, as_scored, needed, prompt_sets_of
 from .fitting import refuse_other_output
 from .notes import note_left_out, note_unused_options
+from .own_heads import without_head, zero_shot_name
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +42,7 @@ class Compared:
 
     comparisons: list[Comparison]
     plain: Comparison | None
-    """CLIP without a head, whether or not it is among them: what gains are gains over."""
+    """The backbone without a head, whether or not it is among them: what gains are over. None where it has none."""
     reader: Reader
     """What reads further texts, and encodes those that are missing."""
     ways: Sequence[Adaptation | None]
@@ -155,18 +157,33 @@ class _Found:
         scorable, header = self.samples(need)
         encoder = clip_encoder(need.model, header)
         texts = self._vectors(scorable.manifest, encoder) if self._has_clip_texts else []
-        plain = self._comparison(None, PlainClip(), (scorable, header), texts)
+        without = self._without_head(need, heads, scorable.manifest, header)
+        plain = self._comparison(None, without, (scorable, header), texts) if without else None
         found: list[Comparison] = []
         for known in heads:
             card, head = known.card, known.head
-            if (CLIP, CLIP) in self.sides:
-                found.append(self._comparison(card, head, (scorable, header), texts) if card else plain)
+            if card is None and plain:
+                found.append(plain)
+            elif (CLIP, CLIP) in self.sides:
+                found.append(self._comparison(card, head, (scorable, header), texts))
             if (CLIP, LLM) in self.sides and known.teaching:
                 by_t5 = self._t5_vectors(scorable.manifest, known.teaching.teacher, known.teaching.features)
                 found.append(self._comparison(card, head, (scorable, header), by_t5, text=LLM))
             if known.e_g:
                 found.append(self._comparison(card, head, self.samples(known.e_g), texts, image=LLM))
         return Compared(found, plain if (CLIP, CLIP) in self.sides else None, self._free_reader(encoder), self.ways)
+
+    def _without_head(self, need: Need, heads: Sequence[Known], manifest: Manifest, header: Header) -> Head | None:
+        """What gains are over. Where it is not scored itself it may be lacking, which is said."""
+        known = [one.head for one in heads if one.card is None]
+        if known or (CLIP, CLIP) not in self.sides:
+            return known[0] if known else None  # pyright: ignore[reportReturnType]
+        try:
+            return without_head(self.workspace, need, header, manifest)
+        except ExpclipError as error:
+            if self.request.intervals:
+                self.workspace.remark(header.model, f"gains over it without a head are not said: {error.as_typed}")
+            return None
 
     def llm_alone(self, need: Need) -> Compared:
         """A data set by its e_G, and prompts by the teacher's T5."""
@@ -255,6 +272,7 @@ class _Found:
             untrained=header.untrained or (card is not None and card.untrained),
             labels_of=scorable.manifest.origin.read,
             only_folds=", ".join(map(str, scorable.only)),
+            zero_shot=zero_shot_name(header, scorable.manifest) if header.node == "clip_image" else PLAIN,
         )
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from ...commands.reproduce import Reproduce, Step
 from ...commands.weights import ConvertWeights
-from ...encoders.names import FLAVA, WITHOUT_HUB, clip_name, is_flava
+from ...encoders.families import FAMILIES, family_of
+from ...encoders.names import FLAVA, WITHOUT_HUB, is_flava
 from ...errors import UsageError, option
 from ...manifests.paper import RowOfPaper, paper_table, rows_of
 from ...pipeline.rereading import known_manifest
@@ -58,20 +59,28 @@ def how_to_get(row: RowOfPaper) -> str:
         return ""
     system = _system(row.backbone)
     return (
-        f"its weights {file} are not here: download its .pth file from {WITHOUT_HUB[system].address} and run "
+        f"its weights {file} are not here: download its .pth file from {_by_hand(system)[1]} and run "
         f"`{_command(row, file)}`, or name the file that you have, as {option('clip')} {system}@FILE"
     )
 
 
+def _by_hand(system: str) -> tuple[str, str]:
+    """What `weights convert` calls a system whose weights are on no hub, and where they are; empty for others."""
+    if system in WITHOUT_HUB:
+        return WITHOUT_HUB[system].name, WITHOUT_HUB[system].address
+    return (system, FAMILIES[system].address) if system in FAMILIES else ("", "")
+
+
 def _command(row: RowOfPaper, file: Path) -> str:
-    system = WITHOUT_HUB[_system(row.backbone)].name
+    system, _ = _by_hand(_system(row.backbone))
     return ConvertWeights(system=system, file=file.with_suffix(".pth")).command()
 
 
 def _lacking(row: RowOfPaper) -> Path | None:
     """The file of a row's weights, where it is on no hub and not here."""
-    if _system(row.backbone) not in WITHOUT_HUB:
+    _, address = _by_hand(_system(row.backbone))
+    if not address:
         return None
-    name = clip_name(row.backbone)
+    name = family_of("clip", row.backbone).name(row.backbone)
     file = Path(name.source).expanduser()
     return file if name.is_path and not file.exists() else None

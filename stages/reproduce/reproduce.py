@@ -27,7 +27,7 @@ from ...scoring.scores import Score
 from ..evaluate.evaluate import evaluate
 from .known_heads import PaperHeads, unusual
 from .other_systems import asked_rows, how_to_get
-from .requests import evaluate_request, instructions_of
+from .requests import evaluate_request, frames_of, instructions_of
 from .steps import paper_steps
 
 _DETERMINISTIC = "The paper's teacher ran with dropout, as its code leaves it in training mode; here it does not."
@@ -134,6 +134,7 @@ class _Scores:
             text=(row.text,),
             teacher=self._request.teacher,
             instruction=instructions_of(asked.row for asked in group) or options.INSTRUCTION.default,
+            frames=frames_of(self._request, row.backbone),
             intervals=False,
         )
         scores = evaluate(request, self._said).scores

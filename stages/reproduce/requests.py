@@ -7,6 +7,7 @@ from ...commands import options
 from ...commands.evaluate import Evaluate
 from ...commands.fit_head import FitHead
 from ...commands.reproduce import Reproduce
+from ...encoders.families import family_of
 from ...heads.objectives import OBJECTIVES
 from ...manifests.paper import RowOfPaper
 
@@ -35,5 +36,11 @@ def instructions_of(rows: Iterable[RowOfPaper]) -> tuple[str, ...]:
 
 def evaluate_request(request: Reproduce, datasets: Sequence[str], **asked: Any) -> Evaluate:
     """An evaluation of some data sets in the setting of a request."""
-    how: dict[str, Any] = {"protocol": request.protocol, "dtype": request.dtype, "cache": request.cache}
-    return Evaluate(datasets=tuple(datasets), frames=request.frames, **how, **asked)
+    how: dict[str, Any] = {name: getattr(request, name) for name in ("protocol", "dtype", "cache", "frames")}
+    return Evaluate(datasets=tuple(datasets), **how | asked)
+
+
+def frames_of(request: Reproduce, backbone: str) -> str:
+    """The frames of a clip that a backbone is scored by: those that its clip head was made for, if it has one."""
+    own = family_of("clip", backbone).code.clip_head if backbone else None
+    return own.frames if own else request.frames

@@ -9,12 +9,14 @@ from ...commands.reproduce import Reproduce, Step
 from ...heads.kinds import KINDS
 from ...manifests.paper import RowOfPaper
 from ...manifests.prompts import prompt_set
-from ...pipeline.needs import Need, canonical_model, extract_command, is_there
+from ...pipeline.checks import may_have_clips
+from ...pipeline.extractions import extract_command
+from ...pipeline.needs import Need, canonical_model, is_there
 from ...pipeline.texts import stores_of_texts
 from ...pipeline.workspace import Workspace
 from .known_heads import PaperHeads
 from .other_systems import conversion
-from .requests import clips_of, evaluate_request, fit_request, instructions_of
+from .requests import clips_of, evaluate_request, fit_request, frames_of, instructions_of
 
 
 def paper_steps(
@@ -64,7 +66,15 @@ def _extract_tests(workspace: Workspace, request: Reproduce, rows: Sequence[RowO
     instructions = instructions_of(row for row in rows if row.image == "llm")
     images = [(test, "clip_image", clip, "") for test in request.test for clip in clips]
     e_g = [(test, "llm", request.teacher, name) for test in request.test for name in instructions]
-    return [_extraction(workspace, request, asked, request.frames) for asked in (images, e_g) if asked]
+    frames = _frames(workspace, request, rows)
+    return [_extraction(workspace, request, asked, frames) for asked in (images, e_g) if asked]
+
+
+def _frames(workspace: Workspace, request: Reproduce, rows: Sequence[RowOfPaper]) -> str:
+    """The frames that rows are scored by: those of another system's clip head, where there may be clips."""
+    own = [frames_of(request, row.backbone) for row in rows if row.is_other]
+    has_clips = own and any(may_have_clips(workspace, test) for test in request.test)
+    return own[0] if has_clips else request.frames
 
 
 def _extraction(
@@ -88,6 +98,7 @@ def _encode_prompts(workspace: Workspace, request: Reproduce, rows: Sequence[Row
         have = sum(_has_prompts(workspace, request, text, model, name) for model in models for name in prompts)
         by: dict[str, Any] = {"image": (text,), "text": (text,), "teacher": request.teacher}
         asked = {"clip": models} if text == "clip" else by
+        asked |= {"frames": _frames(workspace, request, some)}
         evaluation = evaluate_request(request, request.test, prompts=prompts, out=RESULTS, **asked)
         steps.append(Step(evaluation.command(), "stores", have, len(models) * len(prompts)))
     return steps
