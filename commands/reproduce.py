@@ -23,7 +23,11 @@ class Reproduce(Request, verb="reproduce"):
     """
 
     tables: Names = ask(
-        "Tables of the paper; all without any.", (), metavar="[1|2|3|4|5|A|B]…", is_argument=True, in_file=False
+        "Tables of the paper, or dfer, which is DFER-CLIP's; all of the paper without any.",
+        (),
+        metavar="[1|2|3|4|5|A|B|dfer]…",
+        is_argument=True,
+        in_file=False,
     )
     clip: Names = options.CLIP.but(
         help="Backbones; repeat for several. `auto` is those of each table.",
@@ -34,7 +38,10 @@ class Reproduce(Request, verb="reproduce"):
     teacher: str = options.TEACHER.but(in_defaults=False)
     train: str = ask("The faces that heads learnt from.", TRAIN, metavar="DATASET", in_file=False)
     test: Names = ask(
-        "The columns; repeat for several.", tuple(name.lower() for name in DATASETS), metavar="DATASET", in_file=False
+        "The columns; repeat for several. Without any, the table dfer has DFEW, FERV39k and MAFW.",
+        tuple(name.lower() for name in DATASETS),
+        metavar="DATASET",
+        in_file=False,
     )
     frames: str = options.FRAMES
     protocol: str | None = options.PROTOCOL
@@ -49,7 +56,7 @@ class Step:
 
     command: str
     makes: str
-    """Stores or heads."""
+    """Stores, heads, files or columns of a table."""
     have: int
     of: int
 

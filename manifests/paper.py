@@ -97,7 +97,9 @@ def paper_tables() -> dict[str, TableOfPaper]:
 def paper_table(name: str) -> TableOfPaper:
     """A table by its name. Raises UsageError where the paper has no such table of scores."""
     if name not in paper_tables():
-        raise UsageError(f"the paper has no table {name!r} of scores: choose {one_of(paper_tables())}")
+        raise UsageError(
+            f"the paper has no table {name!r} of scores: choose {one_of(paper_tables())}, or dfer for DFER-CLIP's"
+        )
     return paper_tables()[name]
 
 
@@ -139,6 +141,11 @@ def published_score(row: RowOfPaper, dataset: str) -> tuple[float, float] | None
 
 
 _SIDE = {"": "clip", "CLIP": "clip", "CLIP+PH": "clip", "LLM": "llm"}
+
+
+def published_methods(table: str) -> list[str]:
+    """The systems that a table has numbers of, in its order."""
+    return list(dict.fromkeys(key[1] for key in _published() if key[0] == table))
 
 
 @cache

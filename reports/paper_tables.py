@@ -54,7 +54,7 @@ class FilledRow:
         parts = [
             f"{row.method} · {row.backbone}" if row.is_other else f"{row.method} {row.backbone}",
             *([f"{row.head} head"] if row.needs_head else []),
-            *([", ".join(row.instructions)] if row.needs_teacher else []),
+            *([", ".join(row.instructions)] if row.instructions else []),
             *([f"image {row.image}, text {row.text}"] if (row.image, row.text) != ("clip", "clip") else []),
             row.prompts,
             *([f"{seeds} seeds"] if seeds > 1 else []),

@@ -28,7 +28,7 @@ class PaperHeads:
         self._kept = {card.id: (path, card) for path, card in kept}
         self._usable: dict[str, bool] = {}
         self._teacher = canonical_model("llm", request.teacher)
-        self._train = _Train(workspace, request.train)
+        self._train = Taught(workspace, request.train)
 
     def fitting(self, row: RowOfPaper, instruction: str) -> list[HeadCard]:
         """All heads of a row under one of its instructions, however they were trained."""
@@ -37,7 +37,7 @@ class PaperHeads:
         wanted = of_row | {"protocol": self._request.protocol or usual_protocol("clip", row.backbone)}
         cards = [card for _, card in self._kept.values()]
         found = [card for card in cards if all(getattr(card, name) == wanted[name] for name in wanted)]
-        return [card for card in found if self._train.taught(card) and self._is_usable(card)]
+        return [card for card in found if self._train.by(card) and self._is_usable(card)]
 
     def _is_usable(self, card: HeadCard) -> bool:
         """Whether a head loads; one that does not is left out."""
@@ -79,8 +79,8 @@ class PaperHeads:
         return {card.seed: card for card in sorted(chosen, key=lambda card: card.seed or 0)}
 
 
-class _Train:
-    """A train set, and which heads were fitted to it."""
+class Taught:
+    """Which heads were fitted to a train set."""
 
     def __init__(self, workspace: Workspace, dataset: str):
         self._cache = workspace.cache
@@ -88,7 +88,7 @@ class _Train:
         manifest = known_manifest(workspace, dataset)
         self._rows = manifest.rows.digest if manifest else ""
 
-    def taught(self, card: HeadCard) -> bool:
+    def by(self, card: HeadCard) -> bool:
         """Whether a head was fitted to these rows; where its features are gone, its card says to which data set."""
         key = card.spec.get("clip_image")
         features = self._cache.of_key("clip_image", key) if key else None

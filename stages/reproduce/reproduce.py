@@ -1,7 +1,7 @@
 """`expclip reproduce`: the paper's tables from the cache, the published numbers beside, and what is missing."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -15,6 +15,7 @@ from ...encoders.names import DEFAULT_TEACHER
 from ...errors import ExpclipError, UsageError
 from ...heads.choosing import NO_HEAD
 from ...heads.saving import HeadCard
+from ...manifests.dfer_paper import DFER
 from ...manifests.paper import TRAIN, RowOfPaper, paper_table, paper_tables, published_score
 from ...manifests.prompts import prompt_set
 from ...pipeline.checks import may_have_clips, refuse_folder, refuse_unknown_models
@@ -25,6 +26,7 @@ from ...reports.results import TABLES
 from ...reports.tables import UNTRAINED_NOTE
 from ...scoring.scores import Score
 from ..evaluate.evaluate import evaluate
+from .dfer_table import dfer_table
 from .known_heads import PaperHeads, unusual
 from .other_systems import asked_rows, how_to_get
 from .requests import evaluate_request, frames_of, instructions_of
@@ -45,21 +47,32 @@ def reproduce(request: Reproduce) -> Reproduction:
     refuse_unknown_models(request, "clip", "teacher")
     for test in request.test:
         workspace.dataset(test)
-    if not any(may_have_clips(workspace, test) for test in request.test):
-        note_unused(request, "frames", NO_CLIPS)
     tables = dict.fromkeys(request.tables or paper_tables())
-    rows = {name: asked_rows(workspace, request, name) for name in tables}
+    _note_unused(workspace, request, tables)
+    rows = {name: asked_rows(workspace, request, name) for name in tables if name != DFER}
     ours = [row for some in rows.values() for row in some if not row.why_not]
     known = PaperHeads(workspace, request)
     scores = _Scores(request, known, ours, workspace.said)
-    filled = tuple(_fill(name, some, request, scores) for name, some in rows.items())
-    done = Reproduction(paper_steps(workspace, request, known, ours), filled)
+    filled = {name: _fill(name, some, request, scores) for name, some in rows.items()}
+    steps = paper_steps(workspace, request, known, ours)
+    if DFER in tables:
+        filled[DFER], more = dfer_table(workspace, request)
+        steps += more
+    done = Reproduction(steps, tuple(filled[name] for name in tables))
     if request.out is not None:
         steps = [(step.command, step.state) for step in done.steps]
         run = Run(request.verb, request.command(), lambda folder: [TABLES])
         with writing(request.out, OUT), new_results(request.out, run) as made:
             (made / TABLES).write_text(as_markdown(done.tables, steps), encoding="utf-8")
     return done
+
+
+def _note_unused(workspace: Workspace, request: Reproduce, tables: Collection[str]) -> None:
+    """Say which options were given that change nothing in any of the tables."""
+    if [*tables] == [DFER]:
+        note_unused(request, ("teacher", "train", "frames"), "the table dfer has its own")
+    elif not any(may_have_clips(workspace, test) for test in request.test):
+        note_unused(request, "frames", NO_CLIPS)
 
 
 @dataclass(frozen=True)
