@@ -127,6 +127,7 @@ def _of_files(word: str, address: str) -> Family:
 FAMILIES = {
     "flava": Family("clip", flava_name, "encoders.flava:CODE", lambda model: NATIVE, is_flava),
     "emotionclip": _of_files("emotionclip", "https://github.com/Xeaver/EmotionCLIP"),
+    "emoclip": _of_files("emoclip", "https://github.com/NickyFot/EmoCLIP"),
     "clip": Family("clip", clip_name, "encoders.clip:CODE", clip_protocol),
     "blip2": Family("teacher", teacher_name, "encoders.blip2:CODE"),
 }

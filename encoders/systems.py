@@ -60,4 +60,11 @@ SYSTEMS = {
         own_form="encoders.emotionclip.emotionclip_file:own_form",
         may_name=_OF_A_TRAINING,
     ),
+    "emoclip": System(
+        "EmoCLIP's files (a ViT-B/32 and its temporal model), with the layers of its downstream task left out",
+        quick_gelu=True,
+        other_tasks=("mlp.",),
+        own_form="encoders.emoclip.emoclip_file:own_form",
+        may_name=_OF_A_TRAINING,
+    ),
 }

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...errors import brief
+from ..configuration import LAYERS, PIXELS, SIZE, Rule, whole
 
 Shapes = Mapping[str, tuple[int, ...]]
 Called = Callable[[str], str]
@@ -24,6 +25,13 @@ REAL: dict[str, Any] = {
     "text_cfg": {"context_length": 77, "vocab_size": _VOCABULARY, "width": 512, "heads": 8, "layers": 12},
 }
 """ViT-B/32, in open_clip's words."""
+
+_WIDTH = Rule(f"a multiple of {_HEAD_WIDTH}", lambda value: value >= _HEAD_WIDTH and value % _HEAD_WIDTH == 0)
+_BOUNDS = {
+    "vision_cfg": {"image_size": PIXELS, "layers": LAYERS, "width": _WIDTH, "patch_size": SIZE},
+    "text_cfg": {"context_length": whole(1, 4096), "layers": LAYERS, "width": _WIDTH},
+}
+"""Of what is built; few tensors may describe much."""
 
 
 @dataclass(frozen=True)
@@ -82,9 +90,10 @@ def _measured(shapes: Shapes, quick_gelu: bool, has_text: bool, called: Called) 
         text_layers = count(shapes, "transformer.resblocks.")
         sizes = {"width": text_width, "heads": text_width // _HEAD_WIDTH, "layers": text_layers}
         text = {"context_length": context, "vocab_size": vocabulary, **sizes}
-    for wide in (width, text["width"]):
-        if wide < _HEAD_WIDTH or wide % _HEAD_WIDTH:
-            raise ValueError(f"no CLIP has a tower of the width {wide}")
+    for part, known in (("vision_cfg", image), ("text_cfg", text)):
+        for name, rule in _BOUNDS[part].items():
+            if not rule.holds(known[name]):
+                raise ValueError(f"by its tensors it has {name} {known[name]:,}; it must be {rule.says}")
     return {"embed_dim": embed_dim, "quick_gelu": quick_gelu, "vision_cfg": image, "text_cfg": text}
 
 

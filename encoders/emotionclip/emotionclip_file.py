@@ -43,8 +43,9 @@ LAYOUT = Layout("emotionclip", quick_gelu=False, head=_head)
 def own_form(tensors: "dict[str, torch.Tensor]") -> "dict[str, torch.Tensor]":
     """Published tensors by our names. Raises ValueError where they are not exactly EmotionCLIP's."""
     named = {_own(name): name for name in tensors if name != _SCALE}
-    if _SCALE in tensors and named.get(_SCALE) and not tensors[_SCALE].equal(tensors[named[_SCALE]]):
-        raise ValueError(f"{_SCALE} and {named[_SCALE]} are two numbers, and one in a sound file")
+    scales = [tensors[name].float() for name in (_SCALE, _BACKBONE + _SCALE) if name in tensors]
+    if len(scales) == 2 and not scales[0].equal(scales[1]):
+        raise ValueError(f"{_SCALE} and {_BACKBONE}{_SCALE} are two numbers, and one in a sound file")
     shapes = {own: tuple(tensors[name].shape) for own, name in named.items()}
     described(shapes, LAYOUT, lambda own: named.get(own) or _published(own))
     return {own: tensors[name] for own, name in named.items()}

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ...cache.header import Header
-from ...encoders.families import ClipHead, family_of
+from ...encoders.families import ClipHead, Models, family_of
 from ...errors import ExpclipError, UsageError, option
 from ...lazy import load
 from ...manifests.manifest import Manifest
@@ -50,7 +50,7 @@ def without_head(workspace: Workspace, need: Need, header: Header, manifest: Man
         )
     if need.frames != own.frames:
         workspace.remark(header.model, f"its clip head was made for the frames {own.frames}, and sees {need.frames}")
-    return OwnClips(partial(_loaded, own, found))
+    return OwnClips(partial(_loaded, own, found, workspace.models))
 
 
 def _refuse_frames(own: ClipHead, need: Need, header: Header, manifest: Manifest) -> None:
@@ -73,13 +73,17 @@ def _found(workspace: Workspace, model: str) -> Any:
         raise UsageError(f"{error.args[0]}; {why}") from error
 
 
-def _loaded(own: ClipHead, model: object) -> Callable[[np.ndarray], np.ndarray]:
+def _loaded(own: ClipHead, model: object, models: Models) -> Callable[[np.ndarray], np.ndarray]:
+    """A clip head in float32 on the device where encoders run."""
     import torch
 
-    weights, embed = own.weights(model), load(own.embed)
+    from ...encoders.products import faster_layers
+
+    device, embed = models.device, load(own.embed)
+    weights = {name: value.to(device) for name, value in own.weights(model).items()}
 
     def embedded(frames: np.ndarray) -> np.ndarray:
-        with torch.inference_mode():
-            return embed(weights, torch.from_numpy(frames)).numpy()
+        with torch.inference_mode(), faster_layers(device):
+            return embed(weights, torch.from_numpy(frames).to(device)).cpu().numpy()
 
     return embedded

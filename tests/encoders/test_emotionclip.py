@@ -169,6 +169,9 @@ def test_random_weights_are_the_same_each_time_and_marked():
         ),
         ({"backbone.visual.proj": torch.ones(64)}, r"another shape has 'backbone\.visual\.proj'"),
         ({"backbone.token_embedding.weight": torch.ones(9, 64)}, "it has 9 words, and CLIP's tokenizer 49,408"),
+        ({"backbone.positional_embedding": torch.ones(5000, 64)}, "by its tensors it has context_length 5,000"),
+        ({"backbone.visual.positional_embedding": torch.ones(513 * 513 + 1, 64)}, "by its tensors it has image_size"),
+        ({"backbone.visual.conv1.weight": torch.ones(48, 3, 32, 32)}, "by its tensors it has width 48; it must"),
         ({"logit_scale": torch.tensor(1.0)}, r"logit_scale and backbone\.logit_scale are two numbers"),
     ],
 )

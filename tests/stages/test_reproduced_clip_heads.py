@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from expclip.cli import app
 from lab import Lab
+from tiny_emoclip import tensors as emoclip_tensors
+from tiny_emoclip import write_emoclip
 from tiny_emotionclip import tensors, tiny_clip, tiny_head, write_emotionclip
 from tiny_flava import tiny_flava, write_flava
 from typer.testing import CliRunner
@@ -79,6 +81,18 @@ def test_rows_of_other_frames_are_filled_beside_it_whichever_was_extracted_last(
         done = afew.reproduce("1", clip=tuple(models.values()))
         assert all(row(done, method).cells[0].uar for method in models)
         assert all(step.have == step.of for step in done.steps)
+
+
+def test_emoclip_has_the_published_row_beside_it_and_says_that_its_weights_are_others(afew):
+    write_emoclip(Path("emoclip.pth"), emoclip_tensors("whole"))
+    commands = steps(afew.reproduce("1"), "emoclip")
+    assert [one.split()[1] for one in commands] == ["weights", "extract", "evaluate"]
+    assert all("--frames every-4th-32" in one for one in commands[1:])
+    make(afew, commands)
+    found = row(afew.reproduce("1"), "EmoCLIP")
+    assert found.cells[0].uar
+    assert found.cells[0].published == (36.13, 39.90)
+    assert "were never released" in found.remark
 
 
 def test_without_clips_no_frames_are_spoken_of(lab, here):
