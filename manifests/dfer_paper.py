@@ -1,12 +1,14 @@
 """DFER-CLIP's table of supervised systems, and what is computed beside it. Source: the list in its README."""
 
+from dataclasses import dataclass
+
 from .paper import RowOfPaper, published_methods
 
 DFER = "dfer"
 """What `expclip reproduce` calls it."""
 TITLE = "supervised systems on clips"
-DFER_CLIP, FROZEN = "DFER-CLIP", "DFER-CLIP, frozen"
-BACKBONE, HEAD, FRAMES = "ViT-B-32", "dfer-clip", "edge"
+DFER_CLIP, FROZEN, FILES = "DFER-CLIP", "DFER-CLIP, frozen", "DFER-CLIP, its released files"
+BACKBONE, FRAMES = "ViT-B-32", "edge"
 COLUMNS = ("dfew", "ferv39k", "mafw")
 """Names in the catalogue."""
 _SUPERVISED = "supervised, published"
@@ -26,6 +28,30 @@ def published_rows() -> list[RowOfPaper]:
     ]
 
 
-def frozen_row(backbone: str) -> RowOfPaper:
-    """What is computed: heads that learnt from a data set's own train part."""
-    return RowOfPaper(DFER, FROZEN, backbone, HEAD, "labels", prompts="descriptions")
+@dataclass(frozen=True)
+class Computed:
+    """A row that is computed: heads that learnt from a data set's own train part."""
+
+    method: str
+    name: str
+    """What their cards call them."""
+    head: str
+    """Their kind."""
+    text: str = "learned"
+    """Whether their prompts are."""
+
+    def row(self, backbone: str) -> RowOfPaper:
+        return RowOfPaper(DFER, self.method, backbone, self.head, "labels", prompts="descriptions")
+
+
+COMPUTED = (
+    Computed(FROZEN, "dfer-clip", "dfer-clip"),
+    Computed(f"{FROZEN}, fixed text", "dfer-clip (fixed text)", "dfer-clip", "fixed"),
+    Computed("CoOp on a frozen CLIP", "coop", "coop"),
+)
+"""The first has a row whatever the cache has, the others where there are such heads."""
+
+
+def files_row() -> RowOfPaper:
+    """Classifiers that were converted from released files, each on the fold that it was tested on."""
+    return RowOfPaper(DFER, FILES, head="dfer-clip", objective="labels", prompts="")

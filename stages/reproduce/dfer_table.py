@@ -11,7 +11,7 @@ from ...encoders.families import usual_protocol
 from ...errors import ExpclipError, UsageError, one_of, option
 from ...heads.card import HeadCard
 from ...heads.kept import heads_in
-from ...manifests.dfer_paper import BACKBONE, COLUMNS, DFER, FRAMES, HEAD, NOTES, TITLE, frozen_row, published_rows
+from ...manifests.dfer_paper import BACKBONE, COLUMNS, COMPUTED, DFER, FRAMES, NOTES, TITLE, Computed, published_rows
 from ...manifests.paper import RowOfPaper, published_score
 from ...pipeline.needs import Need, canonical_model, extract_command, is_there
 from ...pipeline.workspace import Workspace
@@ -19,6 +19,7 @@ from ...reports.paper_tables import Cell, FilledRow, FilledTable
 from ...reports.tables import UNTRAINED_NOTE
 from ...scoring.scores import Score
 from ..evaluate.evaluate import evaluate
+from .dfer_files import files_rows
 from .known_heads import Taught, unusual
 from .requests import evaluate_request
 
@@ -31,13 +32,16 @@ def dfer_table(workspace: Workspace, request: Reproduce) -> tuple[FilledTable, t
     for test in columns:
         _refuse_without_train(workspace, test)
     request = replace(request, test=columns, frames=FRAMES)
-    ours = [_Ours(workspace, request, frozen_row(clip)) for clip in request.clip or (BACKBONE,)]
+    every = [_Ours(workspace, request, kind, clip) for kind in COMPUTED for clip in request.clip or (BACKBONE,)]
+    ours = [one for one in every if one.kind is COMPUTED[0] or one.has_heads]
     published = [FilledRow(row, tuple(_cell(row, test) for test in columns), row.remark) for row in published_rows()]
     shown = [one for one in published if any(cell.published for cell in one.cells)]
-    rows = (*shown, *(one.filled for one in ours))
+    rows = (*shown, *files_rows(workspace, request), *(one.filled for one in ours))
     untrained = any(one.untrained for one in ours)
     notes = (*NOTES, *([UNTRAINED_NOTE] if untrained else []))
-    return FilledTable(DFER, TITLE, rows, notes, untrained), tuple(step for one in ours for step in one.steps)
+    return FilledTable(DFER, TITLE, rows, notes, untrained), tuple(
+        step for one in ours if one.kind is COMPUTED[0] for step in one.steps
+    )
 
 
 def _refuse_without_train(workspace: Workspace, dataset: str) -> None:
@@ -59,7 +63,17 @@ class _Ours:
 
     workspace: Workspace
     request: Reproduce
-    row: RowOfPaper
+    kind: Computed
+    backbone: str
+
+    @property
+    def row(self) -> RowOfPaper:
+        return self.kind.row(self.backbone)
+
+    @property
+    def has_heads(self) -> bool:
+        """Whether the cache has any for it."""
+        return any(self._heads.values())
 
     @cached_property
     def _heads(self) -> dict[str, list[HeadCard]]:
@@ -68,12 +82,11 @@ class _Ours:
         return {test: self._fitting(test, [card for _, card in kept]) for test in self.request.test}
 
     def _fitting(self, dataset: str, cards: Sequence[HeadCard]) -> list[HeadCard]:
-        backbone = self.row.backbone
         wanted = {
-            "name": HEAD,
+            "name": self.kind.name,
             "imported": False,
-            "backbone": canonical_model("clip_image", backbone),
-            "protocol": self.request.protocol or usual_protocol("clip", backbone),
+            "backbone": canonical_model("clip_image", self.backbone),
+            "protocol": self.request.protocol or usual_protocol("clip", self.backbone),
         }
         found = [card for card in cards if all(getattr(card, name) == wanted[name] for name in wanted)]
         taught = Taught(self.workspace, f"{dataset}{_TRAIN}") if found else None
@@ -112,14 +125,15 @@ class _Ours:
         return [found[head] for head in heads]
 
     def _evaluation(self, datasets: Sequence[str], heads: tuple[str, ...], **how: object):
-        known = {"clip": (self.row.backbone,), "prompts": (self.row.prompts,), "head": heads}
+        known = {"clip": (self.backbone,), "prompts": (self.row.prompts,), "head": heads}
         return evaluate_request(self.request, datasets, **known, **how)
 
     def _fit(self, dataset: str) -> FitHead:
         return FitHead(
             train=f"{dataset}{_TRAIN}",
-            clip=(self.row.backbone,),
-            head=(HEAD,),
+            clip=(self.backbone,),
+            head=(self.kind.head,),
+            text=self.kind.text,
             frames=FRAMES,
             protocol=self.request.protocol,
             cache=self.request.cache,
@@ -148,12 +162,12 @@ class _Ours:
         tests, request = self.request.test, self.request
         parts = [part for test in tests for part in (test, f"{test}{_TRAIN}")]
         how = {"protocol": request.protocol, "dtype": request.dtype, "frames": FRAMES}
-        needs = [Need(part, "clip_image", self.row.backbone, **how) for part in parts]
+        needs = [Need(part, "clip_image", self.backbone, **how) for part in parts]
         have = sum(is_there(self.workspace, need) for need in needs)
         fits = [self._fit(test) for test in tests]
         fitted = [{card.seed for card in self._heads[test]} for test in tests]
         scored = sum(not isinstance(found, str) for found in self._scores.values())
-        evaluation = self._evaluation(tests, (f"kind={HEAD}",), out=RESULTS)
+        evaluation = self._evaluation(tests, (f"kind={self.kind.head}",), out=RESULTS)
         return [
             Step(extract_command(self.workspace, needs), "stores", have, len(needs)),
             *(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from expclip import UsageError
 from expclip.heads.saving import known_card, load_head
-from expclip.manifests.dfer_paper import COLUMNS, DFER_CLIP, FROZEN, published_rows
+from expclip.manifests.dfer_paper import COLUMNS, COMPUTED, DFER_CLIP, FROZEN, published_rows
 from expclip.manifests.paper import paper_tables, published_score
 from expclip.reports.paper_tables import as_json, as_text
 from expclip.scoring.samples import Samples
@@ -37,6 +37,8 @@ def made(tmp_path_factory, save_face) -> Lab:
     lab.fit_head("dfew:train", **HOW, seed=1, shots=2)
     lab.fit_head("dfew:train", **HOW, seed=1, balanced=True)
     lab.fit_head("dfew", **HOW, seed=[1, 2])
+    lab.fit_head("dfew:train", **HOW, seed=1, text="fixed")
+    lab.fit_head("dfew:train", **HOW | {"head": "coop"}, seed=1)
     return lab
 
 
@@ -53,6 +55,7 @@ def test_the_frozen_row_is_the_mean_over_folds_of_heads_of_the_train_part(made, 
         (card["seed"], folder)
         for card, folder in zip(cards, folders, strict=True)
         if (card["head"], card["train"]) == ("dfer-clip", "dfew-train")
+        and card["spec"]["settings"]["text"] == "learned"
         and not card["spec"]["shots"]
         and not card["spec"]["balanced"]
     ]
@@ -70,6 +73,19 @@ def test_the_frozen_row_is_the_mean_over_folds_of_heads_of_the_train_part(made, 
     assert cell.published is None
     assert "fitted with epochs 1 (default 50)" in row.remark and "batch_size 4 (default 48)" in row.remark
     assert not work
+
+
+def test_fixed_texts_and_coop_have_rows_of_their_own_where_there_are_such_heads(made, lab):
+    (table,) = made.reproduce("dfer", test="dfew").tables
+    computed = {one.row.method: one.cells[0] for one in table.rows if one.cells[0].published is None}
+    assert list(computed) == [one.method for one in COMPUTED]
+    for kind in COMPUTED[1:]:
+        heads = f"kind={kind.head},train=dfew-train,seed=1"
+        scores = made.evaluate("dfew", frames="edge", head=heads, prompts="P-1").scores
+        (expected,) = [one for one in scores if one.of.head == kind.name and one.is_overall]
+        assert computed[kind.method].uar == (pytest.approx(expected.uar),)
+    (table,) = lab.reproduce("dfer", test="dfew").tables
+    assert [one.row.method for one in table.rows if one.cells[0].published is None] == [FROZEN]
 
 
 def test_what_is_there_is_counted(made):

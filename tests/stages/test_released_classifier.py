@@ -11,9 +11,10 @@ from expclip.commands.heads import ImportHead
 from expclip.encoders.conversion import Asked, convert
 from expclip.encoders.weights_card import classifier_card_of
 from expclip.errors import UsageError
-from expclip.heads.dfer_clip import DferClip
+from expclip.heads.dfer_clip import PromptedClips
 from expclip.heads.saving import load_head
 from expclip.manifests.classes import CLASSES
+from expclip.manifests.dfer_paper import FILES
 from expclip.manifests.manifest import Clips
 from expclip.reports.results import read_results
 from expclip.reports.tables import tables
@@ -115,7 +116,7 @@ def test_image_embeddings_are_those_of_the_fine_tuned_model(lab, released, place
 def test_the_classifier_is_the_whole_model_run_jointly(lab, released, imported, place):
     head, features = load_head(*imported), lab.open_features("dfew", model=lab.usual["clip"])
     (of_fold,) = head.heads.values()
-    assert isinstance(of_fold, DferClip) and list(head.heads) == [3]
+    assert isinstance(of_fold, PromptedClips) and list(head.heads) == [3]
     samples = features.manifest.sample_ids[14:18]
     frames = [embedded(released[0], frames_of(place, sample)) for sample in samples]
     clips = Clips(np.arange(0, 16 * len(samples) + 1, 16), np.arange(16 * len(samples)))
@@ -169,6 +170,21 @@ def test_two_folds_are_two_rows_and_no_mean(lab, released, imported):
         ("3", "dfer-clip head, labels · fold 3 alone"),
         ("1", "dfer-clip head, labels · fold 1 alone"),
     ]
+
+
+def test_in_the_table_their_mean_over_folds_stands_beside_what_is_published(lab, released, imported):
+    def cell():
+        (table,) = lab.reproduce("dfer", test="dfew").tables
+        (row,) = [one for one in table.rows if one.row.method == FILES]
+        return row.cells[0]
+
+    bring(lab, released[3], fold=1)
+    assert cell().why_not.startswith("no released file of the folds 2, 4, 5 is imported")
+    cards = [bring(lab, released[3], fold=fold)[1] for fold in range(1, 6)]
+    found = [lab.evaluate("dfew", **HOW, head=card.id).scores[0] for card in cards]
+    assert [one.fold for one in found] == ["1", "2", "3", "4", "5"]
+    assert cell().uar == (pytest.approx(np.mean([one.uar for one in found])),)
+    assert cell().war == (pytest.approx(np.mean([one.war for one in found])),)
 
 
 def test_figures_of_samples_show_those_that_all_heads_score(lab, imported, tmp_path):
