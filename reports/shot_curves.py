@@ -15,11 +15,10 @@ _APART = 1.03
 """By which factor the points of lines are moved to the side, so that none hides another."""
 
 
-def shots_figure(panels: Mapping[str, Mapping[str, Line]], plain: float | None, title: str, without: str) -> Figure:
+def shots_figure(panels: Mapping[str, Mapping[str, Line]], plain: float | None, title: str) -> Figure:
     """A panel for each way of learning with a line for each kind of head: UAR over shots, mean of seeds.
 
-    Bars are the sample standard deviation over seeds. `plain` is the UAR without a head, which is a horizontal
-    line and is called `without`.
+    Bars are the sample standard deviation over seeds. `plain` is the UAR without a head, which is a horizontal line.
     """
     figure = Figure(figsize=(1.2 + 4.8 * len(panels), 4.2), layout="constrained")
     figure.suptitle(title, fontsize=11, x=0.01, ha="left")
@@ -28,7 +27,7 @@ def shots_figure(panels: Mapping[str, Mapping[str, Line]], plain: float | None, 
     every = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
     for axes, (name, lines) in zip(every, panels.items(), strict=True):
         if plain is not None:
-            axes.axhline(plain, color=COLOURS[0], linewidth=1.6, linestyle="--", label=f"{without}, no sample")
+            axes.axhline(plain, color=COLOURS[0], linewidth=1.6, linestyle="--", label="no head, no sample")
         for k, (kind, line) in enumerate(lines.items()):
             shots, (colour, marker) = np.array(sorted(line)), looks[kind]
             means = [np.mean(line[n]) for n in shots.tolist()]

@@ -44,7 +44,7 @@ MINI = ("--clip", "miniature", "--device", "cpu")
         (["extract", "{photos}", *MINI, "--device", "tpu"], "choose cpu, cuda, cuda:N or mps"),
         (["extract", "{photos}", *MINI, "--dtype", "int8"], "choose float32, float16 or bfloat16"),
         (["extract", "{photos}", *MINI, "--protocol", "mine"], "choose released, paper or native"),
-        (["extract", "{photos}", *MINI, "--frames", "some"], "choose released, edge or all"),
+        (["extract", "{photos}", *MINI, "--frames", "some"], "choose released, edge, all, linspace-8 or eve"),
         (["extract", "{photos}", *MINI, "--features", "pixels"], "choose clip_image, query_tokens or llm"),
         (["extract", "{photos}", *MINI, "--part", "3/2"], "write I/N with 1 ≤ I ≤ N"),
         (["extract", "{photos}", *MINI, "--executor", "slurm", "--plan"], "choose local or dask"),

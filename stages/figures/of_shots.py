@@ -34,7 +34,7 @@ def draw_shots(subject: Subject) -> Named:
             yield name, f"none of these heads learnt from a number of shots: {_advice(subject)}"
             continue
         title = subject.title(f"{named.prompts} · heads from labels", [*plain, *of_shots])
-        yield name, shots_figure(_panels(of_shots, cards), plain[0].uar if plain else None, title, named.zero_shot)
+        yield name, shots_figure(_panels(of_shots, cards), plain[0].uar if plain else None, title)
 
 
 def _cards(subject: Subject) -> dict[str, HeadCard]:

@@ -39,7 +39,7 @@ MISTAKES = {
     "an unknown head": ({"head": "linear"}, "write kind=linear"),
     "no such head": ({"head": "kind=ridge"}, "no head of the cache has the kind 'ridge': there is linear"),
     "prompts that do not exist": ({"prompts": "P-9"}, "no prompt set 'P-9'"),
-    "a frame policy": ({"frames": "some"}, "frames 'some': choose released, edge or all"),
+    "a frame policy": ({"frames": "some"}, "frames 'some': choose released, edge, all, linspace-8 or every-4th-32"),
     "a backbone": ({"clip": "RN50"}, "name the weights too"),
     "a backbone beside another": ({"clip": ["miniature", "ViT-B-99@openai"]}, "open_clip knows no such architecture"),
     "a teacher": ({"text": "llm", "teacher": "nonsense"}, "teacher 'nonsense': choose"),
@@ -140,7 +140,7 @@ def test_where_no_head_leads_to_the_llm_nothing_is_encoded(lab, labelled, idle):
         ({"instruction": "nonsense"}, "no instruction 'nonsense'"),
         ({"teacher": "nonsense"}, "teacher 'nonsense'"),
         ({"clip": "RN50"}, "name the weights too"),
-        ({"frames": "some"}, "choose released, edge or all"),
+        ({"frames": "some"}, "choose released, edge, all, linspace-8 or every-4th-32"),
         ({"datasets": ["{photos}", "rafdb"]}, "did you mean raf-db"),
     ],
 )
@@ -181,7 +181,7 @@ def test_a_mistake_in_figures_draws_nothing(lab, labelled, fitted, idle, tmp_pat
         ({"descriptions": tmp_path / "none.csv"}, "cannot be read"),
         ({"kind": ["confusion", "retrieval"]}, "kind retrieval needs descriptions"),
         ({"head": "ridge"}, "write kind=ridge"),
-        ({"frames": "some"}, "choose released, edge or all"),
+        ({"frames": "some"}, "choose released, edge, all, linspace-8 or every-4th-32"),
     ):
         with pytest.raises(UsageError, match=said):
             lab.figures(labelled, **SCORING, out=tmp_path / "out", **change)
@@ -193,7 +193,7 @@ def test_a_mistake_in_the_tables_is_one_error_and_no_cell(lab, tmp_path):
         ({"test": "rafdb"}, "did you mean raf-db"),
         ({"clip": "RN50"}, "name the weights too"),
         ({"teacher": "nonsense"}, "teacher 'nonsense'"),
-        ({"frames": "some"}, "choose released, edge or all"),
+        ({"frames": "some"}, "choose released, edge, all, linspace-8 or every-4th-32"),
     ):
         with pytest.raises(UsageError, match=said):
             lab.reproduce("2", **change)
@@ -205,7 +205,10 @@ def test_an_unknown_frame_policy_in_the_configuration_is_an_error(tmp_path, monk
     Path("expclip.toml").write_text(f'[{table}]\nframes = "some"\n', encoding="utf-8")
     result = CliRunner().invoke(app, ["datasets", "list"])
     assert result.exit_code == 2
-    assert f"expclip.toml: {table}.frames 'some': choose released, edge or all" in result.stderr
+    assert (
+        f"expclip.toml: {table}.frames 'some': choose released, edge, all, linspace-8 or every-4th-32"
+        in result.stderr
+    )
 
 
 def places(tmp_path: Path) -> dict[str, Path]:
