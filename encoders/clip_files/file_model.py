@@ -65,10 +65,8 @@ def find(layout: Layout, text: str, hashes: Hashes) -> FileModel:
         origin = {"random_seed": RANDOM_SEED, "open_clip": version("open_clip_torch"), "torch": version("torch")}
         return FileModel(asked.canonical, layout, None, {**REAL, "quick_gelu": layout.quick_gelu}, True, origin)
     checkpoint, path = _place(asked.source)
-    where, instead = (
-        f"{option('clip')} {text}",
-        f"write the file that `weights convert {layout.word}` made, or random",
-    )
+    where = f"{option('clip')} {text}"
+    instead = f"write the file that `weights convert {layout.word}` made, or random"
     if not path.is_file():
         raise UsageError(f"{where}: there is no file {path}: {instead}")
     if path.suffix != ".safetensors":

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from ...errors import ExpclipError
+from ..clip.prompt_tower import PromptTower
 from ..configuration import in_one_line
 from ..dtypes import torch_dtype
 from ..pixels import to_planes
@@ -49,7 +50,12 @@ class TextTower:
     def __init__(self, model: FileModel, dtype: str, device: str):
         self._model = _filled(model, "", dtype, device)
         self._tokenize = tokenizer(model)
+        self._name = model.name
         self._device = device
+
+    def for_prompts(self) -> PromptTower:
+        """The same tower, for prompts that are learnt."""
+        return PromptTower(self._name, self._model, self._tokenize, self._device)
 
     @torch.inference_mode()
     def __call__(self, texts: list[str]) -> np.ndarray:

@@ -241,3 +241,10 @@ def test_features_of_other_rows_go_by_the_labels_as_they_are_now(lab, clips, fil
     (folder / "list.txt").write_text(text.partition("\n")[2])
     with pytest.raises(UsageError, match="expclip extract"):
         scored(lab, folder / "list.txt", file, cached_only=True)
+
+
+def test_prompts_are_learnt_through_its_own_text_tower(lab, clips, file):
+    lab.extract(clips, clip=f"emotionclip@{file}")
+    how = {"clip": f"emotionclip@{file}", "head": "dfer-clip", "frames": "edge", "batch_size": 4, "epochs": 1}
+    (fitted,) = lab.fit_head(clips, **how, seed=1)
+    assert fitted.card.name == "dfer-clip" and fitted.card.backbone == f"emotionclip@{file.name}"
