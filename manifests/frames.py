@@ -6,6 +6,8 @@ Each policy maps the number n of frames in a clip to frame numbers 0 … n-1, re
 from collections.abc import Callable
 
 FRAMES_PER_CLIP = 16
+ALL = "all"
+"""The policy that covers every other."""
 
 
 def released(n: int) -> list[int]:
@@ -53,7 +55,7 @@ def _middles(n: int) -> list[int]:
 POLICIES: dict[str, Callable[[int], list[int]]] = {
     "released": released,
     "edge": edge,
-    "all": every,
+    ALL: every,
     "linspace-8": linspace,
     "every-4th-32": every_fourth,
 }

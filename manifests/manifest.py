@@ -14,7 +14,7 @@ import numpy as np
 from ..errors import UsageError, option
 from .classes import MOST_CLASSES
 from .disk import holds_many
-from .frames import DEFAULT_POLICIES, POLICIES
+from .frames import ALL, DEFAULT_POLICIES, POLICIES
 from .spellings import spelled_otherwise
 
 Kind = Literal["images", "clips", "texts"]
@@ -77,6 +77,12 @@ class Clips:
     def lengths(self) -> np.ndarray:
         """(samples,) how many rows each has."""
         return np.diff(self.offsets)
+
+    def under(self, frames_of: Callable[[int], Sequence[int]]) -> "Clips":
+        """Of lists of all frames those that a policy uses, in its order."""
+        used = {n: np.asarray(frames_of(n), dtype=np.int64) for n in np.unique(self.lengths).tolist()}
+        rows = zip(self.offsets[:-1].tolist(), self.lengths.tolist(), strict=True)
+        return Clips.from_lists([self.indices[start + used[n]].tolist() for start, n in rows])
 
     def take(self, numbers: np.ndarray) -> "Clips":
         """Those of some samples."""
@@ -161,19 +167,30 @@ class Manifest:
         return bool(len(self.classes)) and bool((self.labels != NO_LABEL).any())
 
     def covers(self, policy: str) -> bool:
-        """Whether the rows cover a frame policy."""
-        return "image" in self.clips or policy in self.clips
+        """Whether the rows cover a frame policy; all frames cover every other."""
+        return "image" in self.clips or policy in self.clips or (ALL in self.clips and policy in POLICIES)
 
     def samples(self, policy: str) -> Clips:
         """Row numbers per sample under a frame policy; a still image has one row under any policy."""
         if "image" in self.clips:
             return self.clips["image"]
+        if policy not in self.clips and self.covers(policy):
+            return self._of_all(policy)
         if policy not in self.clips:
             raise UsageError(
                 f"the rows of {self.label} cover the frame policies {', '.join(self.clips)}, not {policy}: "
                 f"extract {self.label} with {option('frames')} {policy!r} first"
             )
         return self.clips[policy]
+
+    def _of_all(self, policy: str) -> Clips:
+        if policy not in self._derived:
+            self._derived[policy] = self.clips[ALL].under(POLICIES[policy])
+        return self._derived[policy]
+
+    @cached_property
+    def _derived(self) -> dict[str, Clips]:
+        return {}
 
     @cached_property
     def digest(self) -> str:

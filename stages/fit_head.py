@@ -20,6 +20,7 @@ from ..heads.kinds import KINDS, TeacherPairs
 from ..heads.recipe import LOGIT_SCALE, Recipe
 from ..heads.saving import HeadCard, head_id, problem_of, read_card, save_head
 from ..heads.unfinished import EPOCHS, Unfinished, forget
+from ..manifests.frames import ALL
 from ..manifests.manifest import Manifest
 from ..pipeline.checks import refuse_unknown_models
 from ..pipeline.learnt import Shelf
@@ -27,7 +28,7 @@ from ..pipeline.machine import peak_memory
 from ..pipeline.needs import Need, Needs
 from ..pipeline.workspace import Workspace
 from ..reports.console import say
-from .from_clips import ALL, USUAL, frames_of, learns_more, learns_prompts
+from .from_clips import USUAL, frames_of, learns_more, learns_prompts
 from .from_labels import LabelFit, Labelled, holds_out, uses_seed
 from .optimiser import optimiser_of
 

@@ -9,6 +9,7 @@ from ..encoders.dtypes import resolve_device
 from ..errors import UsageError, option
 from ..heads.clip_recipe import FIXED, LAST, LEARNED, RELEASED, TEST_FOLD, VALIDATION, ClassTexts, Contexts, Tower
 from ..heads.kinds import KINDS
+from ..manifests.frames import ALL
 from ..manifests.manifest import NO_FOLD, Manifest
 from ..manifests.prompts import PromptSet
 from ..manifests.remarks import remark
@@ -17,8 +18,8 @@ from ..pipeline.rereading import known_manifest
 from ..pipeline.texts import TextEncoder, Texts
 from ..pipeline.workspace import Workspace
 
-ALL, EDGE, USUAL = "all", "edge", "released"
-"""Frames that are learnt from: drawn of all, as they are tested, and as other heads take them."""
+EDGE, USUAL = "edge", "released"
+"""Frames that are learnt from where they are not drawn of all: as they are tested, and as other heads take them."""
 
 
 def learns_prompts(head: str, request: FitHead) -> bool:

@@ -18,6 +18,7 @@ from ..heads.recipe import Recipe
 from ..heads.shots import RULE, Draw, drawn, first_of_each, refuse_images, refuse_less_than_a_batch, refuse_too_few
 from ..heads.unfinished import Unfinished
 from ..manifests.folds import folds_digest, learnt_by_fold
+from ..manifests.frames import ALL
 from ..manifests.manifest import NO_FOLD, NO_LABEL, Manifest
 from ..manifests.prompts import PromptSet, prompt_set
 from ..manifests.protocols import PROTOCOLS
@@ -29,7 +30,7 @@ from ..scoring.by_fold import ByFold
 from ..scoring.cosines import unit
 from ..scoring.ensembles import ClassVectors, Directions
 from ..scoring.samples import Samples
-from .from_clips import ALL, EDGE, class_texts, clip_settings, contexts_of, refuse_selection, sampler_of, selects
+from .from_clips import EDGE, class_texts, clip_settings, contexts_of, refuse_selection, sampler_of, selects
 from .optimiser import optimiser_of
 
 

@@ -248,3 +248,12 @@ def test_prompts_are_learnt_through_its_own_text_tower(lab, clips, file):
     how = {"clip": f"emotionclip@{file}", "head": "dfer-clip", "frames": "edge", "batch_size": 4, "epochs": 1}
     (fitted,) = lab.fit_head(clips, **how, seed=1)
     assert fitted.card.name == "dfer-clip" and fitted.card.backbone == f"emotionclip@{file.name}"
+
+
+def test_all_frames_serve_every_policy(lab, clips, file, cached, converted, work):
+    lab.extract(clips, clip=f"emotionclip@{file}", frames="all")
+    work.clear()
+    found, expected = scored(lab, clips, file), scored(cached, clips, converted)
+    assert "ImageTower inputs" not in work
+    assert [one.uar for one in found.scores] == [one.uar for one in expected.scores]
+    np.testing.assert_allclose(found.predictions[0].similarity, expected.predictions[0].similarity, atol=1e-3)
