@@ -25,6 +25,8 @@ from typing import IO, Any
 from ..encoders import turns
 from ..errors import ExpclipError, reason
 
+_PIPE = 1 << 20
+"""Bytes that are on their way from a process."""
 _PATIENCE = 2
 """Seconds that a process which is told to end may take."""
 _START = (
@@ -154,6 +156,7 @@ class _Process:
         except OSError as error:
             raise ExpclipError(f"no more processes can be started ({error.strerror or error})") from error
         assert self._process.stdin is not None and self._process.stdout is not None
+        _widen(self._process.stdout)
         self._to, self._from = self._process.stdin, self._process.stdout
 
     def begin(self) -> None:
@@ -205,6 +208,14 @@ class _Process:
             return pickle.load(self._from)
         except (OSError, pickle.UnpicklingError) as error:
             raise EOFError from error
+
+
+def _widen(pipe: IO[bytes]) -> None:
+    """Let a pipe hold several pictures, where the system can: else each is handed over in many pieces."""
+    with suppress(ImportError, OSError):  # only Linux has that choice, within a limit
+        from fcntl import F_SETPIPE_SZ, fcntl
+
+        fcntl(pipe, F_SETPIPE_SZ, _PIPE)
 
 
 @dataclass(frozen=True)
