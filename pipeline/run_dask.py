@@ -18,6 +18,7 @@ from distributed.utils import silence_logging_cmgr
 from ..cache.receipts import Receipt
 from ..encoders.node import Encoder, Node
 from ..errors import ExpclipError, reason
+from . import sparing
 from .apart import Crew
 from .decode import Decoder, decoders
 from .events import Emit, RowsEncoded, ShardFinished, ignore
@@ -156,7 +157,7 @@ def _load(node: Node, device: str) -> Encoder:
     with _loading:
         key = (node.digest, device)
         if key not in _loaded:
-            _loaded[key] = node.load(device)
+            _loaded[key] = sparing.load(node, device)
         return _loaded[key]
 
 

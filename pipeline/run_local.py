@@ -1,6 +1,7 @@
 """Run a plan in this process; images are decoded in others."""
 
 from ..encoders.node import Encoder, Node
+from . import sparing
 from .decode import Decoder, decoders
 from .events import Emit
 from .executors import RunOptions
@@ -15,7 +16,7 @@ def run(plan: Plan, options: RunOptions, emit: Emit) -> None:
 
     def load(node: Node) -> Encoder:
         if node.digest not in loaded:
-            loaded[node.digest] = node.load(options.device)
+            loaded[node.digest] = sparing.load(node, options.device)
         return loaded[node.digest]
 
     with (

@@ -41,7 +41,8 @@ def encode_task(
         shard.refuse_constant()
     receipts = []
     for shard in work.values():
-        receipt = shard.write(device=device, batch_size=batch_size, versions=versions())
+        at_once = min(batch_size, shard.most or batch_size)
+        receipt = shard.write(device=device, batch_size=at_once, versions=versions())
         emit(ShardFinished(task.dataset, shard.store.path.name, receipt))
         receipts.append(receipt)
     return receipts
@@ -65,6 +66,8 @@ class _ShardWork:
         self.first_frames: set[int] = set()
         """Rows of files that hold more pictures than the one that was read."""
         self.seconds = {"read": 0.0, "infer": 0.0}
+        self.most: int | None = None
+        """Rows that the memory allowed at once, where that was less than a batch."""
         self.copied = sum(len(one.rows) for one in job.copies)
         if job.start > task.first:
             done, receipt = _finished(self.store, task, job.start)
@@ -87,6 +90,7 @@ class _ShardWork:
         self._compare(inputs)
         started = time.perf_counter()
         features = encoder(inputs)
+        self.most = getattr(encoder, "most", None)
         self.seconds["infer"] += time.perf_counter() - started
         self.values[rows - self.task.first] = self._checked(features, rows)
 

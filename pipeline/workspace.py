@@ -230,15 +230,21 @@ class Workspace:
         if copied := sum(line.copied for line in plan.lines):
             show_remark(self.console, f"{what}: {copied:,} rows are copied from other stores")
         first_frames: dict[str, set[int]] = defaultdict(set)
+        least: dict[str, int] = {}
+        options = replace(self.options, device=self.models.device)
         with progress_bar(what, plan.rows, self.console) as show:
 
             def listen(event: Event) -> None:
                 show(event)
                 if isinstance(event, ShardFinished):
                     first_frames[event.dataset].update(event.receipt.first_frames)
+                    least[event.store] = event.receipt.batch_size
 
-            run_plan(self.cache, plan, wanted, replace(self.options, device=self.models.device), listen)
+            run_plan(self.cache, plan, wanted, options, listen)
         self._frame_counts.keep()
+        for store, size in least.items():
+            if size < options.rows_per_batch:
+                self.remark(store, f"the memory allowed {size} rows at a time: a batch size of {size} begins so")
         for manifest in (one.manifest for one in wanted):
             names = [manifest.rows.names[row] for row in sorted(first_frames[manifest.label])]
             self.remark(manifest.label, *only_first_frames(names))
