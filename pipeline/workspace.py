@@ -6,6 +6,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from rich.console import Console
@@ -37,6 +38,7 @@ from .executors import RunOptions, run_plan
 from .identity import DataSets, Known, resolved
 from .plan import Plan, Portion, Wanted, apart, make_plan
 from .progress import progress_bar
+from .spent import WORTH_SAYING, Spent
 
 
 @dataclass(frozen=True)
@@ -231,6 +233,7 @@ class Workspace:
             show_remark(self.console, f"{what}: {copied:,} rows are copied from other stores")
         first_frames: dict[str, set[int]] = defaultdict(set)
         least: dict[str, int] = {}
+        spent, started = Spent(), monotonic()
         options = replace(self.options, device=self.models.device)
         with progress_bar(what, plan.rows, self.console) as show:
 
@@ -239,15 +242,22 @@ class Workspace:
                 if isinstance(event, ShardFinished):
                     first_frames[event.dataset].update(event.receipt.first_frames)
                     least[event.store] = event.receipt.batch_size
+                    spent.note(event)
 
             run_plan(self.cache, plan, wanted, options, listen)
         self._frame_counts.keep()
+        self._say_spent(spent, monotonic() - started)
         for store, size in least.items():
             if size < options.rows_per_batch:
                 self.remark(store, f"the memory allowed {size} rows at a time: a batch size of {size} begins so")
         for manifest in (one.manifest for one in wanted):
             names = [manifest.rows.names[row] for row in sorted(first_frames[manifest.label])]
             self.remark(manifest.label, *only_first_frames(names))
+
+    def _say_spent(self, spent: Spent, wall: float) -> None:
+        """What a run of some length spent its time on."""
+        for store, said in spent.lines(wall) if wall >= WORTH_SAYING else ():
+            self.remark(store, said)
 
 
 def _by_contents(request: Request) -> bool | None:
