@@ -10,6 +10,7 @@ from pathlib import Path
 
 import bill
 import extract
+import feed
 import fit_clips
 import fit_head
 import no_ops
@@ -25,6 +26,7 @@ BENCHMARKS: dict[str, Callable[[], Iterable[Row]]] = {
     "fit_head": fit_head.rows,
     "fit_clips": fit_clips.rows,
     "project": project.rows,
+    "feed": feed.rows,
     "extract": extract.rows,
     "bill": bill.rows,
     "sweep": sweep.rows,
