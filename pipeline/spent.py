@@ -31,8 +31,8 @@ class Spent:
         self.rows[event.store] += receipt.rows - receipt.copied
         self.seconds[event.store].update(receipt.seconds)
 
-    def lines(self, wall: float) -> Iterator[tuple[str, str]]:
-        """A store and a sentence about it, for each that rows were encoded of; `wall` is what the run took."""
+    def lines(self) -> Iterator[tuple[str, str]]:
+        """A store and a sentence about it, for each that rows were encoded of."""
         for store, rows in self.rows.items():
             of_store = self.seconds[store]
             total = sum(of_store.values())
@@ -43,6 +43,6 @@ class Spent:
             limit = next((said for name, said in _LIMITS.items() if shares[name] > _MUCH), "")
             yield (
                 store,
-                f"{rows:,} rows in {duration(wall)}, {rows / wall:,.1f} a second: {parts}"
+                f"{rows:,} rows in {duration(total)}, {rows / total:,.1f} a second: {parts}"
                 + (f"; {limit}" if limit else ""),
             )

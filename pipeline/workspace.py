@@ -256,7 +256,7 @@ class Workspace:
 
     def _say_spent(self, spent: Spent, wall: float) -> None:
         """What a run of some length spent its time on."""
-        for store, said in spent.lines(wall) if wall >= WORTH_SAYING else ():
+        for store, said in spent.lines() if wall >= WORTH_SAYING else ():
             self.remark(store, said)
 
 

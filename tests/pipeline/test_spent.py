@@ -15,25 +15,25 @@ def spent(*shards: dict) -> Spent:
 
 
 def test_rows_a_second_and_shares_are_said_of_each_store():
-    found = dict(spent({}, {}, {"store": "b.zarr", "rows": 50}).lines(wall=20.0))
+    found = dict(spent({}, {}, {"store": "b.zarr", "rows": 50}).lines())
     assert found == {
         "a.zarr": "200 rows in 20 s, 10.0 a second: encoding 80 %, waiting for images 10 %, writing 10 %",
-        "b.zarr": "50 rows in 20 s, 2.5 a second: encoding 80 %, waiting for images 10 %, writing 10 %",
+        "b.zarr": "50 rows in 10 s, 5.0 a second: encoding 80 %, waiting for images 10 %, writing 10 %",
     }
 
 
 def test_what_is_the_limit_is_said_with_what_to_change():
     waits = spent({"seconds": {"read": 5.0, "infer": 4.0, "write": 1.0}})
     writes = spent({"seconds": {"read": 1.0, "infer": 4.0, "write": 5.0}})
-    assert [said.partition("; ")[2] for found in (waits, writes) for _, said in found.lines(wall=10.0)] == [
+    assert [said.partition("; ")[2] for found in (waits, writes) for _, said in found.lines()] == [
         "images are read more slowly than they are encoded: more workers may help, or a faster disk",
         "the disk is the limit",
     ]
 
 
 def test_rows_that_were_copied_are_no_work():
-    assert dict(spent({"copied": 100, "seconds": {}}).lines(wall=10.0)) == {}
-    ((_, said),) = spent({"copied": 40}).lines(wall=10.0)
+    assert dict(spent({"copied": 100, "seconds": {}}).lines()) == {}
+    ((_, said),) = spent({"copied": 40}).lines()
     assert said.startswith("60 rows in 10 s, 6.0 a second")
 
 

@@ -13,6 +13,7 @@ from expclip.errors import UsageError
 from expclip.heads.kept import heads_in
 from expclip.heads.saving import load_head, read_step_losses
 from expclip.heads.unfinished import SUFFIX
+from expclip.reports.curves import curves_figure
 from expclip.scoring.samples import Samples
 
 HOW = {"clip": "miniature", "seed": 1, "batch_size": 4, "epochs": 2}
@@ -181,3 +182,17 @@ def test_a_fit_that_is_killed_goes_on_at_its_last_epoch(lab, clips):
     assert [bool(gone_on.search(one)) for one in said] == [True, False]
     for name, value in found[0].items():
         np.testing.assert_array_equal(value, found[1][name])
+
+
+def test_curves_show_heads_that_learnt_clips(lab, clips, tmp_path, monkeypatch):
+    shown = {}
+    monkeypatch.setattr(
+        "expclip.stages.figures.of_fitting.curves_figure",
+        lambda curves, title: shown.update(curves) or curves_figure(curves, title),
+    )
+    lab.extract(clips, clip="miniature")
+    (fitted,) = lab.fit_head(clips, head="dfer-clip", **HOW)
+    lab.evaluate(clips, clip="miniature", prompts="P-1", frames="edge")
+    lab.figures(clips, clip="miniature", prompts="P-1", frames="edge", kind="curves", out=tmp_path / "out")
+    ((losses,),) = shown["labels"].values()
+    np.testing.assert_array_equal(losses, read_step_losses(fitted.path))
