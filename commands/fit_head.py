@@ -15,8 +15,8 @@ from .options import Names
 from .request import Request, ask
 
 _USUAL = Recipe()
-_MOST = 1e30
-"""Of what numbers in float32 are multiplied by; they end at 3e38."""
+_MOST = 3.4e38
+"""Of what numbers in float32 are multiplied by."""
 
 
 class FitHead(Request, verb="fit-head"):
