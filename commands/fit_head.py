@@ -15,6 +15,8 @@ from .options import Names
 from .request import Request, ask
 
 _USUAL = Recipe()
+_MOST = 3.4e38
+"""Of what numbers in float32 are multiplied by."""
 
 
 class FitHead(Request, verb="fit-head"):
@@ -56,9 +58,10 @@ class FitHead(Request, verb="fit-head"):
         None,
         unset="auto",
         above=0,
+        most=_MOST,
     )
-    momentum: float = ask("Of SGD.", _USUAL.momentum, least=0)
-    weight_decay: float = ask("Of SGD.", _USUAL.weight_decay, least=0)
+    momentum: float = ask("Of SGD.", _USUAL.momentum, least=0, most=_MOST)
+    weight_decay: float = ask("Of SGD.", _USUAL.weight_decay, least=0, most=_MOST)
     precision: str = ask("The dtype of the matrix products.", _USUAL.precision, choices=PRECISIONS)
     ridge_lambda: float = ask(
         "λ of ridge as a share of the mean eigenvalue of XᵀX / n; 0 is plain least squares.",
@@ -116,7 +119,7 @@ class FitHead(Request, verb="fit-head"):
         POSITIONS[0],
         choices=POSITIONS,
     )
-    context_lr: float = ask("Learning rate of SGD for these vectors.", Contexts().lr, above=0)
+    context_lr: float = ask("Learning rate of SGD for these vectors.", Contexts().lr, above=0, most=_MOST)
     sampler: str = ask(
         "How dfer-clip and coop draw 16 of all frames: as the released code, which never sees the last n mod 16, "
         "or one of each of 16 parts that cover it.",

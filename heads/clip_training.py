@@ -22,7 +22,7 @@ from .descent import generator_of
 from .kinds import LabelledSamples, Progress
 from .recipe import LOGIT_SCALE, Recipe
 from .shots import refuse_less_than_a_batch
-from .unfinished import EPOCHS
+from .unfinished import EPOCHS, Unfinished
 from .validated import class_weights, quality
 
 MILESTONES = (30, 40)
@@ -139,20 +139,27 @@ class Training:
     def fit(self, progress: Progress | None) -> Learnt:
         """Learn, from where an earlier run was broken off. Raises ExpclipError where it comes to nothing."""
         epochs, kept = self._recipe.epochs, self._how.unfinished
-        for epoch in range(self._resumed(kept.read() if kept else None), epochs):
+        for epoch in range(self._resumed(kept) if kept else 0, epochs):
             self._losses += self._epoch(epoch, progress)
-            if not math.isfinite(self._losses[-1]):
-                raise ExpclipError(
-                    f"the loss is {self._losses[-1]} after epoch {epoch + 1}: choose a smaller {option('lr')}"
-                )
-            self._look_back()
+            reached = self._reached()
+            self._refuse_no_numbers(epoch, reached)
+            self._look_back(reached)
             if kept and epoch + 1 < epochs:
-                kept.write(self._state() | {EPOCHS: np.array([epoch + 1])})
+                kept.write(self._state(reached) | {EPOCHS: np.array([epoch + 1])})
         found = self._best[1] if self._best else self._reached()
         by_epoch = np.reshape(self._losses, (epochs, self._steps)).mean(axis=1).tolist()
         weights = {name: torch.from_numpy(found[name]) for name in self._weights}
         context = torch.from_numpy(found[OF_CONTEXT]) if self._context is not None else None
         return Learnt(weights, context, found[OF_TEXTS], self._losses, by_epoch)
+
+    def _refuse_no_numbers(self, epoch: int, reached: Mapping[str, np.ndarray]) -> None:
+        """Raise ExpclipError where steps were so long that the loss, or what is learnt, is no number any more."""
+        of_both = f" or {option('context_lr')}" if self._weights and self._context is not None else ""
+        todo = f"after epoch {epoch + 1}: choose a smaller {option('lr')}{of_both}"
+        if not math.isfinite(self._losses[-1]):
+            raise ExpclipError(f"the loss is {self._losses[-1]} {todo}")
+        if not all(np.isfinite(value).all() for value in reached.values()):
+            raise ExpclipError(f"what is learnt is no finite numbers {todo}")
 
     def _epoch(self, epoch: int, progress: Progress | None) -> Iterator[float]:
         """The loss of each step."""
@@ -193,22 +200,21 @@ class Training:
             found |= {} if self._context is None else {OF_CONTEXT: self._context}
             return {name: value.detach().float().cpu().numpy().copy() for name, value in found.items()}
 
-    def _look_back(self) -> None:
+    def _look_back(self, reached: dict[str, np.ndarray]) -> None:
         """Keep this epoch if it is better than those before on what was held out, if anything was."""
         held_out = self._content.validation
         if held_out is None:
             return
-        reached = self._reached()
         weights = {name: torch.from_numpy(reached[name]) for name in self._weights}
         scores = class_scores(self._way, weights, reached[OF_TEXTS], held_out.samples)
         found = quality(held_out)(scores.argmax(axis=1))
         if self._best is None or found > self._best[0]:
             self._best = found, reached
 
-    def _state(self) -> dict[str, np.ndarray]:
+    def _state(self, reached: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """All that the next epoch depends on."""
-        state = {f"now.{name}": value for name, value in self._reached().items()}
-        for name, value in self._learnt().items():
+        state = {f"now.{name}": value for name, value in reached.items()}
+        for name, value in self._learnt().items() if self._recipe.momentum else ():  # else there is none
             state[f"momentum.{name}"] = self._sgd.state[value]["momentum_buffer"].cpu().numpy()
         state |= {"losses": np.array(self._losses), "generator": self._generator.get_state().numpy()}
         if self._best is not None:
@@ -219,19 +225,49 @@ class Training:
     def _learnt(self) -> dict[str, torch.Tensor]:
         return self._weights if self._context is None else {**self._weights, OF_CONTEXT: self._context}
 
-    def _resumed(self, state: Mapping[str, np.ndarray] | None) -> int:
-        """Go on where an earlier run was broken off; returns the epoch that is next."""
+    def _resumed(self, kept: Unfinished) -> int:
+        """Go on where an earlier run was broken off; returns the epoch that is next.
+
+        Raises ExpclipError where what is kept is that of another fit.
+        """
+        state = kept.read()
         if state is None:
             return 0
+        if not self._is_own(state):
+            raise ExpclipError(
+                f"{kept.file}: what an earlier run reached is of another fit, or of another version: remove the "
+                f"file, and run the command again"
+            )
         with torch.no_grad():
             for name, value in self._learnt().items():
                 value.copy_(torch.from_numpy(state[f"now.{name}"]))
-                self._sgd.state[value]["momentum_buffer"] = torch.from_numpy(state[f"momentum.{name}"]).to(value)
+                if self._recipe.momentum:
+                    buffer = torch.from_numpy(state[f"momentum.{name}"]).to(value)
+                    self._sgd.state[value]["momentum_buffer"] = buffer
         self._generator.set_state(torch.from_numpy(state["generator"]))
         self._losses = state["losses"].tolist()
         best = {name.removeprefix("best."): value for name, value in state.items() if name.startswith("best.")}
         self._best = (float(state["quality"][0]), best) if best else None
         return int(state[EPOCHS][0])
+
+    def _is_own(self, state: Mapping[str, np.ndarray]) -> bool:
+        """Whether a state has the tensors that one of this fit has, and numbers that it can come to."""
+        epochs = int(state[EPOCHS][0])
+        own: dict[str, np.ndarray] = {EPOCHS: state[EPOCHS], "losses": np.zeros(epochs * self._steps)}
+        own["generator"] = self._generator.get_state().numpy()
+        reached = self._reached()
+        own |= {f"now.{name}": value for name, value in reached.items()}
+        own |= {f"momentum.{name}": reached[name] for name in self._learnt()} if self._recipe.momentum else {}
+        if self._content.validation is not None:
+            own |= {f"best.{name}": value for name, value in reached.items()} | {"quality": np.zeros(1)}
+        return (
+            epochs < self._recipe.epochs
+            and own.keys() == state.keys()
+            and all(
+                value.shape == state[name].shape and value.dtype == state[name].dtype for name, value in own.items()
+            )
+            and all(np.isfinite(value).all() for value in state.values())
+        )
 
 
 def class_scores(way: Way, weights: Tensors, texts: np.ndarray, samples: Samples) -> np.ndarray:

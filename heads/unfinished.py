@@ -43,9 +43,8 @@ class Unfinished:
         except (OSError, ValueError, SafetensorError, LookupError, TypeError):
             return None
         said = state.pop(_DIGEST, None)
-        return (
-            state if said is not None and said.tobytes().decode("ascii", "replace") == weights_digest(state) else None
-        )
+        is_whole = said is not None and said.tobytes().decode("ascii", "replace") == weights_digest(state)
+        return state if is_whole and _counts_epochs(state.get(EPOCHS)) else None
 
     def write(self, state: Mapping[str, np.ndarray]) -> None:
         """Replace what was reached before."""
@@ -53,6 +52,10 @@ class Unfinished:
         content = save(whole | {_DIGEST: np.frombuffer(weights_digest(whole).encode(), dtype=np.uint8)})
         with new_file(self.file) as temporary:
             temporary.write_bytes(content)
+
+
+def _counts_epochs(said: np.ndarray | None) -> bool:
+    return said is not None and said.shape == (1,) and said.dtype.kind == "i" and said[0] > 0
 
 
 def forget(heads: Path, head_id: str) -> None:

@@ -2,11 +2,12 @@
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.filesize import decimal as byte_count
 
 from ..cache.header import Header
@@ -15,7 +16,7 @@ from ..cache.store import FeatureStore
 from ..commands.fit_head import FitHead, FittedHead
 from ..commands.unused import note_unused
 from ..encoders.dtypes import emulates_bfloat16, resolve_device
-from ..errors import UsageError, option
+from ..errors import ExpclipError, UsageError, option
 from ..heads.kinds import KINDS, TeacherPairs
 from ..heads.recipe import LOGIT_SCALE, Recipe
 from ..heads.saving import HeadCard, head_id, problem_of, read_card, save_head
@@ -260,9 +261,17 @@ def _fit(workspace: Workspace, lesson: Lesson, card: HeadCard, request: FitHead,
             head = KINDS[card.head].trainer.fit(lesson.pairs(shelf), recipe, show)
     card = replace(card, losses=head.losses_, seconds=round(time.perf_counter() - started, 3))
     losses = getattr(head, "step_losses_", [])  # heads without steps need not have it
-    saved = save_head(workspace.cache.heads, card, head.tensors(), losses)
+    tensors = head.tensors()
+    _refuse_no_numbers(card, tensors)
+    saved = save_head(workspace.cache.heads, card, tensors, losses)
     forget(workspace.cache.heads, card.id)
     return FittedHead(saved, card, is_new=True)
+
+
+def _refuse_no_numbers(card: HeadCard, tensors: Mapping[str, np.ndarray]) -> None:
+    """Raise ExpclipError where the last step of a fit, whose loss nobody sees, led to no numbers."""
+    if not all(np.isfinite(value).all() for value in tensors.values()):
+        raise ExpclipError(f"{card.label}: what it learnt is no finite numbers: choose a smaller {option('lr')}")
 
 
 def _by_prompts(workspace: Workspace, labelled: Labelled, card: HeadCard, request: FitHead) -> LabelFit:

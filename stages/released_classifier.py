@@ -18,7 +18,7 @@ from ..pipeline.workspace import Workspace
 from ..scoring.by_fold import ByFold
 from ..scoring.compare import LABELS
 from .cached_images import cached_images
-from .evaluate.fitting import other_classes
+from .evaluate.fitting import lacking_classes
 
 _OF_A_TEACHER = ("teacher", "instruction", "objective")
 
@@ -38,8 +38,8 @@ def imported_classifier(request: ImportHead, said: ClassifierCard) -> tuple[Head
     note_unused(request, _OF_A_TEACHER, "it learnt from labels")
     manifest, images = cached_images(request)
     card = _card(request, said, manifest, images)
-    if problem := other_classes(card, manifest):
-        raise UsageError(f"{request.file}: {problem}")
+    if lacking := lacking_classes(card, manifest):
+        raise UsageError(f"{request.file}: it {lacking}: give {option('features')} whose classes it learnt")
     _refuse_other_clip(request, said, images)
     fold = _fold(request, manifest)
     head = load_head(request.file, card)

@@ -27,14 +27,17 @@ def other_features(card: HeadCard, images: Header) -> str:
 
 def other_classes(card: HeadCard, manifest: Manifest) -> str:
     """Why a head from labels cannot tell the classes of a data set; empty where it can."""
+    lacking = lacking_classes(card, manifest)
+    return f"head {card.id} {lacking}: leave the head out" if lacking else ""
+
+
+def lacking_classes(card: HeadCard, manifest: Manifest) -> str:
+    """What a head from labels learnt, and which classes of a data set it did not; empty where it learnt all."""
     learnt: Sequence[str] | None = card.spec.get("classes")
     lacking = [name for name in manifest.classes if name not in learnt] if learnt is not None else []
     if not lacking:
         return ""
-    return (
-        f"head {card.id} learnt the classes {', '.join(card.spec['classes'])}; {manifest.label} has "
-        f"{', '.join(lacking)} too: leave the head out"
-    )
+    return f"learnt the classes {', '.join(card.spec['classes'])}; {manifest.label} has {', '.join(lacking)} too"
 
 
 def other_folds(card: HeadCard, manifest: Manifest) -> str:

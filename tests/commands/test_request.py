@@ -166,6 +166,7 @@ def test_the_word_for_nothing_is_nothing():
         ({"seed": 10**6000}, "seed a number of thousands of digits: give at most 4,294,967,295"),
         ({"seed": 2**64}, "seed 18446744073709551616: give at most"),
         ({"seed": -1}, "seed -1: give 0 or more"),
+        ({"lr": 1e39}, "lr 1e.39: give at most"),  # what float32 does not hold
         ({"epochs": 10**30}, "epochs 10+: give at most 2,147,483,647"),
         ({"epochs": 0}, "epochs 0: give 1 or more"),
         ({"batch_size": 10**30}, "batch_size 10+: give at most"),

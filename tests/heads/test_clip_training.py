@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 import torch
 from expclip.encoders.families import Models
+from expclip.errors import ExpclipError
 from expclip.heads.clip_recipe import CORRECTED, PER_CLASS, SHARED, ClassTexts, ClipTraining, Contexts
 from expclip.heads.clip_training import corrected_train_frames
 from expclip.heads.kinds import KINDS, LabelledSamples
 from expclip.heads.recipe import Recipe
-from expclip.heads.unfinished import Unfinished
+from expclip.heads.unfinished import EPOCHS, Unfinished
 from expclip.manifests.manifest import Clips
 from expclip.scoring.samples import Samples
 
@@ -46,15 +47,18 @@ class BrokenOffError(Exception):
     """The power went."""
 
 
-def broken_off(head: str, of: LabelledSamples, at: int) -> None:
-    """A fit whose process ends behind some step."""
-
+def _ending_at(step: int):
     def progress(done: int, total: int) -> None:
-        if done == at:
+        if done == step:
             raise BrokenOffError
 
+    return progress
+
+
+def broken_off(head: str, of: LabelledSamples, at: int) -> None:
+    """A fit whose process ends behind some step."""
     with pytest.raises(BrokenOffError):
-        fit(head, of, progress)
+        fit(head, of, _ending_at(at))
 
 
 def steps_of(head: str, of: LabelledSamples) -> tuple[object, list[int]]:
@@ -93,6 +97,60 @@ def test_what_was_reached_and_is_damaged_is_begun_anew(texts, tmp_path):
         again, made = steps_of("coop", of)
         assert made[0] == 1
         assert_same(again, fit("coop", content(training=ClipTraining(texts))))
+
+
+@pytest.mark.parametrize("head", ["dfer-clip", "coop"])
+def test_without_momentum_there_is_none_to_keep(texts, tmp_path, head):
+    kept = Unfinished.of(tmp_path, "0" * 12, 0)
+    of = content(training=ClipTraining(texts, unfinished=kept))
+    with pytest.raises(BrokenOffError):
+        fit(head, of, _ending_at(7), momentum=0)
+    assert_same(fit(head, of, momentum=0), fit(head, content(training=ClipTraining(texts)), momentum=0))
+
+
+def _less(state, name):
+    return {other: value for other, value in state.items() if other != name}
+
+
+FOREIGN = {
+    "context of fewer vectors": lambda state: state | {"now.context": state["now.context"][:, :1]},
+    "momentum of another size": lambda state: state | {"momentum.context": state["momentum.context"][:, :2]},
+    "values of another type": lambda state: state | {"now.context": state["now.context"].astype(np.int32)},
+    "no numbers": lambda state: state | {"now.context": state["now.context"] * np.nan},
+    "another generator": lambda state: state | {"generator": state["generator"][:100]},
+    "fewer losses": lambda state: state | {"losses": state["losses"][:-1]},
+    "more epochs": lambda state: state | {EPOCHS: np.array([10**6])},
+    "a tensor less": lambda state: _less(state, "now.context"),
+    "a tensor more": lambda state: state | {"best.context": state["now.context"]},
+}
+
+
+@pytest.mark.parametrize("change", FOREIGN.values(), ids=FOREIGN)
+def test_what_another_fit_reached_is_refused(texts, tmp_path, change):
+    kept = Unfinished.of(tmp_path, "0" * 12, 0)
+    of = content(training=ClipTraining(texts, unfinished=kept))
+    broken_off("coop", of, at=4)
+    state = kept.read()
+    assert state is not None
+    kept.write(change(state))
+    with pytest.raises(ExpclipError, match="of another fit, or of another version: remove the"):
+        fit("coop", of)
+
+
+@pytest.mark.parametrize("said", [None, np.array([], dtype=int), np.array([-3]), np.array([0]), np.array([1.0])])
+def test_what_does_not_say_how_far_it_came_is_damaged(texts, tmp_path, said):
+    kept = Unfinished.of(tmp_path, "0" * 12, 0)
+    broken_off("coop", content(training=ClipTraining(texts, unfinished=kept)), at=4)
+    state = _less(kept.read(), EPOCHS)
+    kept.write(state if said is None else state | {EPOCHS: said})
+    assert kept.read() is None
+
+
+@pytest.mark.parametrize(("head", "rates"), [("dfer-clip", "lr or context_lr"), ("coop", "lr")])
+def test_steps_that_lead_to_no_numbers_are_refused_also_if_they_are_the_last(texts, head, rates):
+    one_step = {"epochs": 1, "batch_size": 30, "lr": 1e38}
+    with pytest.raises(ExpclipError, match=rf"no finite numbers after epoch 1: choose a smaller {rates}$"):
+        fit(head, content(training=ClipTraining(texts, contexts=Contexts(lr=1e38))), **one_step)
 
 
 def test_the_epoch_that_counts_is_the_best_on_what_was_held_out(texts):

@@ -14,6 +14,8 @@ from expclip.cache.store import FeatureStore
 from expclip.cli import app
 from expclip.commands.fit_head import FitHead
 from expclip.encoders.cards import fitting
+from expclip.errors import ExpclipError
+from expclip.heads.kept import heads_in
 from expclip.heads.kinds import KINDS, TeacherPairs
 from expclip.heads.pairs import Embeddings
 from expclip.heads.recipe import Recipe
@@ -190,6 +192,13 @@ def test_one_command_makes_all_that_a_sweep_lacks(lab, photos, tiny_models, ther
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 0, result.output
     assert len({one.card.id for one in lab.fit_head(photos, **sweep)}) == 4
+
+
+def test_what_ends_as_no_numbers_is_no_head(lab, photos):
+    lab.extract(photos, **MINIATURE)
+    with pytest.raises(ExpclipError, match="no finite numbers: choose a smaller lr"):
+        lab.fit_head(photos, **SMALL | {"lr": 1e30, "epochs": 1, "batch_size": 20})
+    assert heads_in(lab.cache.heads) == ([], [])
 
 
 def test_unfinished_features_are_not_learnt_from(lab, photos):
