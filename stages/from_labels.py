@@ -85,7 +85,11 @@ class Labelled:
             for shots in request.shots or (None,):
                 for head in heads:
                     draw = draw_of(head, shots, 0, request)
-                    refuse_too_few(where, self.manifest.labels[numbers], self.manifest.classes, draw)
+                    labels = self.manifest.labels[numbers]
+                    refuse_too_few(where, labels, self.manifest.classes, draw)
+                    if KINDS[head].has_steps:
+                        learnt, _ = drawn(labels, draw)
+                        refuse_less_than_a_batch(len(learnt), optimiser_of(request, "", head)["batch_size"])
 
     @cached_property
     def _features(self) -> np.ndarray:

@@ -121,7 +121,18 @@ def test_an_epoch_is_chosen_on_the_fold_that_is_tested_by_its_own_clips(lab, fol
 def test_what_cannot_be_learnt_is_one_line(lab, clips, how, said):
     lab.extract(clips, clip="miniature")
     with pytest.raises(UsageError, match=said):
-        lab.fit_head(clips, head="dfer-clip", **HOW, **how)
+        lab.fit_head(clips, head="dfer-clip", **HOW | how)
+
+
+def test_a_batch_of_more_than_what_is_not_held_out_is_refused_before_anything_is_made(lab, folds, work):
+    lab = lab.but(root={"dfew": folds})
+    lab.extract("dfew", clip="miniature")
+    work.clear()
+    with pytest.raises(
+        UsageError, match="batch_size 25: a batch needs as many clips, and there are 21 to learn from"
+    ):
+        lab.fit_head("dfew", head="dfer-clip", **HOW | {"batch_size": 25}, select="validation")
+    assert not work
 
 
 def test_a_text_tower_of_another_family_leaves_prompts_as_they_are(lab, clips, monkeypatch):
