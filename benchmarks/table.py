@@ -1,6 +1,6 @@
 """All benchmarks, as one table: figure, limit, ratio, bound, verdict, and the machine.
 
-`python benchmarks/table.py` runs all of them (about five minutes), `… table.py read_store sweep` some.
+`python benchmarks/table.py` runs all of them (about eight minutes), `… table.py read_store sweep` some.
 """
 
 import platform
