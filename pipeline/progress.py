@@ -1,15 +1,20 @@
-"""The progress bar: one listener among others."""
+"""The progress bar, or lines in its place: one listener among others."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from time import monotonic
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TimeRemainingColumn
 from rich.progress import Task as BarTask
 from rich.text import Text
 
-from ..reports.console import Description
+from ..reports.console import Description, duration, show_remark
 from .events import Emit, Event, RowsEncoded, ignore
+
+EVERY = 60.0
+"""Seconds between two lines."""
 
 
 class _Speed(ProgressColumn):
@@ -19,11 +24,35 @@ class _Speed(ProgressColumn):
         return Text(f"{task.speed:,.0f} rows/s" if task.speed else "", style="dim")
 
 
+@dataclass
+class _Lines:
+    """What is said where no bar can be shown: a line a minute."""
+
+    what: str
+    rows: int
+    console: Console
+    done: int = 0
+    began: float = field(default_factory=lambda: monotonic())
+    said: float = field(default_factory=lambda: monotonic())
+
+    def listen(self, event: Event) -> None:
+        now = monotonic()
+        if not isinstance(event, RowsEncoded):
+            return
+        self.done += event.rows
+        if now - self.said < EVERY or self.done >= self.rows:
+            return
+        self.said, speed = now, self.done / max(now - self.began, 1e-9)
+        left = duration((self.rows - self.done) / speed) if speed else "unknown"
+        share = f"{self.done:,} of {self.rows:,} rows ({100 * self.done / self.rows:.0f} %)"
+        show_remark(self.console, f"{self.what}: {share}, {speed:,.1f} a second, about {left} left")
+
+
 @contextmanager
 def progress_bar(what: str, rows: int, console: Console) -> Iterator[Emit]:
-    """A listener that shows rows done and failed, rows per second and the time left; silent without a terminal."""
+    """A listener that shows rows done and failed, rows per second and the time left: by lines without a terminal."""
     if not console.is_terminal or not rows:
-        yield ignore
+        yield _Lines(what, rows, console).listen if rows else ignore
         return
     columns = (Description(), BarColumn(), MofNCompleteColumn(), _Speed(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bars:
