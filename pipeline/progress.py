@@ -25,34 +25,43 @@ class _Speed(ProgressColumn):
 
 
 @dataclass
-class _Lines:
-    """What is said where no bar can be shown: a line a minute."""
+class Lines:
+    """What is said of long work where no bar can be shown: a line a minute."""
 
     what: str
-    rows: int
+    unit: str
     console: Console
-    done: int = 0
     began: float = field(default_factory=lambda: monotonic())
     said: float = field(default_factory=lambda: monotonic())
 
-    def listen(self, event: Event) -> None:
+    def reached(self, done: int, total: int) -> None:
+        """So much is done by now."""
         now = monotonic()
-        if not isinstance(event, RowsEncoded):
+        if self.console.is_terminal or now - self.said < EVERY or not 0 < done < total:
             return
-        self.done += event.rows
-        if now - self.said < EVERY or self.done >= self.rows:
-            return
-        self.said, speed = now, self.done / max(now - self.began, 1e-9)
-        left = duration((self.rows - self.done) / speed) if speed else "unknown"
-        share = f"{self.done:,} of {self.rows:,} rows ({100 * self.done / self.rows:.0f} %)"
+        self.said, speed = now, done / max(now - self.began, 1e-9)
+        share = f"{done:,} of {total:,} {self.unit} ({100 * done / total:.0f} %)"
+        left = duration((total - done) / speed)
         show_remark(self.console, f"{self.what}: {share}, {speed:,.1f} a second, about {left} left")
+
+
+def _by_lines(what: str, rows: int, console: Console) -> Emit:
+    lines, done = Lines(what, "rows", console), 0
+
+    def listen(event: Event) -> None:
+        nonlocal done
+        if isinstance(event, RowsEncoded):
+            done += event.rows
+            lines.reached(done, rows)
+
+    return listen
 
 
 @contextmanager
 def progress_bar(what: str, rows: int, console: Console) -> Iterator[Emit]:
     """A listener that shows rows done and failed, rows per second and the time left: by lines without a terminal."""
     if not console.is_terminal or not rows:
-        yield _Lines(what, rows, console).listen if rows else ignore
+        yield _by_lines(what, rows, console) if rows else ignore
         return
     columns = (Description(), BarColumn(), MofNCompleteColumn(), _Speed(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bars:

@@ -27,6 +27,7 @@ from ..pipeline.checks import refuse_unknown_models
 from ..pipeline.learnt import Shelf
 from ..pipeline.machine import peak_memory
 from ..pipeline.needs import Need, Needs
+from ..pipeline.progress import Lines
 from ..pipeline.workspace import Workspace
 from ..reports.console import say
 from .from_clips import USUAL, frames_of, learns_more, learns_prompts
@@ -251,9 +252,11 @@ def _fit(workspace: Workspace, lesson: Lesson, card: HeadCard, request: FitHead,
     started = time.perf_counter()
     with workspace.progress() as bars:
         bar = bars.add_task(f"fit {card.label}", total=None)
+        lines = Lines(f"fit {card.label}", "steps", workspace.console)
 
         def show(done: int, total: int) -> None:
             bars.update(bar, completed=done, total=total)
+            lines.reached(done, total)
 
         if by_labels:
             head = by_labels.fit(recipe, show)

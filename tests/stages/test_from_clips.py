@@ -195,6 +195,15 @@ def test_a_fit_that_is_killed_goes_on_at_its_last_epoch(lab, clips):
         np.testing.assert_array_equal(value, found[1][name])
 
 
+def test_a_long_fit_says_how_far_it_is_where_no_bar_can_be_shown(lab, clips, monkeypatch, capsys):
+    from expclip.pipeline import progress
+
+    lab.extract(clips, clip="miniature")
+    monkeypatch.setattr(progress, "EVERY", 0.0)
+    lab.fit_head(clips, head="coop", **HOW)
+    assert "fit coop, labels · seed 1: 1 of 2 steps (50 %), " in capsys.readouterr().err
+
+
 def test_curves_show_heads_that_learnt_clips(lab, clips, tmp_path, monkeypatch):
     shown = {}
     monkeypatch.setattr(
