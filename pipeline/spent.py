@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from ..reports.console import duration
 from .events import ShardFinished
 
-WORTH_SAYING = 10.0
+WORTH_SAYING = 60.0
 """Seconds that a run takes at least of which it is said."""
 _MUCH = 0.25
 """The share of the time from which on waiting or writing is the limit."""
