@@ -15,8 +15,6 @@ POSITIONS = ("end", "middle", "front")
 """Where the words of a class stand: at the end behind the context, in its middle, or in front of it."""
 PER_CLASS, SHARED = CONTEXTS = ("per-class", "shared")
 """Whether every class has a context of its own, or all have the same."""
-TOKENS = (4, 8, 16)
-"""Of a context."""
 RELEASED, CORRECTED = SAMPLERS = ("released", "corrected")
 """How 16 frames are drawn of all."""
 LAST, VALIDATION, TEST_FOLD = SELECTS = ("last", "validation", "test-fold")

@@ -274,18 +274,7 @@ def class_scores(way: Way, weights: Tensors, texts: np.ndarray, samples: Samples
     """(n, classes) float64: a hundred cosines of samples with the unit vectors (classes, L) of texts."""
     scores, directions = np.empty((len(samples), len(texts))), torch.from_numpy(texts)
     with torch.no_grad():
-        for numbers, frames in _of_one_length(samples):
-            found = normalize(way.embed(weights, frames), dim=1) @ directions.T
+        for numbers, rows in samples.of_one_length(lambda length: _CLIPS):
+            found = normalize(way.embed(weights, frames_of(samples, rows)), dim=1) @ directions.T
             scores[numbers] = LOGIT_SCALE * found.numpy()
     return scores
-
-
-def _of_one_length(samples: Samples) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
-    """Numbers of samples (k,) of one length T with their frames (k, T, L) float32, some at a time."""
-    rows = rows_of(samples)
-    lengths = np.array([len(one) for one in rows], dtype=np.int64)
-    for length in np.unique(lengths).tolist():
-        every = np.flatnonzero(lengths == length)
-        for start in range(0, len(every), _CLIPS):
-            numbers = every[start : start + _CLIPS]
-            yield numbers, frames_of(samples, np.stack([rows[number] for number in numbers]))

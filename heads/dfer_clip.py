@@ -60,10 +60,8 @@ class PromptedClips:
 
         Raises UsageError for clips of more frames than a temporal model takes.
         """
-        longest, most = (
-            1 if samples.clips is None else int(samples.clips.lengths.max(initial=0)),
-            self._way.most_frames,
-        )
+        most = self._way.most_frames
+        longest = 1 if samples.clips is None else int(samples.clips.lengths.max(initial=0))
         if most is not None and longest > most:
             raise UsageError(
                 f"dfer-clip takes up to {most} frames of a clip, and there is one of {longest}: choose "

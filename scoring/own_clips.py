@@ -58,20 +58,6 @@ class OwnClips:
 
     def _embedded(self, samples: Samples) -> np.ndarray:
         found = np.empty((len(samples), samples.frames.shape[1]), dtype=samples.dtype)
-        for numbers, rows in _of_one_length(samples):
+        for numbers, rows in samples.of_one_length(lambda length: _FRAMES // max(length, 1)):
             found[numbers] = self._embed(samples.frames[rows].astype(np.float32))
         return found
-
-
-def _of_one_length(samples: Samples) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Numbers of samples (k,) with as many frames, and the rows of these (k, T), some at a time."""
-    clips = samples.clips
-    if clips is None:
-        numbers = np.arange(len(samples))
-        yield from ((some, some[:, None]) for some in np.split(numbers, range(_FRAMES, len(numbers), _FRAMES)))
-        return
-    for length in np.unique(clips.lengths).tolist():
-        every, size = np.flatnonzero(clips.lengths == length), max(1, _FRAMES // max(length, 1))
-        for start in range(0, len(every), size):
-            some = every[start : start + size]
-            yield some, clips.indices[clips.offsets[some][:, None] + np.arange(length)]

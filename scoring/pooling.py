@@ -1,7 +1,7 @@
 """Means over the frames of clips."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -22,12 +22,12 @@ def clip_means(frames: np.ndarray, clips: Clips, dtype: np.dtype | type) -> np.n
 
     def average(some: np.ndarray) -> None:
         length = int(lengths[some[0]])
-        rows = clips.indices[clips.offsets[some][:, None] + np.arange(length)]
-        gathered = _gathered(frames, rows).astype(dtype, copy=False)
+        gathered = _gathered(frames, rows_of(clips, some)).astype(dtype, copy=False)
         means[some] = np.matmul(np.full((1, length), 1 / length, dtype=dtype), gathered)[:, 0]
 
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        list(threads.map(average, _of_one_length(lengths)))
+        some = of_one_length(lengths, lambda length: _ROWS // max(length, 1))
+        list(threads.map(average, (numbers for numbers in some if lengths[numbers[0]])))
     return means
 
 
@@ -39,8 +39,15 @@ def _gathered(frames: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return frames[rows]
 
 
-def _of_one_length(lengths: np.ndarray) -> Iterator[np.ndarray]:
-    """Numbers of clips of one length, about as many as have `_ROWS` rows together."""
-    for length in np.unique(lengths[lengths > 0]).tolist():
-        numbers, size = np.flatnonzero(lengths == length), max(1, _ROWS // length)
+def of_one_length(lengths: np.ndarray, most: Callable[[int], int]) -> Iterator[np.ndarray]:
+    """Numbers of clips of one length, up to `most(length)` at a time, and at least one."""
+    for length in np.unique(lengths).tolist():
+        numbers, size = np.flatnonzero(lengths == length), max(1, most(length))
         yield from (numbers[start : start + size] for start in range(0, len(numbers), size))
+
+
+def rows_of(clips: Clips, numbers: np.ndarray) -> np.ndarray:
+    """(k, T) the rows of some clips, all of which have T."""
+    first = int(numbers[0])
+    length = int(clips.offsets[first + 1] - clips.offsets[first])
+    return clips.indices[clips.offsets[numbers][:, None] + np.arange(length)]

@@ -8,7 +8,7 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 
 from ..manifests.manifest import Clips
-from .pooling import clip_means
+from .pooling import clip_means, of_one_length, rows_of
 
 Pooling = Literal["before", "behind"]
 
@@ -37,6 +37,13 @@ class Samples:
         if self.clips is None:
             return Samples(self.frames[numbers], None, self.pools, dtype)
         return Samples(self.frames, self.clips.take(numbers), self.pools, dtype)
+
+    def of_one_length(self, most: Callable[[int], int]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Numbers of samples (k,) with as many frames, and their rows (k, T): up to `most(T)` samples at a time."""
+        clips = self.clips
+        if clips is None:
+            clips = Clips(np.arange(len(self) + 1), np.arange(len(self)))
+        yield from ((numbers, rows_of(clips, numbers)) for numbers in of_one_length(clips.lengths, most))
 
     @cached_property
     def means(self) -> np.ndarray:
