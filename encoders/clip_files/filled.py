@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from ...errors import ExpclipError
-from ..clip.prompt_tower import PromptTower
+from ..clip.towers import TextTower as ClipTextTower
 from ..configuration import in_one_line
 from ..dtypes import torch_dtype
 from ..pixels import to_planes
@@ -44,24 +44,14 @@ class ImageTower:
             return self._see(self._visual, planes).float().cpu().numpy()
 
 
-class TextTower:
-    """Texts to e_T."""
+class TextTower(ClipTextTower):
+    """Texts to e_T, as CLIP's reads them."""
 
     def __init__(self, model: FileModel, dtype: str, device: str):
         self._model = _filled(model, "", dtype, device)
         self._tokenize = tokenizer(model)
         self._name = model.name
         self._device = device
-
-    def for_prompts(self) -> PromptTower:
-        """The same tower, for prompts that are learnt."""
-        return PromptTower(self._name, self._model, self._tokenize, self._device)
-
-    @torch.inference_mode()
-    def __call__(self, texts: list[str]) -> np.ndarray:
-        tokens = self._tokenize(texts).to(self._device)
-        with faster_layers(self._device):
-            return self._model.encode_text(tokens, normalize=False).float().cpu().numpy()
 
 
 def tokenizer(model: FileModel) -> Any:

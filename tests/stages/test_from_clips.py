@@ -19,22 +19,6 @@ from expclip.scoring.samples import Samples
 HOW = {"clip": "miniature", "seed": 1, "batch_size": 4, "epochs": 2}
 
 
-@pytest.fixture
-def folds(tmp_path, save_face):
-    """35 clips of two frames by DFEW's lists of test and of train parts: a class in each fold once."""
-    root, fold_of = tmp_path / "dfew", {}
-    for k in range(35):
-        fold_of[f"Clip/{k} {k % 7}"] = 1 + k // 7
-        for frame in range(2):
-            save_face(root / f"Clip/{k} {k % 7}" / f"{frame}.png", 6, 2 * k + frame, k % 7, size=32)
-    for fold in range(1, 6):
-        for part in ("test", "train"):
-            of_part = [clip for clip, of in fold_of.items() if (of == fold) == (part == "test")]
-            lines = [f"{clip} 2 {clip.rpartition(' ')[2]}" for clip in of_part]
-            (root / f"dfew-{part}-{fold}.txt").write_text("\n".join([*lines, ""]), encoding="utf-8")
-    return root
-
-
 def test_all_frames_are_learnt_from_where_they_are_and_else_those_that_are_tested(lab, clips):
     lab.extract(clips, clip="miniature")
     (edge,) = lab.fit_head(clips, head="dfer-clip", **HOW)
@@ -58,8 +42,8 @@ def test_no_image_is_read_and_no_more_than_the_text_tower_is_loaded(lab, clips, 
     assert not list(lab.cache.heads.glob(f".*{SUFFIX}")), "what was kept on the way is gone"
 
 
-def test_what_is_unusual_of_a_head_is_said_wherever_it_is_named(lab, folds):
-    lab = lab.but(root={"dfew": folds})
+def test_what_is_unusual_of_a_head_is_said_wherever_it_is_named(lab, dfew):
+    lab = lab.but(root={"dfew": dfew})
     lab.extract("dfew", clip="miniature")
     ways = [{}, {"text": "fixed"}, {"select": "validation"}, {"select": "test-fold", "text": "fixed"}]
     for way in ways:
@@ -77,7 +61,7 @@ def test_what_is_unusual_of_a_head_is_said_wherever_it_is_named(lab, folds):
     }
 
 
-def test_an_epoch_is_chosen_on_the_fold_that_is_tested_by_its_own_clips(lab, folds, monkeypatch):
+def test_an_epoch_is_chosen_on_the_fold_that_is_tested_by_its_own_clips(lab, dfew, monkeypatch):
     """Of each fold its seven clips; by the train lists too, where they are those that a list lacks."""
     from expclip.heads import clip_training
 
@@ -89,7 +73,7 @@ def test_an_epoch_is_chosen_on_the_fold_that_is_tested_by_its_own_clips(lab, fol
         return own(way, weights, texts, samples)
 
     monkeypatch.setattr(clip_training, "class_scores", class_scores)
-    lab = lab.but(root={"dfew": folds})
+    lab = lab.but(root={"dfew": dfew})
     lab.extract(["dfew", "dfew:train"], clip="miniature")
     for train in ("dfew", "dfew:train"):
         judged.clear()
@@ -124,8 +108,8 @@ def test_what_cannot_be_learnt_is_one_line(lab, clips, how, said):
         lab.fit_head(clips, head="dfer-clip", **HOW | how)
 
 
-def test_a_batch_of_more_than_what_is_not_held_out_is_refused_before_anything_is_made(lab, folds, work):
-    lab = lab.but(root={"dfew": folds})
+def test_a_batch_of_more_than_what_is_not_held_out_is_refused_before_anything_is_made(lab, dfew, work):
+    lab = lab.but(root={"dfew": dfew})
     lab.extract("dfew", clip="miniature")
     work.clear()
     with pytest.raises(

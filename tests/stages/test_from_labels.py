@@ -189,22 +189,6 @@ def test_scores_on_its_own_samples_are_said_to_say_nothing(lab, faces, capsys):
     assert "learnt from these very labels: its scores say nothing of other samples" in capsys.readouterr().err
 
 
-@pytest.fixture
-def dfew(tmp_path, save_face):
-    """35 clips of two frames, a class in each fold once, by lists of test and of train parts."""
-    root, fold_of = tmp_path / "dfew", {}
-    for k in range(35):
-        fold_of[f"Clip/{k} {k % 7}"] = 1 + k // 7
-        for frame in range(2):
-            save_face(root / f"Clip/{k} {k % 7}" / f"{frame}.png", 6, 2 * k + frame, k % 7, size=32)
-    for fold in range(1, 6):
-        for part in ("test", "train"):
-            of_part = [clip for clip, of in fold_of.items() if (of == fold) == (part == "test")]
-            lines = [f"{clip} 2 {clip.rpartition(' ')[2]}" for clip in of_part]
-            (root / f"dfew-{part}-{fold}.txt").write_text("\n".join([*lines, ""]), encoding="utf-8")
-    return root
-
-
 def test_the_train_part_of_a_set_of_folds_is_the_complement_of_each_and_nothing_is_encoded_twice(lab, dfew, work):
     lab = lab.but(root={"dfew": dfew})
     lab.extract("dfew", clip="miniature")
