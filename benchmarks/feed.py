@@ -15,7 +15,7 @@ from expclip.pipeline.decode_file import decode_file
 from measure import Row, draw_faces, in_turn, parser, show
 from PIL import Image
 
-SIZE, SIDES, AT_ONCE, AHEAD = 224, (224, 400), 8, 12
+SIZE, SIDES, AT_ONCE, AHEAD = 224, (224, 400), 16, 12
 MOST = 10**8
 """Pixels."""
 

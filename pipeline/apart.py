@@ -24,14 +24,13 @@ from typing import IO, Any
 
 from ..encoders import turns
 from ..errors import ExpclipError, reason
+from .arena import Arena, new_memory
 
-_PIPE = 1 << 20
-"""Bytes that are on their way from a process."""
 _PATIENCE = 2
 """Seconds that a process which is told to end may take."""
 _START = (
-    "import sys; sys.path[:] = sys.argv[4:]; from importlib import import_module as module; "
-    "module(sys.argv[1]).serve(getattr(module(sys.argv[2]), sys.argv[3]))"
+    "import sys; sys.path[:] = sys.argv[5:]; from importlib import import_module as module; "
+    "module(sys.argv[1]).serve(getattr(module(sys.argv[2]), sys.argv[3]), [*map(int, sys.argv[4].split())])"
 )
 _turn = threading.Lock()
 """Held while a large picture is decoded, by whichever of the processes that work for this one."""
@@ -146,17 +145,19 @@ class _Process:
     def __init__(self, function: Callable[..., Any]):
         names = [__name__, function.__module__, function.__name__]
         try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-c", _START, *names, *sys.path],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,  # a library that crashes is not quiet
-                start_new_session=True,
-            )
+            with new_memory() as memory:
+                self._arena = Arena(memory)
+                self._process = subprocess.Popen(
+                    [sys.executable, "-c", _START, *names, " ".join(map(str, memory)), *sys.path],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL,  # a library that crashes is not quiet
+                    start_new_session=True,
+                    pass_fds=memory,
+                )
         except OSError as error:
             raise ExpclipError(f"no more processes can be started ({error.strerror or error})") from error
         assert self._process.stdin is not None and self._process.stdout is not None
-        _widen(self._process.stdout)
         self._to, self._from = self._process.stdin, self._process.stdout
 
     def begin(self) -> None:
@@ -205,17 +206,9 @@ class _Process:
 
     def _receive(self) -> Any:
         try:
-            return pickle.load(self._from)
+            return self._arena.unpack(pickle.load(self._from))
         except (OSError, pickle.UnpicklingError) as error:
             raise EOFError from error
-
-
-def _widen(pipe: IO[bytes]) -> None:
-    """Let a pipe hold several pictures, where the system can: else each is handed over in many pieces."""
-    with suppress(ImportError, OSError):  # only Linux has that choice, within a limit
-        from fcntl import F_SETPIPE_SZ, fcntl
-
-        fcntl(pipe, F_SETPIPE_SZ, _PIPE)
 
 
 @dataclass(frozen=True)
@@ -235,27 +228,34 @@ def _put(what: Any, stream: IO[bytes]) -> None:
     stream.flush()
 
 
-def serve(function: Callable[..., Any]) -> None:
+def serve(function: Callable[..., Any], memory: Sequence[int]) -> None:
     """In such a process: answer calls until the one that asks hangs up."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what libraries print is no answer
+    arena = Arena(memory)
+
+    def send(what: Any) -> None:
+        _put(arena.pack(what), answers)
+
     asked: SimpleQueue[Any] = SimpleQueue()
     threading.Thread(target=_listen, args=(asked,), daemon=True).start()
     waited: list[Any] = []
 
     def wait() -> None:
         if not waited:
-            _put(_Wait(), answers)
+            send(_Wait())
             waited.append(asked.get())
 
     turns.wait_with(wait)
     with suppress(KeyboardInterrupt, BrokenPipeError):
-        _put(None, answers)
+        send(None)
         while True:
-            for call in asked.get():
+            calls = asked.get()
+            arena.clear()  # who asks again has read all that was answered
+            for call in calls:
                 waited.clear()
                 answer = _answer(function, call)
-                _put(answer, answers)
+                send(answer)
                 if isinstance(answer, _Raised):
                     break
     os._exit(0)

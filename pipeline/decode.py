@@ -18,7 +18,9 @@ from .decode_file import Decoded, DecodedFile, decode_file
 from .plan import Task
 
 _BATCHES_AHEAD = 3
-_ROWS_AT_ONCE = 8
+_GOES = 4
+"""Of each batch, so that several processes share in it."""
+_LEAST_ROWS = 8
 """Files with so many rows are decoded by the same process in one go: asking for each one alone would cost time."""
 
 
@@ -78,6 +80,7 @@ class Decoder:
         """None comes where the next task is not known yet."""
         self._batch_size = batch_size
         self._crew = crew
+        self._rows_at_once = max(_LEAST_ROWS, batch_size // _GOES)
         self._ahead: deque[_Coming] = deque()
         self._coming: Iterator[_Coming] = iter(())
 
@@ -129,7 +132,7 @@ class Decoder:
                 submitted = max(row_of.values())
                 path, is_clip = Path(task.root) / source, is_picture_clip(source)
                 calls.append((path, row_of, fits, upright, task.max_pixels, is_clip))
-                if submitted >= rows[-1] or sum(len(call[1]) for call in calls) >= _ROWS_AT_ONCE:
+                if submitted >= rows[-1] or sum(len(call[1]) for call in calls) >= self._rows_at_once:
                     files.append(_Files(tuple(calls), submitted, self._crew.submit(calls)))
                     calls = []
             yield rows, list(files)

@@ -5,6 +5,7 @@ import signal
 import time
 from pathlib import Path
 
+import numpy as np
 from expclip.encoders.turns import take_turn
 from expclip.errors import UsageError, option
 
@@ -61,3 +62,11 @@ def sleep_deaf(log: Path) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     log.write_text("asleep")
     time.sleep(1000)
+
+
+def arrays(seed: int, sizes: list[int], fatal: bool = False) -> dict[int, np.ndarray]:
+    """Random bytes by their number; dies behind the first half of its work if asked."""
+    found = {size: np.random.default_rng([seed, size]).integers(0, 256, size, dtype=np.uint8) for size in sizes}
+    if fatal:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return found
