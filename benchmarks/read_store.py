@@ -11,20 +11,26 @@ from pathlib import Path
 import numpy as np
 import zarr
 from expclip.cache.header import Header
+from expclip.cache.keys import digest, store_key
 from expclip.cache.store import FeatureStore
 from measure import Row, in_turn, parser, show, timed
 
 
 def make_store(path: Path, features: np.ndarray) -> FeatureStore:
     """A complete store of some features."""
-    names = {"dataset": "benchmark", "node": "llm", "model": "none", "key": "benchmark"}
-    empty = dict.fromkeys(("instruction", "protocol", "encoder_digest", "rows_digest"), "")
-    header = Header(**names, **empty, untrained=True, spec={}, rows=len(features), row_shape=features.shape[1:])
-    store = FeatureStore.create(path, header)
-    for shard in range(header.shards):
-        rows = header.shard_rows(shard)
+    store = empty_store(path, len(features), features.shape[1:])
+    for shard in range(store.header.shards):
+        rows = store.header.shard_rows(shard)
         store.write_shard(shard, features[rows.start : rows.stop])
     return store
+
+
+def empty_store(path: Path, rows: int, row_shape: tuple[int, ...]) -> FeatureStore:
+    names = {"dataset": "benchmark", "node": "llm", "model": "none", "rows_digest": digest([])}
+    empty = dict.fromkeys(("instruction", "protocol"), "")
+    digests = {"encoder_digest": digest({}), "key": store_key({}, digest([]))}
+    header = Header(**names, **empty, **digests, untrained=True, spec={}, rows=rows, row_shape=row_shape)
+    return FeatureStore.create(path, header)
 
 
 def main() -> None:

@@ -136,7 +136,7 @@ class FeatureStore:
             done[:] = features
         missing = [row.row - rows.start for row in failed]
         done[missing] = np.nan
-        bad = np.logical_not(np.isfinite(done.reshape(len(done), -1)).all(axis=1))
+        bad = np.logical_not(shard_file.finite_rows(done))
         bad[missing] = False
         if bad.any():
             row = rows[int(bad.argmax())]

@@ -79,8 +79,15 @@ class Node:
         return f"{self.name} · {self.model}{instruction}{' · untrained' if self.untrained else ''}"
 
 
+Fetch = Callable[[], np.ndarray]
+"""Gives the features of a batch, and waits for them where they are still on their way."""
+
+
 class Encoder(Protocol):
-    """A loaded encoder."""
+    """A loaded encoder.
+
+    One whose device works by itself may also have `begin(batch)`, which gives a Fetch and does not wait.
+    """
 
     def __call__(self, batch: Any, /) -> np.ndarray:
         """(n, *row_shape) float32 for n inputs.

@@ -3,7 +3,7 @@
 import os
 import pickle
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from mmap import mmap
 from typing import Any
 
@@ -22,15 +22,24 @@ def new_memory() -> Iterator[tuple[int, ...]]:
 
     It has no name, and is gone with the processes that made an arena of it.
     """
-    descriptors: list[int] = []
     try:
-        with suppress(AttributeError, OSError):
-            descriptors.append(os.memfd_create("expclip"))
-            os.truncate(descriptors[0], BYTES)
-        yield tuple(descriptors)
+        descriptor = os.memfd_create("expclip")
+    except (AttributeError, OSError):
+        yield ()
+        return
+    try:
+        yield (descriptor,) if _has_room(descriptor) else ()
     finally:
-        for descriptor in descriptors:
-            os.close(descriptor)
+        os.close(descriptor)
+
+
+def _has_room(descriptor: int) -> bool:
+    """Whether the memory can be as large as it is to be: a limit on files holds for it too."""
+    try:
+        os.truncate(descriptor, BYTES)
+    except OSError:
+        return False
+    return True
 
 
 class Arena:

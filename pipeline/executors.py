@@ -11,6 +11,11 @@ from ..manifests.limits import MAX_PIXELS
 from .events import Emit, ignore
 from .plan import Plan, Wanted
 
+_USUAL = 32
+"""Rows that an encoder sees at once."""
+_MOST_GROWN = 512
+"""Rows in a batch where encoders find out how many of them they take at once."""
+
 
 @dataclass(frozen=True)
 class RunOptions:
@@ -29,7 +34,12 @@ class RunOptions:
 
     @property
     def rows_per_batch(self) -> int:
-        return self.batch_size or (64 if self.device.startswith("cuda") else 32)
+        return self.batch_size or (_MOST_GROWN if self.grows else _USUAL)
+
+    @property
+    def grows(self) -> bool:
+        """Whether encoders find out how many rows they take at once: on a CPU nothing is gained by more."""
+        return self.batch_size is None and self.device.startswith("cuda")
 
     @property
     def processes(self) -> int:

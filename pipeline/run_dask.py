@@ -16,9 +16,7 @@ from distributed.scheduler import KilledWorker
 from distributed.utils import silence_logging_cmgr
 
 from ..cache.receipts import Receipt
-from ..encoders.node import Encoder, Node
 from ..errors import ExpclipError, reason
-from . import sparing
 from .apart import Crew
 from .decode import Decoder, decoders
 from .events import Emit, RowsEncoded, ShardFinished, ignore
@@ -26,6 +24,7 @@ from .executors import RunOptions
 from .plan import Plan, Task
 from .scheduler import connected
 from .sharing import Turns
+from .sparing import Loaded
 from .work import encode_task
 
 _DECODING_PROCESSES = 2
@@ -34,10 +33,9 @@ _WORKERLESS_SECONDS = 60
 _RESUME = "finished shards stay: run the command again"
 _LOST = f"the Dask scheduler does not answer any more: {_RESUME}"
 
-_loaded: dict[tuple[str, str], Encoder] = {}
-"""The encoders of this worker process, by encoder digest and device."""
-_loading = threading.Lock()
-"""A worker may run several tasks at once; they share its encoders."""
+_loaded: dict[tuple[str, bool], Loaded] = {}
+"""The encoders of this worker process, by device and whether their batches grow; its threads share them."""
+_choosing = threading.Lock()
 _crews: dict[int, Crew] = {}
 """The decoding processes of this worker's threads, by thread; they stay for its next tasks and end with it."""
 
@@ -59,7 +57,8 @@ def run(plan: Plan, options: RunOptions, emit: Emit) -> None:
 
         def begin() -> Iterator[Future]:
             while len(futures) < watch.most and (task := turns.now()) is not None:
-                future = client.submit(_run_task, task, options.device, options.rows_per_batch, pure=False)
+                how = options.device, options.rows_per_batch, options.grows
+                future = client.submit(_run_task, task, *how, pure=False)
                 futures[future] = task
                 yield future
 
@@ -140,10 +139,11 @@ def _most(workers: Mapping[str, Any]) -> int:
     return 2 * max(1, sum(one["nthreads"] for one in workers.values()))
 
 
-def _run_task(task: Task, device: str, batch_size: int) -> list[Receipt]:
+def _run_task(task: Task, device: str, batch_size: int, grows: bool = False) -> list[Receipt]:
     """On a worker: decode and encode one shard group."""
     with Decoder([task], batch_size, _crew()) as decoder:
-        return encode_task(task, decoder.batches(task), lambda node: _load(node, device), device, batch_size, ignore)
+        load = _encoders(device, grows)
+        return encode_task(task, decoder.batches(task), load, device, batch_size, ignore)()
 
 
 def _crew() -> Crew:
@@ -153,12 +153,9 @@ def _crew() -> Crew:
     return _crews[thread]
 
 
-def _load(node: Node, device: str) -> Encoder:
-    with _loading:
-        key = (node.digest, device)
-        if key not in _loaded:
-            _loaded[key] = sparing.load(node, device)
-        return _loaded[key]
+def _encoders(device: str, grows: bool) -> Loaded:
+    with _choosing:
+        return _loaded.setdefault((device, grows), Loaded(device, grows))
 
 
 def _result(watch: _Watch, future: Future, task: Task) -> list[Receipt]:

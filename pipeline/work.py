@@ -13,21 +13,23 @@ import numpy as np
 from ..cache import header
 from ..cache.files import printable
 from ..cache.receipts import FailedRow, Receipt
+from ..cache.shard_file import finite_rows
 from ..cache.store import FeatureStore
-from ..encoders.node import Encoder, Node
+from ..encoders.node import Fetch, Node
 from ..encoders.picture_errors import ImageError
 from ..errors import ExpclipError, option
 from .decode import Batch
 from .events import Emit, RowsEncoded, ShardFinished
 from .plan import Job, Task
+from .sparing import Sparing
 
-Load = Callable[[Node], Encoder]
+Load = Callable[[Node], Sparing]
+Write = Callable[[], list[Receipt]]
+"""Writes the shards of a task and their receipts, which it returns."""
 
 
-def encode_task(
-    task: Task, batches: Iterable[Batch], load: Load, device: str, batch_size: int, emit: Emit
-) -> list[Receipt]:
-    """Run a task: images first, then what is computed from query tokens or texts.
+def encode_task(task: Task, batches: Iterable[Batch], load: Load, device: str, batch_size: int, emit: Emit) -> Write:
+    """Run a task: images first, then what is computed from query tokens or texts. What is returned writes it.
 
     `batches` are the decoded images of the task, in order. Raises ExpclipError where an encoder gives NaN, values
     beyond float16, or the same features for different inputs; nothing of the task is written then.
@@ -39,13 +41,17 @@ def encode_task(
             _encode_derived(task, job, work, load, batch_size, emit)
     for shard in work.values():
         shard.refuse_constant()
-    receipts = []
-    for shard in work.values():
-        at_once = min(batch_size, shard.most or batch_size)
-        receipt = shard.write(device=device, batch_size=at_once, versions=versions())
-        emit(ShardFinished(task.dataset, shard.store.path.name, receipt))
-        receipts.append(receipt)
-    return receipts
+
+    def write() -> list[Receipt]:
+        receipts = []
+        for shard in work.values():
+            at_once = min(batch_size, shard.most or batch_size)
+            receipt = shard.write(device=device, batch_size=at_once, versions=versions())
+            emit(ShardFinished(task.dataset, shard.store.path.name, receipt))
+            receipts.append(receipt)
+        return receipts
+
+    return write
 
 
 class _ShardWork:
@@ -80,17 +86,31 @@ class _ShardWork:
             self.copied += receipt.copied
         for one in job.copies:
             self.values[one.rows - task.first] = _held(FeatureStore.open(one.store), one.of)
+        self._coming: tuple[np.ndarray, Fetch] | None = None
         self._again = bool(job.again)
         self._wanted = set(self.rows.tolist())
         self._example: Any = None
         self._inputs_differ = False
 
-    def encode(self, encoder: Encoder, rows: np.ndarray, inputs: Any) -> None:
-        """Encode inputs and put them in their rows."""
+    def encode(self, encoder: Sparing, rows: np.ndarray, inputs: Any) -> None:
+        """Encode the inputs of some rows. A GPU begins to, before what it began last is taken: it never waits."""
         self._compare(inputs)
         started = time.perf_counter()
-        features = encoder(inputs)
-        self.most = getattr(encoder, "most", None)
+        coming = rows, encoder.begin(inputs)
+        self.seconds["infer"] += time.perf_counter() - started
+        self.most = encoder.most
+        self.take()
+        self._coming = coming
+        if not encoder.runs_ahead:
+            self.take()
+
+    def take(self) -> None:
+        """Put the features that were begun last in their rows."""
+        if self._coming is None:
+            return
+        (rows, fetch), self._coming = self._coming, None
+        started = time.perf_counter()
+        features = fetch()
         self.seconds["infer"] += time.perf_counter() - started
         self.values[rows - self.task.first] = self._checked(features, rows)
 
@@ -123,9 +143,9 @@ class _ShardWork:
             raise ExpclipError(f"{self.node.label} gave features of shape {features.shape}, not {expected}")
         with np.errstate(over="ignore"):
             stored = features.astype(self.values.dtype)
-        if not np.isfinite(stored).all():
-            flat = stored.reshape(len(stored), -1)
-            row = int(rows[~np.isfinite(flat).all(axis=1)][0])
+        is_finite = finite_rows(stored)
+        if not is_finite.all():
+            row = int(rows[~is_finite][0])
             what = "NaN or infinity" if not np.isfinite(features).all() else f"values beyond {stored.dtype}"
             raise ExpclipError(
                 f"{self.node.label} gave {what} for {self.task.name(row)} (row {row}); the shard is not written. "
@@ -160,6 +180,8 @@ def _encode_pixels(task: Task, batches: Iterable[Batch], work: dict[str, _ShardW
                 shard.encode(load(job.node), batch.rows[new], batch.pixels[job.node.squash.fit][new])
             emit(RowsEncoded(int(new.sum()) + int(np.isin(list(batch.errors), shard.rows).sum())))
         asked = time.perf_counter()
+    for job in task.pixel_jobs:
+        work[job.node.digest].take()
 
 
 def _encode_derived(
@@ -179,6 +201,7 @@ def _encode_derived(
         if len(rows):
             shard.encode(load(job.node), rows, batch)
         emit(RowsEncoded(len(some)))
+    shard.take()
     if job.node.reads is not None:
         readings = job.node.reads([task.sources[row - task.first] for row in shard.rows.tolist()])
         shard.cut |= {row for row, reading in zip(shard.rows.tolist(), readings, strict=True) if reading.is_cut}

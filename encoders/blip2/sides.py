@@ -13,10 +13,12 @@ from ...errors import ExpclipError
 from ..configuration import in_one_line
 from ..dtypes import torch_dtype
 from ..filling import fill
-from ..pixels import as_tensor, to_planes
+from ..node import Fetch
+from ..pixels import to_planes
 from ..products import faster_layers
 from ..squash import MeanStd
 from ..tokenizer_steps import refuse_endless_steps
+from ..transfer import fetching, to_device
 from .parts import ImageParts, TextParts
 from .teacher import CONFIG, TOKENIZER, Teacher
 
@@ -31,8 +33,11 @@ class ImageSide:
         self._mean_std = mean_std
         self._device = device
 
-    @torch.inference_mode()
     def __call__(self, pixels: np.ndarray) -> np.ndarray:
+        return self.begin(pixels)()
+
+    @torch.inference_mode()
+    def begin(self, pixels: np.ndarray) -> Fetch:
         planes = to_planes(pixels, self._device, self._mean_std)
         kind = self._device.partition(":")[0]
         queries = self._parts.query_tokens.expand(len(planes), -1, -1)
@@ -40,7 +45,7 @@ class ImageSide:
             with torch.autocast(kind, dtype=self._products, enabled=self._products != torch.float32):
                 seen = self._parts.vision_model(pixel_values=planes).last_hidden_state
             found = self._parts.qformer(query_embeds=queries, encoder_hidden_states=seen.float()).last_hidden_state
-        return found.cpu().numpy()
+        return fetching(found)
 
 
 class TextSide:
@@ -52,9 +57,12 @@ class TextSide:
         self._words = self._parts.language_model.shared(ids).float()
         self._device = device
 
-    @torch.inference_mode()
     def __call__(self, query_tokens: np.ndarray) -> np.ndarray:
-        queries = self._parts.language_projection(as_tensor(query_tokens).to(self._device, torch.float32))
+        return self.begin(query_tokens)()
+
+    @torch.inference_mode()
+    def begin(self, query_tokens: np.ndarray) -> Fetch:
+        queries = self._parts.language_projection(to_device(query_tokens, self._device).float())
         # float32 where the T5's products are bfloat16: the residual stream is float32, as in the released code
         tokens = torch.cat([queries, self._words.expand(len(queries), -1, -1)], dim=1)
         return _token_mean(self._parts, tokens)
@@ -75,15 +83,15 @@ class Texts:
         for length in {len(one) for one in ids}:  # texts of one length go together, so that nothing is padded
             rows = [k for k, one in enumerate(ids) if len(one) == length]
             some = torch.tensor([ids[k] for k in rows], device=self._device)
-            found[rows] = _token_mean(self._parts, self._parts.language_model.shared(some).float())
+            found[rows] = _token_mean(self._parts, self._parts.language_model.shared(some).float())()
         return found
 
 
-def _token_mean(parts: TextParts, tokens: torch.Tensor) -> np.ndarray:
+def _token_mean(parts: TextParts, tokens: torch.Tensor) -> Fetch:
     """(n, L') float32 from token embeddings (n, tokens, L'): the plain mean of the T5 encoder's output."""
     with faster_layers(tokens.device.type):
         hidden = parts.language_model(inputs_embeds=tokens).last_hidden_state
-    return hidden.mean(dim=1).float().cpu().numpy()
+    return fetching(hidden.mean(dim=1))
 
 
 def _token_ids(teacher: Teacher, texts: Sequence[str]) -> list[list[int]]:

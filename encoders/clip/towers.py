@@ -17,11 +17,12 @@ from ...errors import ExpclipError, option
 from .. import hub
 from ..configuration import in_one_line
 from ..dtypes import torch_dtype
-from ..node import Reading
+from ..node import Fetch, Reading
 from ..pixels import to_planes
 from ..products import faster_layers
 from ..squash import MeanStd
 from ..state_dict import require_loadable
+from ..transfer import fetching
 from .checked_folder import checked_folder
 from .found import RANDOM_SEED, ClipModel, Weights
 from .prompt_tower import PromptTower
@@ -40,11 +41,14 @@ class ImageTower:
         self._device = device
         _try(model, self, np.zeros((1, model.image_size, model.image_size, 3), dtype=np.uint8))
 
-    @torch.inference_mode()
     def __call__(self, pixels: np.ndarray) -> np.ndarray:
+        return self.begin(pixels)()
+
+    @torch.inference_mode()
+    def begin(self, pixels: np.ndarray) -> Fetch:
         planes = to_planes(pixels, self._device, self._mean_std).to(self._input_dtype)
         with faster_layers(self._device):
-            return self._model.encode_image(planes, normalize=False).float().cpu().numpy()
+            return fetching(self._model.encode_image(planes, normalize=False))
 
 
 class TextTower:

@@ -12,9 +12,11 @@ from ...errors import ExpclipError
 from ..clip.towers import TextTower as ClipTextTower
 from ..configuration import in_one_line
 from ..dtypes import torch_dtype
+from ..node import Fetch
 from ..pixels import to_planes
 from ..products import faster_layers
 from ..squash import MeanStd
+from ..transfer import fetching
 from .file_model import RANDOM_SEED, FileModel, tensors_of
 
 See = Callable[[Any, torch.Tensor], torch.Tensor]
@@ -37,11 +39,14 @@ class ImageTower:
         self._device = device
         self._see = see
 
-    @torch.inference_mode()
     def __call__(self, pixels: np.ndarray) -> np.ndarray:
+        return self.begin(pixels)()
+
+    @torch.inference_mode()
+    def begin(self, pixels: np.ndarray) -> Fetch:
         planes = to_planes(pixels, self._device, self._mean_std).to(self._input_dtype)
         with faster_layers(self._device):
-            return self._see(self._visual, planes).float().cpu().numpy()
+            return fetching(self._see(self._visual, planes))
 
 
 class TextTower(ClipTextTower):

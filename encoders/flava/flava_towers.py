@@ -13,9 +13,11 @@ from ...cache.keys import digest
 from ...errors import ExpclipError
 from ..configuration import in_one_line
 from ..dtypes import torch_dtype
+from ..node import Fetch
 from ..pixels import to_planes
 from ..products import faster_layers
 from ..squash import MeanStd
+from ..transfer import fetching
 from .flava_model import RANDOM_SEED, FlavaModel
 from .flava_tokens import read_texts
 from .flava_weights import fill
@@ -42,12 +44,15 @@ class ImageTower:
         self._mean_std = mean_std
         self._device = device
 
-    @torch.inference_mode()
     def __call__(self, pixels: np.ndarray) -> np.ndarray:
+        return self.begin(pixels)()
+
+    @torch.inference_mode()
+    def begin(self, pixels: np.ndarray) -> Fetch:
         planes = to_planes(pixels, self._device, self._mean_std).to(self._input_dtype)
         with faster_layers(self._device):
             seen = self._parts.image_model(pixel_values=planes).last_hidden_state[:, 0]
-            return self._parts.image_projection(seen).float().cpu().numpy()
+            return fetching(self._parts.image_projection(seen))
 
 
 class TextTower:

@@ -1,5 +1,6 @@
 """Large answers go through shared memory: they are those of the function, however large, many or interrupted."""
 
+import errno
 import gc
 import os
 
@@ -66,6 +67,15 @@ def test_without_such_memory_the_pipe_takes_all(monkeypatch):
     monkeypatch.delattr(os, "memfd_create", raising=False)
     with Crew(deeds.arrays, 1) as crew:
         check([5, 6], [300_000], crew.submit([(5, [300_000]), (6, [300_000])]).result())
+
+
+def test_a_limit_on_files_is_none_on_what_comes(monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.EFBIG, "File too large")
+
+    monkeypatch.setattr(os, "truncate", refuse)
+    with Crew(deeds.arrays, 1) as crew:
+        check([5], [300_000], crew.submit([(5, [300_000])]).result())
 
 
 def test_no_descriptor_stays_open():
