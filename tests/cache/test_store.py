@@ -1,5 +1,6 @@
 """A store gives back what was written, or says which shard it cannot give back; never something else."""
 
+import math
 import os
 import threading
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import zarr
 from expclip.cache.receipts import FailedRow
+from expclip.cache.shard_file import finite_rows
 from expclip.cache.store import FeatureStore
 from expclip.errors import ExpclipError
 from hypothesis import HealthCheck, given, settings
@@ -248,3 +250,9 @@ def test_a_description_that_is_gone_is_damage_and_no_fault_of_the_disk(store, fe
     for touch in (store.read, lambda: store.write_shard(0, features[:8])):
         with pytest.raises(ExpclipError, match="description of its features is damaged: remove it"):
             touch()
+
+
+@given(st.lists(st.lists(st.floats(width=16), min_size=3, max_size=3), min_size=1), st.sampled_from(["<f2", "<f4"]))
+def test_rows_are_finite_where_numpy_says_so(values, dtype):
+    rows = np.array(values, dtype)
+    assert finite_rows(rows).tolist() == [all(map(math.isfinite, row)) for row in rows.tolist()]

@@ -1,15 +1,20 @@
 """What a run computes, how often, and what it leaves where something goes wrong."""
 
 import threading
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 from expclip.cache.cache import Cache
 from expclip.errors import ExpclipError
 from expclip.manifests.manifest import text_manifest
+from expclip.manifests.readers import read_plain_folder
+from expclip.pipeline import sparing
 from expclip.pipeline.events import RowsEncoded, ShardFinished
 from expclip.pipeline.executors import RunOptions, run_plan
 from expclip.pipeline.plan import Portion, Wanted, make_plan
+from expclip.pipeline.work import _ShardWork
 from fake_encoders import (
     Trouble,
     calls,
@@ -297,3 +302,77 @@ def test_the_receipt_tells_the_time_and_the_circumstances(run, store_of, image):
     assert all(receipt.seconds[part] > before.seconds[part] for part in receipt.seconds), "earlier rows took time too"
     assert (receipt.device, receipt.batch_size) == ("cpu", 3)
     assert {"expclip", "torch", "zarr", "python"} <= set(receipt.versions)
+
+
+class WorksByItself:
+    """An encoder on a device that works by itself: what it does is noted."""
+
+    def __init__(self, log: list[str], device: str):
+        self._log = log
+
+    def begin(self, pixels):
+        self._log.append("begin")
+        features = image_features(pixels)
+        return lambda: (self._log.append("fetch"), features)[1]
+
+
+def run_on_cuda(cache, folder, node, **how):
+    wanted = [Wanted(read_plain_folder("pictures", folder), (node,))]
+    plan = make_plan(cache, wanted, Portion(), "cuda")
+    run_plan(cache, plan, wanted, RunOptions(device="cuda", workers=0, **how))
+
+
+def test_a_gpu_has_the_next_batch_before_the_one_before_is_fetched(cache, folder, pixels, image, store_of):
+    log: list[str] = []
+    node = replace(image, load=partial(WorksByItself, log))
+    run_on_cuda(cache, folder, node, batch_size=2)
+    np.testing.assert_array_equal(store_of(node).read(), stored(image_features(pixels)))
+    of_a_shard = ["begin", *["begin", "fetch"] * 3, "fetch"]
+    assert log == [*of_a_shard, *of_a_shard, "begin", "begin", "fetch", "fetch"]
+
+
+def test_the_receipt_tells_to_what_batches_grew(cache, folder, pixels, image, store_of, monkeypatch):
+    monkeypatch.setattr(sparing, "_BEGINS_WITH", 2)
+    clock = iter(range(10**6))
+    monkeypatch.setattr(sparing.time, "perf_counter", lambda: float(next(clock)))
+    node = replace(image, load=partial(WorksByItself, []))
+    run_on_cuda(cache, folder, node)
+    np.testing.assert_array_equal(store_of(node).read(), stored(image_features(pixels)))
+    assert [one.batch_size for one in store_of(node).receipts.read().values()] == [4, 8, 8]
+
+
+def test_a_shard_is_written_while_the_next_one_is_made(run, image, store_of, pixels, monkeypatch):
+    second_begun, first_written = threading.Event(), threading.Event()
+    write, encode = _ShardWork.write, _ShardWork.encode
+
+    def waits(self, **how):
+        if self.task.shard == 0:
+            assert second_begun.wait(30), "the next shard must be made meanwhile"
+        receipt = write(self, **how)
+        first_written.set()
+        return receipt
+
+    def tells(self, *batch):
+        if self.task.shard == 1:
+            second_begun.set()
+        encode(self, *batch)
+
+    monkeypatch.setattr(_ShardWork, "write", waits)
+    monkeypatch.setattr(_ShardWork, "encode", tells)
+    run(image)
+    assert first_written.is_set()
+    np.testing.assert_array_equal(store_of(image).read(), stored(image_features(pixels)))
+
+
+def test_what_goes_wrong_while_a_shard_is_written_ends_the_run(run, image, store_of, monkeypatch):
+    write = _ShardWork.write
+
+    def refuses(self, **how):
+        if self.task.shard == 1:
+            raise ExpclipError("the disk is full")
+        return write(self, **how)
+
+    monkeypatch.setattr(_ShardWork, "write", refuses)
+    with pytest.raises(ExpclipError, match="the disk is full"):
+        run(image)
+    assert list(store_of(image).receipts.read()) == [0]
