@@ -54,6 +54,13 @@ class Extract(Request, verb="extract"):
         False,
     )
     plan: bool = ask("Show what is cached and missing; load no model.", False, in_file=False)
+    profile: Path | None = ask(
+        "Add a line per finished shard to this CSV file: seconds waiting for images, encoding and writing.",
+        None,
+        metavar="FILE",
+        unset="none",
+        in_file=False,
+    )
     batch_size: int | None = options.BATCH_SIZE
     device: str | None = options.DEVICE
     dtype: str | None = options.DTYPE

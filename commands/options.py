@@ -103,7 +103,12 @@ ORDER = ask(
     unset="auto",
 )
 BATCH_SIZE = ask(
-    "Images that an encoder sees at once; `auto` goes by the device.", None, unset="auto", least=1, in_defaults=True
+    "Images that an encoder sees at once; `auto` is 32, and on CUDA grows while that makes it faster. What is "
+    "too much for the memory is halved.",
+    None,
+    unset="auto",
+    least=1,
+    in_defaults=True,
 )
 DEVICE = ask("cpu, cuda, cuda:N or mps; `auto` is the best one here.", None, unset="auto", in_defaults=True)
 DTYPE = ask(

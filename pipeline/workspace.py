@@ -33,7 +33,7 @@ from ..manifests.stamp import stamp
 from ..reports.console import bars, duration, show_remark, stderr
 from ..settings import cache_folder, read_settings
 from .apart import Crew, Died
-from .events import Event, ShardFinished
+from .events import Emit, Event, ShardFinished
 from .executors import RunOptions, run_plan
 from .identity import DataSets, Known, resolved
 from .plan import Plan, Portion, Wanted, apart, make_plan
@@ -65,6 +65,8 @@ class Workspace:
     """Of a clip's frames; None is as the cache has it."""
     options_asked: Collection[str] = ()
     """The names of the command's options, for messages that advise one."""
+    listeners: list[Emit] = field(default_factory=list)
+    """Who else is told what happens while features are made."""
     said: set[str] = field(default_factory=set)
     """What was said of data sets and models: nothing is said twice."""
 
@@ -238,7 +240,8 @@ class Workspace:
         with progress_bar(what, plan.rows, self.console) as show:
 
             def listen(event: Event) -> None:
-                show(event)
+                for one in (show, *self.listeners):
+                    one(event)
                 if isinstance(event, ShardFinished):
                     first_frames[event.dataset].update(event.receipt.first_frames)
                     least[event.store] = event.receipt.batch_size

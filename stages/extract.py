@@ -1,6 +1,7 @@
 """`expclip extract`: fill the cache with the features that are missing."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from itertools import chain
 
@@ -14,9 +15,11 @@ from ..manifests.manifest import Manifest
 from ..manifests.prompts import DEFAULT_INSTRUCTION
 from ..manifests.protocols import RELEASED
 from ..pipeline.checks import refuse_unknown_datasets, refuse_unknown_models
+from ..pipeline.events import ignore
 from ..pipeline.identity import Known
 from ..pipeline.needs import Need, canonical_model, node_of, say_own_protocols
 from ..pipeline.plan import Line, Portion, Wanted
+from ..pipeline.profile import profile
 from ..pipeline.workspace import Workspace
 
 
@@ -40,7 +43,9 @@ def extract(request: Extract) -> Extraction:
     portion = Portion(request.limit, request.shards(), request.retry_failed)
     if request.plan:
         return Extraction(tuple(map(_state, workspace.plan(wanted, portion).lines)), 0, ())
-    lines = [line for plan in workspace.make(wanted, portion, "extract") for line in plan.lines]
+    with profile(request.profile) if request.profile else nullcontext(ignore) as listener:
+        workspace.listeners.append(listener)
+        lines = [line for plan in workspace.make(wanted, portion, "extract") for line in plan.lines]
     return Extraction(tuple(map(_state, lines)), sum(line.to_do for line in lines), _failed(lines))
 
 
