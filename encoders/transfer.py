@@ -31,7 +31,7 @@ def fetching(features: torch.Tensor) -> Fetch:
         return lambda: array
     here = torch.empty(features.shape, dtype=features.dtype, pin_memory=True)
     here.copy_(features, non_blocking=True)
-    is_here = torch.cuda.Event()
+    is_here = torch.cuda.Event(blocking=True)  # the thread sleeps: a decoder may need the core
     is_here.record(torch.cuda.current_stream(features.device))
 
     def fetch() -> np.ndarray:
