@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .heads.linear import LinearHead
     from .pipeline.features import open_features
     from .reports.results import read_results
+    from .stages.predict.given import predict
 
 __version__ = "0.1.0"
 
@@ -22,10 +23,11 @@ _COMMANDS = ("crop", "evaluate", "extract", "figures", "fit_head", "reproduce")
 _TARGETS = {
     "LinearHead": "heads.linear:LinearHead",
     "open_features": "pipeline.features:open_features",
+    "predict": "stages.predict.given:predict",
     "read_results": "reports.results:read_results",
 }
 
-__all__ = ["ExpclipError", "LinearHead", "UsageError", "open_features", "read_results", *_COMMANDS]  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = ["ExpclipError", "LinearHead", "UsageError", "open_features", "predict", "read_results", *_COMMANDS]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:

@@ -12,6 +12,7 @@ COMMANDS = {
         "evaluate:EVALUATE",
         "Score cached test features for every combination of data sets, heads and prompts.",
     ),
+    "predict": ("predict:PREDICT", "Label anybody's images and videos, with one head or with a model as it is."),
     "reproduce": (
         "reproduce:REPRODUCE",
         "Show the paper's tables: our numbers, the published ones, the difference, and what is missing for the rest.",

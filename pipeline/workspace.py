@@ -83,9 +83,10 @@ class Workspace:
             cache.root / WEIGHTS_MEMORY, said.get("device"), lambda name, text: workspace.remark(name, text)
         )
         options = RunOptions(max_pixels=max_pixels(said.get("max_megapixels", MAX_MEGAPIXELS)))
-        if "executor" in said:
-            executor = said["executor"] or ("dask" if said["scheduler"] else "local")
-            how = {"batch_size": said["batch_size"], "workers": said["workers"], "scheduler": said["scheduler"]}
+        if "workers" in said:
+            scheduler = said.get("scheduler")
+            executor = said.get("executor") or ("dask" if scheduler else "local")
+            how = {"batch_size": said["batch_size"], "workers": said["workers"], "scheduler": scheduler}
             options = replace(options, executor=executor, **how)
         more: dict[str, Any] = {"texts": datasets, "by_contents": _by_contents(request), "options_asked": tuple(said)}
         more |= {"classes": named_classes(request), "order": said.get("order")}

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from ..scoring.probabilities import softmax
 from .legibility import COLOURS, INK, LONG, legible, legible_classes
 
 _COLUMNS = 2
@@ -26,8 +27,7 @@ class Sample:
 
 def probabilities(similarity: np.ndarray, scale: float) -> np.ndarray:
     """(n, classes) softmax of scaled cosines, as CLIP reads them."""
-    logits = scale * (similarity - similarity.max(axis=1, keepdims=True))
-    return np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    return softmax(scale * similarity)
 
 
 def samples_figure(samples: Sequence[Sample], classes: Sequence[str], title: str) -> Figure:

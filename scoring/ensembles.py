@@ -8,9 +8,17 @@ import numpy as np
 from ..errors import ExpclipError, option
 from ..manifests.prompts import PromptSet
 from .cosines import unit
+from .samples import Classifier, Head
 
 NO_DIRECTION = 1e-5
 """Of a length of one: what is left of an embedding without the mean of several is rounding where it is shorter."""
+
+
+def way_of_texts(head: Head | Classifier) -> Callable[[np.ndarray], np.ndarray]:
+    """How embeddings of texts (m, L) become unit vectors (m, L') where samples are compared with them."""
+    if isinstance(head, Classifier):
+        return unit
+    return lambda texts: unit(head.transform(np.asarray(texts, dtype=np.float64)))
 
 
 @dataclass(frozen=True, eq=False)

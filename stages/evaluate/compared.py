@@ -26,7 +26,7 @@ from ...scoring.adaptation import Adaptation
 from ...scoring.by_fold import folds_of
 from ...scoring.compare import Comparison, Scorable
 from ...scoring.cosines import PlainClip, unit
-from ...scoring.ensembles import ClassVectors, Directions
+from ...scoring.ensembles import ClassVectors, Directions, way_of_texts
 from ...scoring.samples import Classifier, Head
 from ...scoring.scores import PLAIN, Combination
 from .adapting import adaptations, note_unadapted, refuse_unadaptable
@@ -278,6 +278,4 @@ class _Found:
 
 def _way(head: Head | Classifier, image: str, text: str) -> Callable[[np.ndarray], np.ndarray]:
     """How embeddings of texts (m, L) become unit vectors (m, L') where samples are compared with them."""
-    if isinstance(head, Classifier) or text == LLM:
-        return unit  # no head leads there
-    return lambda texts: unit(head.transform(np.asarray(texts, dtype=np.float64)))
+    return unit if text == LLM else way_of_texts(head)  # no head leads there

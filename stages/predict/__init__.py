@@ -1,0 +1,1 @@
+"""Labels for pictures that nobody has labelled."""
