@@ -83,7 +83,7 @@ class Workspace:
             cache.root / WEIGHTS_MEMORY, said.get("device"), lambda name, text: workspace.remark(name, text)
         )
         options = RunOptions(max_pixels=max_pixels(said.get("max_megapixels", MAX_MEGAPIXELS)))
-        if "workers" in said:
+        if said.keys() >= {"batch_size", "workers"}:
             scheduler = said.get("scheduler")
             executor = said.get("executor") or ("dask" if scheduler else "local")
             how = {"batch_size": said["batch_size"], "workers": said["workers"], "scheduler": scheduler}

@@ -26,12 +26,9 @@ def over_time(frames: Sequence[int], shares: np.ndarray, classes: Sequence[str],
         axes.plot(frames, shares[:, k], color=_FAINT, linewidth=1)
     every = max(1, len(frames) // 16)
     for rank, k in enumerate(order[:_NAMED]):
-        known: dict[str, Any] = {
-            "color": _COLOURS[rank],
-            "marker": _MARKERS[rank],
-            "label": legible(classes[int(k)], 24),
-        }
-        axes.plot(frames, shares[:, k], label=legible(classes[int(k)], 24), markevery=every, markersize=5, **known)
+        known: dict[str, Any] = {"color": _COLOURS[rank], "marker": _MARKERS[rank]}
+        known |= {"label": legible(classes[int(k)], 24), "markevery": every, "markersize": 5}
+        axes.plot(frames, shares[:, k], **known)
     axes.set_ylim(-0.02, 1.02)
     axes.set_xlabel("frame")
     axes.set_ylabel("probability")

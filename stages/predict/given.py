@@ -1,5 +1,6 @@
 """`expclip.predict`: labels of paths, which the cache keeps, and of pictures in memory, which nothing keeps."""
 
+import inspect
 import tempfile
 from collections.abc import Iterable
 from dataclasses import replace
@@ -21,8 +22,8 @@ def predict(images: Any, **options: Any) -> Predicted:
     `options` are those of `expclip predict`. What is in memory is called `image 1`, `image 2`, … in the answer.
     Raises UsageError for what is no picture.
     """
-    is_one = isinstance(images, str | Path | Image.Image | np.ndarray) or not isinstance(images, Iterable)
-    every = [images] if is_one else list(images)
+    is_several = isinstance(images, Iterable) and not isinstance(images, str | Image.Image | np.ndarray)
+    every: list[Any] = list(images) if is_several else [images]
     with tempfile.TemporaryDirectory(prefix="expclip-") as folder:
         paths, names = [], {}
         for number, image in enumerate(every, 1):
@@ -48,3 +49,13 @@ def _picture(image: Any, number: int) -> Image.Image:
             f"image {number}: give a path, a PIL image or an array (height, width, 3) of uint8, not {what}"
         )
     return Image.fromarray(image).convert("RGB")
+
+
+def _signature() -> inspect.Signature:
+    """With the options of the command as keywords."""
+    options = list(inspect.signature(Predict).parameters.values())[1:]
+    images = inspect.Parameter("images", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return inspect.Signature([images, *(one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in options)])
+
+
+predict.__signature__ = _signature()  # pyright: ignore[reportFunctionMemberAccess]
