@@ -1,25 +1,30 @@
 """`expclip crop`: faces from whole images."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ..encoders.detectors import DEFAULT_DETECTOR, DETECTORS
 from ..errors import UsageError, option
 from ..manifests.boxes import CHOICES, Face
+from ..manifests.disk import is_video_name
 from ..reports.console import print_line, say
 from . import options
 from .command import Command, list_failed
 from .request import Request, ask
 
-CROPPED = "cropped"
+CROPPED, VIDEO = "cropped", "video"
+ALL = "all"
+"""Of the faces in an image."""
 
 
 class CropFaces(Request, verb="crop"):
-    """Cut one face out of every image of a folder, with boxes from a list or a face detector.
+    """Cut one face out of every image of a folder, or all of them, with boxes from a list or a face detector.
 
-    After an interruption, run the same command to resume. `crops.csv` has a line for each image: the box, how many
-    faces there were, and what went wrong; where no face is found nothing is guessed. Example:
+    Of a video one face is cut out of every frame, into a folder of its own. After an interruption, run the same
+    command to resume. `crops.csv` has a line for each image, or for each face of it with `--face all`, and each frame
+    of a video: the box, how many faces there were, and what went wrong; where no face is found nothing is guessed.
+    Example:
 
     `expclip crop /data/CAER-S --out /data/CAER-S-faces --margin 0.1`
     """
@@ -40,7 +45,9 @@ class CropFaces(Request, verb="crop"):
         unset="auto",
     )
     margin: float = ask("Added on each side, as a share of the box's width and height.", 0.0)
-    face: str = ask("Which of several faces.", "largest", choices=CHOICES)
+    face: str = ask(
+        "Which of several faces; of a video's frames `all` is the largest.", "largest", choices=(*CHOICES, ALL)
+    )
     workers: int | None = options.WORKERS.but(
         help="Processes that crop; 0 crops in this one. `auto` is one per core.", in_defaults=False
     )
@@ -65,16 +72,31 @@ class Crop:
     """What became of one image."""
 
     path: str
-    """Of the image below its folder, and of the crop below the other."""
+    """Of the image, or the video, below its folder."""
     bytes: int
     """Size of the image: another one is another image."""
     outcome: str
-    """cropped, no-face, outside (the box has no pixel of the image), small (a few pixels) or unreadable."""
+    """cropped, no-face, outside (the box has no pixel of the image), small (a few pixels) or unreadable; `video` of
+    a video whose frames have all been looked at."""
     n_faces: int = 0
     face: Face | None = None
     """The one that was chosen: its box without the margin."""
     why: str = ""
     """What went wrong."""
+    frame: int | None = None
+    """Of a video."""
+    number: int | None = None
+    """Of the face, from 1, the largest first, where all of an image are wanted."""
+
+    @property
+    def cut(self) -> str:
+        """The path of the crop below the folder of crops: that of the image, but for one of several, or a frame."""
+        image = PurePosixPath(self.path)
+        if is_video_name(self.path):
+            return f"{image.with_name(image.name.replace('.', '-'))}/{self.frame or 0:06d}.jpg"
+        if self.number is None:
+            return self.path
+        return str(image.with_name(f"{image.stem}-face{self.number}{image.suffix}"))
 
 
 @dataclass(frozen=True)
@@ -82,25 +104,32 @@ class Cropped:
     """What became of all images of a folder."""
 
     crops: tuple[Crop, ...]
-    """In the order of their paths."""
+    """In the order of their paths; of one file those of its faces or frames."""
     new: int
     """How many images were looked at in this run."""
     remarks: tuple[str, ...] = field(default=())
 
     @property
     def failed(self) -> tuple[Crop, ...]:
-        return tuple(crop for crop in self.crops if crop.outcome != CROPPED)
+        """Of each file without any crop the first line that says why."""
+        has_crop = {crop.path for crop in self.crops if crop.outcome == CROPPED}
+        lost = {crop.path: crop for crop in reversed(self.crops) if crop.path not in has_crop}
+        return tuple(reversed(lost.values()))
+
+    @property
+    def n_files(self) -> int:
+        return len({crop.path for crop in self.crops})
 
 
 def show(request: CropFaces, answer: Cropped) -> None:
     """One line."""
-    total, failed = len(answer.crops), len(answer.failed)
+    total, failed = answer.n_files, len(answer.failed)
     print_line(f"{request.out}: {total - failed:,} of {total:,} images have a crop ({answer.new:,} looked at)")
 
 
 def document(request: CropFaces, answer: Cropped) -> dict[str, Any]:
     """What --json prints."""
-    total, failed = len(answer.crops), len(answer.failed)
+    total, failed = answer.n_files, len(answer.failed)
     lines = [{"path": one.path, "outcome": one.outcome, "why": one.why} for one in answer.failed]
     counts = {"images": total, "cropped": total - failed, "new": answer.new}
     return {"out": request.out} | counts | {"failed": lines}

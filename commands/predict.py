@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..encoders.detectors import DEFAULT_DETECTOR, DETECTORS
 from ..errors import UsageError, option
 from ..reports.console import print_line, print_table, say
 from . import options
@@ -54,6 +55,15 @@ class Predict(Request, verb="predict"):
         "1",
         metavar="X|fit:DATASET",
     )
+    crop: bool = ask(
+        "Look for faces first: every face of an image has a row, and of a video the largest of each frame counts. "
+        "Crops are kept below --out.",
+        False,
+    )
+    detector: str | None = ask(
+        f"What finds faces; `auto` is {DEFAULT_DETECTOR}.", None, choices=DETECTORS, unset="auto"
+    )
+    margin: float = ask("Around a face, as a share of its box's width and height.", 0.2)
     frames: str = options.FRAMES
     out: Path | None = ask("Folder of the table and the pictures.", None, unset="none", in_file=False)
     format: str = ask("Of the table.", FORMATS[0], choices=FORMATS)
@@ -70,6 +80,8 @@ class Predict(Request, verb="predict"):
     def check(self) -> None:
         if self.draw and self.out is None:
             raise UsageError(f"{option('draw')}: pictures need a place: give {option('out')} FOLDER")
+        if self.crop and self.out is None:
+            raise UsageError(f"{option('crop')}: crops need a place: give {option('out')} FOLDER")
         self.given_temperature()
 
     def given_temperature(self) -> float | None:

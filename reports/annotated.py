@@ -38,7 +38,7 @@ class Mark:
 
 def annotate_picture(source: Path, frame: int, is_clip: bool, marks: Sequence[Mark], out: Path) -> bool:
     """Write a JPEG of a picture with its marks; False where it cannot be read any more."""
-    ((_, picture),) = read_pictures(source, [frame], is_clip=is_clip)
+    ((_, picture),) = read_pictures(source, [frame], honour_orientation=True, is_clip=is_clip)
     if isinstance(picture, ImageError):
         return False
     marked(picture, marks).save(out, quality=90)

@@ -3,7 +3,9 @@
 import hashlib
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 from PIL import Image
@@ -11,14 +13,17 @@ from PIL import Image
 from ...aside import sweep
 from ...cache.files import new_file, printable, writing
 from ...cache.run_note import OUT
-from ...commands.crop import CROPPED, Crop, CropFaces, Cropped
+from ...commands.crop import ALL, CROPPED, VIDEO, Crop, CropFaces, Cropped
 from ...encoders.detectors import detector
-from ...encoders.images import ImageError, read_image
+from ...encoders.images import read_image
+from ...encoders.picture_errors import ImageError
+from ...encoders.video_frames import read_video
 from ...errors import UsageError, option
-from ...manifests.boxes import CHOICES, BoxList, Face, read_boxes
-from ...manifests.disk import kind_of, walk
+from ...manifests.boxes import CHOICES, BoxList, Face, largest, read_boxes
+from ...manifests.disk import is_video_name, kind_of, walk
 from ...manifests.limits import max_pixels
 from ...manifests.manifest import size_of
+from ...manifests.videos import VideoError, index_video
 from ...pipeline.apart import Crew, Died
 from ...pipeline.checks import refuse_folder
 from ...reports.console import bars, stderr
@@ -29,7 +34,7 @@ from .record import (
     RECORD,
     SMALL,
     UNREADABLE,
-    add_line,
+    add_lines,
     open_record,
     open_settings,
     read_record,
@@ -43,40 +48,48 @@ _JPEG = {"quality": 95, "subsampling": 0}
 
 
 def crop(request: CropFaces) -> Cropped:
-    """Cut one face out of every image below `source`, and save it under the same relative path below `out`.
+    """Cut faces out of every image, and of every frame of the videos, below `source`, and save them below `out`.
 
     Images are turned upright first. Where no face is found there is no crop: nothing is guessed. `crops.csv` in `out`
     has a line for each image; one that has a line and a crop is not done again, and an image that could not be read
     is tried again. Raises UsageError where `out` was begun with other settings, or is `source` or inside of it.
     """
     refuse_folder(request.out)
-    images, remarks = _images(request.source, request.out)
-    boxes = read_boxes(request.boxes) if request.boxes is not None else None
-    if boxes is not None and request.boxes is not None:
-        remarks += _boxes_without_image(boxes, images, request)
-        remarks += implausible(boxes, request, _workers(request), images)
+    videos = request.boxes is None and find_spec("av") is not None  # else they are left out, which is said
+    return crop_files(request, *_files(request.source, request.out, videos))
+
+
+def crop_files(request: CropFaces, files: Sequence[str], remarks: Sequence[str] = ()) -> Cropped:
+    """The same for some of the files, by their paths below `source`."""
+    boxes, remarks = None, list(remarks)
+    if request.boxes is not None:
+        boxes = read_boxes(request.boxes)
+        remarks += _boxes_without_image(boxes, files, request)
+        remarks += implausible(boxes, request, _workers(request), files)
     else:
         detector(request.detects_with)
     open_settings(request.out, _settings(request))
-    sizes = {path: size_of(request.source, path) for path in images}
+    sizes = {path: size_of(request.source, path) for path in files}
     record = read_record(request.out)
-    done = {path: one for path, one in record.items() if _is_done(one, sizes.get(path), request.out)}
-    missing = [path for path in images if path not in done]
+    done = {path: some for path, some in record.items() if _is_done(some, sizes.get(path), request.out)}
+    missing = [path for path in files if path not in done]
     if missing:
-        write_record(request.out, done.values())
-        done |= _crop_missing(request, boxes, sizes, missing)
-    return Cropped(tuple(done[path] for path in images), len(missing), tuple(remarks))
+        has_more = request.face == ALL or any(map(is_video_name, [*files, *done]))
+        write_record(request.out, (one for some in done.values() for one in some), has_more)
+        done |= _crop_missing(request, boxes, sizes, missing, record, has_more)
+    every = (one for path in files for one in done[path] if one.outcome != VIDEO)
+    return Cropped(tuple(every), len(missing), tuple(remarks))
 
 
-def _images(source: Path, out: Path) -> tuple[list[str], list[str]]:
-    """Paths of the images below a folder, and remarks."""
+def _files(source: Path, out: Path, videos: bool) -> tuple[list[str], list[str]]:
+    """Paths of the images below a folder, and of videos if they are wanted, and remarks."""
     if kind_of(source) != "folder":
         raise UsageError(f"{source}: there is no such folder: give the one that holds the images")
     if out.resolve().is_relative_to(source.resolve()):
         raise UsageError(
             f"{option('out')} {out}: this lies in {source}, where crops would be taken for images: choose another"
         )
-    images, remarks = walk(source)
+    images, remarks = walk(source, videos=videos)
     if not images:
         raise UsageError(f"{source}: there are no images here: choose the folder that holds them")
     return images, remarks
@@ -105,36 +118,48 @@ def _settings(request: CropFaces) -> dict[str, object]:
     }
 
 
-def _is_done(crop: Crop, size: int | None, out: Path) -> bool:
-    """Whether an image need not be looked at again; `size` is None for one that is there no more."""
-    if crop.outcome == UNREADABLE or size not in (None, crop.bytes):
+def _is_done(crops: Sequence[Crop], size: int | None, out: Path) -> bool:
+    """Whether a file need not be looked at again; `size` is None for one that is there no more.
+
+    Of a video the last line says that all of it was looked at.
+    """
+    outcomes = {one.outcome for one in crops}
+    if any(size not in (None, one.bytes) for one in crops):
         return False
-    return crop.outcome != CROPPED or size_of(out, crop.path) > 0
+    if VIDEO not in outcomes and (UNREADABLE in outcomes or is_video_name(crops[0].path)):
+        return False
+    return all(one.outcome != CROPPED or size_of(out, one.cut) > 0 for one in crops)
 
 
 def _crop_missing(
-    request: CropFaces, boxes: BoxList | None, sizes: dict[str, int], paths: Sequence[str]
-) -> dict[str, Crop]:
-    """Crop images in several processes (dlib lets no other thread run), and note each as it is done."""
+    request: CropFaces,
+    boxes: BoxList | None,
+    sizes: dict[str, int],
+    paths: Sequence[str],
+    before: Mapping[str, Sequence[Crop]],
+    has_more: bool,
+) -> dict[str, list[Crop]]:
+    """Crop files in several processes (dlib lets no other thread run), and note each as it is done."""
     out = request.out
     calls = ((request, path, sizes[path], *_listed(boxes, path)) for path in paths)
-    crops: dict[str, Crop] = {}
+    crops: dict[str, list[Crop]] = {}
     for folder in {(out / path).parent for path in paths}:
         sweep(folder)
     with (
         writing(out / RECORD, OUT),
         open_record(out) as record,
         bars(stderr()) as progress,
-        Crew(crop_image, _workers(request)) as crew,
+        Crew(crop_file, _workers(request)) as crew,
     ):
         found = zip(paths, crew.map(calls), strict=True)
-        for path, one in progress.track(found, len(paths), description="cropping"):
-            if isinstance(one, Died):
-                one = Crop(path, sizes[path], UNREADABLE, why=one.of("cropping"))
-            if one.outcome != CROPPED:  # what is there is of an earlier image
-                (out / path).unlink(missing_ok=True)
-            add_line(record, one)
-            crops[path] = one
+        for path, some in progress.track(found, len(paths), description="cropping"):
+            if isinstance(some, Died):
+                some = [Crop(path, sizes[path], UNREADABLE, why=some.of("cropping"))]
+            fresh = {one.cut for one in some if one.outcome == CROPPED}
+            for stale in {one.cut for one in (*some, *before.get(path, ()))} - fresh:  # of an earlier image
+                (out / stale).unlink(missing_ok=True)
+            add_lines(record, some, has_more)
+            crops[path] = some
     return crops
 
 
@@ -148,31 +173,75 @@ def _listed(boxes: BoxList | None, path: str) -> tuple[Sequence[Face] | None, bo
     return (None, False) if boxes is None else (boxes.faces.get(path, []), boxes.is_relative)
 
 
-def crop_image(
+def crop_file(
     request: CropFaces, path: str, size: int, faces: Sequence[Face] | None, are_shares: bool = False
-) -> Crop:
-    """Crop one image. `faces` are those of a list, in pixels or shares of its size; None asks the detector."""
+) -> list[Crop]:
+    """Crop one file. `faces` are those of a list, in pixels or shares of its size; None asks the detector."""
+    limit = max_pixels(request.max_megapixels)
+    if is_video_name(path):
+        return list(_crop_video(request, path, size, limit))
     try:
-        image = read_image(request.source / path, True, max_pixels(request.max_megapixels))
+        image = read_image(request.source / path, True, limit)
     except ImageError as error:
-        return Crop(path, size, UNREADABLE, why=str(error))
-    if faces is None:
-        faces = detector(request.detects_with)(image)
+        return [Crop(path, size, UNREADABLE, why=str(error))]
+    if faces is not None and are_shares:
+        faces = [face.scaled(*image.size) for face in faces]
+    return list(_crop_picture(request, image, Crop(path, size, CROPPED), faces))
+
+
+def _crop_video(request: CropFaces, path: str, size: int, limit: int) -> Iterator[Crop]:
+    """A line for each frame, and one for all of it."""
+    of_one = replace(request, face="largest") if request.face == ALL else request
+    try:
+        count = index_video(request.source / path).count
+    except (VideoError, OSError) as error:
+        yield Crop(path, size, UNREADABLE, why=str(error))
+        return
+    cropped = 0
+    for frame, picture in read_video(request.source / path, range(count), limit):
+        known = Crop(path, size, UNREADABLE, frame=frame)
+        if isinstance(picture, ImageError):
+            yield replace(known, why=str(picture))
+            continue
+        for one in _crop_picture(of_one, picture, known, None):
+            cropped += one.outcome == CROPPED
+            yield one
+    yield Crop(path, size, VIDEO, cropped)
+
+
+def _crop_picture(
+    request: CropFaces, image: Image.Image, known: Crop, faces: Sequence[Face] | None
+) -> Iterator[Crop]:
+    """A line for the face that is wanted, or for each of all; `known` is what a line says in any case."""
+    faces = detector(request.detects_with)(image) if faces is None else faces
+    known = replace(known, n_faces=len(faces))
     if not faces:
         why = f"{request.detects_with} finds no face" if request.detects_with else "the list has no box for it"
-        return Crop(path, size, NO_FACE, why=why)
-    faces = [face.scaled(*image.size) for face in faces] if are_shares else faces
+        yield replace(known, outcome=NO_FACE, why=why)
+        return
     inside = [face for face in faces if face.inside(*image.size)]
     if not inside:
         why = f"the box has no pixel of the image, which is {image.width} × {image.height}"
-        return Crop(path, size, OUTSIDE, len(faces), faces[0], why)
-    face = CHOICES[request.face](inside, *image.size)
-    cut = image.crop(face.inside(*image.size, request.margin))
+        yield replace(known, outcome=OUTSIDE, face=faces[0], why=why)
+    elif request.face == ALL:
+        for number in range(1, len(inside) + 1):
+            face = largest(inside, *image.size)
+            inside.remove(face)
+            yield _cut(request, image, replace(known, face=face, number=number))
+    else:
+        yield _cut(request, image, replace(known, face=CHOICES[request.face](inside, *image.size)))
+
+
+def _cut(request: CropFaces, image: Image.Image, crop: Crop) -> Crop:
+    """Save the face of a crop; returns what became of it."""
+    assert crop.face is not None
+    cut = image.crop(crop.face.inside(*image.size, request.margin))
     if min(cut.size) < _FEWEST_PIXELS:
         why = f"the box has only {cut.width} × {cut.height} pixels of the image, of {image.width} × {image.height}"
-        return Crop(path, size, SMALL, len(faces), face, why)
-    _save(cut, request.out / path)
-    return Crop(path, size, CROPPED, len(faces), face)
+        return replace(crop, outcome=SMALL, why=why)
+    found = replace(crop, outcome=CROPPED)
+    _save(cut, request.out / found.cut)
+    return found
 
 
 def _save(image: Image.Image, path: Path) -> None:

@@ -2,30 +2,34 @@
 
 import csv
 import io
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TextIO, cast
 
 from ...cache.files import new_file, read_json, write_json
 from ...cache.run_note import OUT
-from ...commands.crop import Crop
+from ...commands.crop import VIDEO, Crop
 from ...errors import UsageError, option
 from ...manifests.boxes import Face
 from ...manifests.cells import cell, text_of
 
 SETTINGS, RECORD = "crops.json", "crops.csv"
 COLUMNS = ("path", "bytes", "outcome", "n_faces", "score", "x0", "y0", "x1", "y1", "why")
+_MORE = ("frame", "number")
+"""Columns of records of videos, or of all faces of images."""
 NO_FACE, OUTSIDE, SMALL, UNREADABLE = "no-face", "outside", "small", "unreadable"
 
 
-def line_of(crop: Crop) -> str:
-    """A crop as a line of the record."""
+def line_of(crop: Crop, has_more: bool) -> str:
+    """A crop as a line of the record; `has_more` is whether it says frames and numbers of faces."""
     face = crop.face
     box = [f"{value:.10g}" for value in (face.x0, face.y0, face.x1, face.y1)] if face else [""] * 4
     score = "" if face is None or face.score is None else f"{face.score:.10g}"
     text = io.StringIO()
     cells = (cell(crop.path), crop.bytes, crop.outcome, crop.n_faces, score, *box, cell(crop.why))
-    csv.writer(text, lineterminator="\n").writerow(cells)
+    more = (crop.frame, crop.number) if has_more else ()
+    csv.writer(text, lineterminator="\n").writerow(cells + more)
     return text.getvalue()
 
 
@@ -52,8 +56,11 @@ def open_settings(out: Path, settings: Mapping[str, Any]) -> None:
     write_json(out / SETTINGS, settings, OUT)
 
 
-def read_record(out: Path) -> dict[str, Crop]:
-    """The last whole line of each image; of what a killed process left half-written there is none."""
+def read_record(out: Path) -> dict[str, list[Crop]]:
+    """The lines of each image, or video; of what a killed process left half-written there is none.
+
+    Of several lines about the same face, or frame, the last one holds.
+    """
     try:
         with _open(out / RECORD) as file:
             text = file.read()
@@ -62,15 +69,17 @@ def read_record(out: Path) -> dict[str, Crop]:
     rows = list(csv.reader(io.StringIO(text, newline="")))
     if not text.endswith("\n"):
         rows = rows[:-1]
-    crops = (_parse(row) for row in rows)
-    return {crop.path: crop for crop in crops if crop}
+    found: dict[str, dict[tuple[int | None, int | None, bool], Crop]] = defaultdict(dict)
+    for crop in filter(None, map(_parse, rows)):
+        found[crop.path][crop.frame, crop.number, crop.outcome == VIDEO] = crop
+    return {path: list(crops.values()) for path, crops in found.items()}
 
 
-def write_record(out: Path, crops: Iterable[Crop]) -> None:
+def write_record(out: Path, crops: Iterable[Crop], has_more: bool) -> None:
     """Replace the record whole."""
     with new_file(out / RECORD, OUT) as temporary, _open(temporary, "w") as file:
-        file.write(",".join(COLUMNS) + "\n")
-        file.writelines(line_of(crop) for crop in crops)
+        file.write(",".join(COLUMNS + (_MORE if has_more else ())) + "\n")
+        file.writelines(line_of(crop, has_more) for crop in crops)
 
 
 def open_record(out: Path) -> TextIO:
@@ -78,9 +87,9 @@ def open_record(out: Path) -> TextIO:
     return _open(out / RECORD, "a")
 
 
-def add_line(record: TextIO, crop: Crop) -> None:
-    """Note a crop; the line is on its way to the disk before the next image is done."""
-    record.write(line_of(crop))
+def add_lines(record: TextIO, crops: Iterable[Crop], has_more: bool) -> None:
+    """Note the crops of a file; the lines are on their way to the disk before the next one is done."""
+    record.write("".join(line_of(crop, has_more) for crop in crops))
     record.flush()
 
 
@@ -92,11 +101,12 @@ def _open(path: Path, mode: str = "r") -> TextIO:
 def _parse(row: list[str]) -> Crop | None:
     """A line of the record; None for anything else."""
     try:
-        path, size, outcome, n_faces, score, *box, why = row
+        path, size, outcome, n_faces, score, *box, why = row[: len(COLUMNS)]
+        frame, number = (int(one) if one else None for one in row[len(COLUMNS) :] or ("", ""))
         face = None
         if any(box):
             x0, y0, x1, y1 = map(float, box)
             face = Face(x0, y0, x1, y1, float(score) if score else None)
-        return Crop(text_of(path), int(size), outcome, int(n_faces), face, text_of(why))
+        return Crop(text_of(path), int(size), outcome, int(n_faces), face, text_of(why), frame, number)
     except ValueError:
         return None

@@ -1,18 +1,21 @@
 """Pictures of what was predicted: images with bars, and of videos a video and a curve over time."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from ...commands.crop import Crop
 from ...commands.predict import Prediction
 from ...manifests.animations import is_picture_clip
 from ...manifests.disk import distinct_names, file_safe, is_video_name, short_name
 from ...pipeline.apart import Crew, Died, processes
-from ...reports.annotated import Mark, annotate_picture, annotate_video
+from ...reports.annotated import Box, Mark, annotate_picture, annotate_video
 from ...reports.over_time import over_time
 from ...reports.predicted import DRAWN
+from .faces import Faces, Found
 from .pictures import Pictures
 from .predictor import Predictor
 
@@ -20,37 +23,53 @@ from .predictor import Predictor
 class Drawing:
     """What is to be drawn, gathered while it is predicted."""
 
-    def __init__(self, predictor: Predictor, temperature: float, workers: int | None):
+    def __init__(self, predictor: Predictor, temperature: float, workers: int | None, faces: Faces | None):
         self._predictor, self._temperature = predictor, temperature
         self._workers = processes(workers)
+        self._faces = faces
         self._images: dict[tuple[Path, int], list[Mark]] = defaultdict(list)
-        self._videos: dict[Path, tuple[list[int], np.ndarray]] = {}
+        self._videos: dict[Path, tuple[list[int], list[Mark]]] = {}
+        """Of each the frames that were looked at, and what was predicted of them."""
 
     def note(self, pictures: Pictures, rows: Sequence[Prediction]) -> None:
-        """Remember what was predicted of some pictures."""
-        if pictures.manifest.kind == "clips":
-            self._videos |= dict(self._frames(pictures, rows))
-            return
-        manifest = pictures.manifest
-        clips = self._predictor.samples(manifest)
-        for number, row in zip(clips.indices.tolist(), rows, strict=True):
-            if not row.error:
-                place = Path(manifest.root) / manifest.rows.sources[number], int(manifest.rows.frames[number])
-                self._images[place].append(Mark(self._predictor.classes, row.probabilities, row.box, row.face))
-
-    def _frames(
-        self, pictures: Pictures, rows: Sequence[Prediction]
-    ) -> Iterator[tuple[Path, tuple[list[int], np.ndarray]]]:
-        """Of each video the frames that were looked at, and the probabilities of each."""
-        manifest = pictures.manifest
-        clips, shares = self._predictor.samples(manifest), self._predictor.of_frames(pictures, self._temperature)
+        """Remember what was predicted of some pictures, or crops of them."""
+        note = self._note_clip if pictures.manifest.kind == "clips" else self._note_image
+        clips = self._predictor.samples(pictures.manifest)
+        shares = self._predictor.of_frames(pictures, self._temperature) if pictures.manifest.kind == "clips" else None
+        places = self._faces.lists[pictures.need.dataset] if self._faces else ()
         for k, row in enumerate(rows):
             used = np.unique(clips.indices[clips.offsets[k] : clips.offsets[k + 1]])
-            source = manifest.rows.sources[used[0]]
-            if not row.error and is_video_name(source):
-                of_rows = np.broadcast_to(row.probabilities, (len(used), len(row.probabilities)))
-                found = of_rows if shares is None else shares[used]
-                yield Path(manifest.root) / source, (manifest.rows.frames[used].tolist(), found)
+            if not row.error:
+                note(pictures, row, used, shares, self._faces.found[places[k]] if self._faces else None)
+
+    def _note_image(
+        self, pictures: Pictures, row: Prediction, used: np.ndarray, shares: np.ndarray | None, face: Found | None
+    ) -> None:
+        rows = pictures.manifest.rows
+        source = Path(pictures.manifest.root) / rows.sources[used[0]], int(rows.frames[used[0]])
+        mark = Mark(self._predictor.classes, row.probabilities)
+        if face is None:
+            self._images[source].append(mark)
+        else:
+            (crop,) = face.crops
+            self._images[face.source, 0].append(replace(mark, box=_box(crop), number=crop.number))
+
+    def _note_clip(
+        self, pictures: Pictures, row: Prediction, used: np.ndarray, shares: np.ndarray | None, face: Found | None
+    ) -> None:
+        manifest = pictures.manifest
+        source = Path(manifest.root) / manifest.rows.sources[used[0]] if face is None else face.source
+        if not is_video_name(source.name):
+            return
+        found = [row.probabilities] * len(used) if shares is None else [tuple(one) for one in shares[used].tolist()]
+        marks = [Mark(self._predictor.classes, one) for one in found]
+        frames = manifest.rows.frames[used].tolist()
+        if face is not None:
+            by_name = {crop.cut: crop for crop in face.crops}
+            crops = [by_name[manifest.rows.sources[k]] for k in used.tolist()]
+            frames = [crop.frame or 0 for crop in crops]
+            marks = [replace(mark, box=_box(crop)) for mark, crop in zip(marks, crops, strict=True)]
+        self._videos[source] = frames, marks
 
     def draw(self, made: Path) -> None:
         """Draw all of it into a folder. A file that cannot be read any more has no picture."""
@@ -60,10 +79,10 @@ class Drawing:
         names = distinct_names(short_name(file_safe(source.stem)) for source in self._videos)
         with Crew(annotate_video, min(self._workers, len(self._videos))) as crew:
             calls = []
-            for name, (source, (frames, shares)) in zip(names, self._videos.items(), strict=True):
+            for name, (source, (frames, marks)) in zip(names, self._videos.items(), strict=True):
+                shares = np.array([mark.shares for mark in marks])
                 figure = over_time(frames, shares, self._predictor.classes, source.name)
                 figure.savefig(folder / f"{name}.png", dpi=150)
-                marks = [Mark(self._predictor.classes, tuple(one)) for one in shares.tolist()]
                 calls.append((source, folder / f"{name}.mp4", frames, marks))
             for (_, out, *_), answer in zip(calls, crew.map(calls), strict=True):
                 if isinstance(answer, Died):
@@ -79,3 +98,8 @@ class Drawing:
             for (*_, out), answer in zip(calls, crew.map(calls), strict=True):
                 if isinstance(answer, Died):
                     out.unlink(missing_ok=True)
+
+
+def _box(crop: Crop) -> Box:
+    assert crop.face is not None
+    return crop.face.x0, crop.face.y0, crop.face.x1, crop.face.y1

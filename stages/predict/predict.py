@@ -1,12 +1,16 @@
 """Labels and probabilities of pictures, by one head or by a model as it is."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from ...cache.run_note import refuse_anothers
 from ...commands.predict import FIT, Predict, Predicted, Prediction
+from ...commands.unused import note_unused
 from ...errors import UsageError, option
+from ...manifests.disk import is_video_name
 from ...manifests.manifest import NO_LABEL
 from ...manifests.prompts import prompt_set
 from ...pipeline.checks import refuse_folder, refuse_unknown_datasets, refuse_unknown_models
@@ -14,6 +18,7 @@ from ...pipeline.workspace import Workspace
 from ...reports.predicted import PREDICTION, table_of, write_predicted
 from ...scoring.probabilities import fitted_temperature
 from .drawn import Drawing
+from .faces import Faces, find_faces
 from .pictures import Gathered, Pictures, is_picture_file
 from .predictor import Predictor, classes_of
 
@@ -26,7 +31,10 @@ def predict(request: Predict) -> Predicted:
     refuse_folder(request.out)
     refuse_anothers(request.out, PREDICTION, table_of(request.format))
     refuse_unknown_models(request, "clip")
-    paths = list(dict.fromkeys(request.paths))
+    if not request.crop:
+        note_unused(request, ("detector", "margin"), f"only with {option('crop')} faces are looked for")
+    faces = find_faces(request) if request.crop else None
+    paths = list(faces.lists if faces else dict.fromkeys(request.paths))
     fitted_on = "" if request.given_temperature() else request.temperature.removeprefix(FIT)
     datasets = [path for path in paths if not is_picture_file(path)]
     every = list(dict.fromkeys([*datasets, fitted_on])) if fitted_on else datasets
@@ -36,18 +44,35 @@ def predict(request: Predict) -> Predicted:
     prompts = prompt_set(request.prompts, request.protocol)
     predictor = Predictor(request, workspace, prompts, classes_of(workspace, gathered.asked, prompts), gathered)
     temperature = request.given_temperature() or _fitted(predictor, gathered.labelled())
-    drawing = Drawing(predictor, temperature, request.workers) if request.draw else None
+    drawing = Drawing(predictor, temperature, request.workers, faces) if request.draw else None
     rows: list[Prediction] = []
     for pictures in gathered.pictures():
         some = list(_rows(predictor, pictures, predictor.probabilities(pictures, temperature)))
         rows += some
         if drawing:
             drawing.note(pictures, some)
+    rows = list(_of_faces(faces, rows)) if faces else rows
     answer = Predicted(predictor.recipe(temperature, fitted_on), predictor.classes, tuple(rows))
     if request.out is None:
         return answer
     draw = drawing.draw if drawing else None
     return write_predicted(answer, request.out, request.format, request.command(), draw)
+
+
+def _of_faces(faces: Faces, rows: Sequence[Prediction]) -> Iterator[Prediction]:
+    """The rows of crops as those of the faces, in the order of the pictures, with a row where there is no face."""
+    places = [place for some in faces.lists.values() for place in some]
+    known = dict(zip(places, rows, strict=True))
+    for place, found in enumerate(faces.found):
+        path, crop = os.path.relpath(found.source), found.crops[0]
+        if place not in known:
+            yield Prediction(path, error=found.error)
+        elif is_video_name(found.source.name):
+            yield replace(known[place], path=path)
+        else:
+            assert crop.face is not None
+            box = crop.face.x0, crop.face.y0, crop.face.x1, crop.face.y1
+            yield replace(known[place], path=path, frame=None, face=crop.number, box=box)
 
 
 def _fitted(predictor: Predictor, labelled: Pictures) -> float:

@@ -365,7 +365,7 @@ def test_hostile_paths_in_a_list_write_nothing(scenes, tmp_path):
     [
         (["--margin", "-1"], "--margin -1.0: choose a share"),
         (["--margin", "nan"], "--margin 'nan': give a number"),
-        (["--face", "prettiest"], "--face 'prettiest': choose largest or central"),
+        (["--face", "prettiest"], "--face 'prettiest': choose largest, central or all"),
         (["--detector", "eyes"], "--detector 'eyes': choose dlib-hog"),
         (["--detector", "dlib-hog", "--boxes", "x"], "--boxes and --detector: choose one of them"),
         (["--boxes", "nowhere.txt"], "nowhere.txt: the list file is missing"),
