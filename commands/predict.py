@@ -1,12 +1,11 @@
 """`expclip predict`: labels for anybody's photographs and videos."""
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ..encoders.detectors import DEFAULT_DETECTOR, DETECTORS
 from ..errors import UsageError, option
 from ..reports.console import print_line, print_table, say
+from ..reports.predicted import Predicted, Prediction, as_json
 from . import options
 from .command import DONE, DONE_WITH_FAILURES, Command, note_untrained
 from .options import Names
@@ -100,83 +99,6 @@ class Predict(Request, verb="predict"):
         return found
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """What predicted."""
-
-    backbone: str
-    head: str
-    """What it is called; of a model as it is, `plain CLIP` or the like."""
-    head_ids: tuple[str, ...]
-    """The seeds whose probabilities are averaged; none for a model as it is."""
-    prompts: str
-    """Empty for a head that needs none."""
-    temperature: float
-    fitted_on: str
-    """The data set behind the temperature; empty where it was given, and the probabilities are not calibrated."""
-    untrained: bool
-
-    @property
-    def said(self) -> str:
-        """One line for people."""
-        seeds = f", {len(self.head_ids)} seeds together" if len(self.head_ids) > 1 else ""
-        ids = f" ({', '.join(self.head_ids)})" if self.head_ids else ""
-        prompts = f" · {self.prompts}" if self.prompts else ""
-        how = (
-            f"calibrated on {self.fitted_on} (temperature {self.temperature:.3g})"
-            if self.fitted_on
-            else "probabilities are not calibrated"
-        )
-        untrained = " · untrained" if self.untrained else ""
-        return f"{self.backbone} · {self.head}{seeds}{ids}{prompts}{untrained} · {how}"
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """One image, face or video."""
-
-    path: str
-    frame: int | None = None
-    """Of a file with several pictures that are rows of their own."""
-    face: int | None = None
-    """Its number in the picture, from 1, where faces were looked for."""
-    box: tuple[float, float, float, float] | None = None
-    """x0, y0, x1, y1 in pixels of the picture."""
-    label: str = ""
-    probabilities: tuple[float, ...] = ()
-    """In the order of the classes; none where there is an error."""
-    error: str = ""
-
-
-@dataclass(frozen=True)
-class Predicted:
-    """The labels of some pictures, and what predicted them."""
-
-    recipe: Recipe
-    classes: tuple[str, ...]
-    rows: tuple[Prediction, ...]
-    files: tuple[str, ...] = ()
-    """What was written."""
-
-    @property
-    def n_failed(self) -> int:
-        return sum(bool(row.error) for row in self.rows)
-
-    def columns(self) -> dict[str, list[Any]]:
-        """The table, by column: path, frame, face, box, label, p_CLASS of each class, error. None is nothing."""
-        rows = self.rows
-        boxes = [row.box or (None,) * 4 for row in rows]
-        table: dict[str, list[Any]] = {
-            name: [getattr(row, name) for row in rows] for name in ("path", "frame", "face")
-        }
-        table |= {name: [box[k] for box in boxes] for k, name in enumerate(("x0", "y0", "x1", "y1"))}
-        table["label"] = [row.label for row in rows]
-        for k, name in enumerate(self.classes):
-            table[f"p_{name}"] = [row.probabilities[k] if row.probabilities else None for row in rows]
-        table["error"] = [row.error for row in rows]
-        return table
-
-
 def show(request: Predict, answer: Predicted) -> None:
     """A table of the first rows, and where the rest is."""
     print_line(answer.recipe.said)
@@ -201,14 +123,6 @@ def _likeliest(answer: Predicted, row: Prediction) -> str:
         return row.error
     ranked = sorted(zip(row.probabilities, answer.classes, strict=True), key=lambda one: -one[0])
     return ", ".join(f"{name} {share:.2f}" for share, name in ranked[:_SURE])
-
-
-def as_json(answer: Predicted) -> dict[str, Any]:
-    """What --json prints, and the file has."""
-    columns = answer.columns()
-    rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
-    recipe = {name: getattr(answer.recipe, name) for name in answer.recipe.__dataclass_fields__}
-    return {"recipe": recipe, "classes": list(answer.classes), "rows": rows, "files": list(answer.files)}
 
 
 def ending(request: Predict, answer: Predicted) -> int:

@@ -8,15 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from ...commands.crop import Crop
-from ...commands.predict import Prediction
 from ...manifests.animations import is_picture_clip
 from ...manifests.disk import distinct_names, file_safe, is_video_name, short_name
 from ...pipeline.apart import Crew, Died, processes
 from ...reports.annotated import Box, Mark, annotate_picture, annotate_video
 from ...reports.over_time import over_time
-from ...reports.predicted import DRAWN
+from ...reports.predicted import DRAWN, Prediction
 from .faces import Faces, Found
-from .pictures import Pictures
+from .gathered import Pictures
 from .predictor import Predictor
 
 

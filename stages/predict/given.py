@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ...commands.predict import PREDICT, Predict, Predicted
+from ...commands.predict import PREDICT, Predict
 from ...commands.request import given
 from ...encoders.images import to_rgb
 from ...errors import UsageError, brief
+from ...reports.predicted import Predicted
 
 
 def predict(images: Any, **options: Any) -> Predicted:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from ...cache.run_note import refuse_anothers
-from ...commands.predict import FIT, Predict, Predicted, Prediction
+from ...commands.predict import FIT, Predict
 from ...commands.unused import note_unused
 from ...errors import UsageError, option
 from ...manifests.disk import is_video_name
@@ -15,11 +15,11 @@ from ...manifests.manifest import NO_LABEL
 from ...manifests.prompts import prompt_set
 from ...pipeline.checks import refuse_folder, refuse_unknown_datasets, refuse_unknown_models
 from ...pipeline.workspace import Workspace
-from ...reports.predicted import PREDICTION, table_of, write_predicted
+from ...reports.predicted import PREDICTION, Predicted, Prediction, table_of, write_predicted
 from ...scoring.probabilities import fitted_temperature
 from .drawn import Drawing
 from .faces import Faces, find_faces
-from .pictures import Gathered, Pictures, is_picture_file
+from .gathered import Gathered, Pictures, is_picture_file
 from .predictor import Predictor, classes_of
 
 

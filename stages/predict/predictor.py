@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ...commands.predict import Predict, Recipe
+from ...commands.predict import Predict
 from ...errors import UsageError, option
 from ...heads.choosing import NO_HEAD
 from ...heads.recipe import LOGIT_SCALE
@@ -16,6 +16,7 @@ from ...manifests.protocols import PROTOCOLS
 from ...pipeline.reader import Reader
 from ...pipeline.texts import Texts, clip_encoder
 from ...pipeline.workspace import Workspace
+from ...reports.predicted import Recipe
 from ...scoring.by_fold import text_scale
 from ...scoring.compare import Comparison, Scorable
 from ...scoring.cosines import unit
@@ -24,8 +25,8 @@ from ...scoring.probabilities import together
 from ...scoring.samples import Classifier, Head, Samples
 from ...scoring.scores import PLAIN, Combination
 from ..evaluate.own_heads import without_head, zero_shot_name
-from .pictures import Asked, Gathered, Pictures
-from .recipe import chosen, without_seed
+from .chosen_head import chosen, without_seed
+from .gathered import Asked, Gathered, Pictures
 
 _USUAL = CLASSES[:7]
 

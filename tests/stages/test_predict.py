@@ -12,10 +12,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from expclip.cli import app
-from expclip.commands.predict import Predicted
 from expclip.errors import UsageError
 from expclip.heads.recipe import LOGIT_SCALE
 from expclip.manifests.classes import CLASSES
+from expclip.reports.predicted import Predicted
 from expclip.scoring.probabilities import calibration_error, fitted_temperature, softmax, together
 from hypothesis import given, settings
 from hypothesis import strategies as st
