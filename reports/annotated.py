@@ -1,7 +1,8 @@
 """Pictures and videos with what was predicted drawn on them, in the process that decodes them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,8 @@ _NARROWEST = 320
 """Pixels of a drawn picture's width; what is smaller is made larger, so that words can be read."""
 _SHOWN = 3
 """Classes that are named, the likeliest first."""
+_RATE = 25
+"""Frames a second where no file says it."""
 _PAPER, _INK, _BAR, _FRAME = "#ffffff", "#1b2a41", "#00798c", "#edae49"
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
@@ -45,31 +48,51 @@ def annotate_picture(source: Path, frame: int, is_clip: bool, marks: Sequence[Ma
     return True
 
 
-def annotate_video(source: Path, out: Path, frames: Sequence[int], marks: Sequence[Mark]) -> bool:
+def annotate_video(source: Path, frames: Sequence[int], marks: Sequence[Mark], out: Path) -> bool:
     """Write an MP4 of a video, each frame with the mark of the nearest of some frames; False where it is gone.
 
     It has no sound. Memory holds one frame.
     """
     places = np.asarray(frames)
     try:
-        with open_video(source) as (container, stream), pyav().open(str(out), "w", format="mp4") as written:
-            rate = stream.average_rate or stream.guessed_rate or 25
-            target = None
-            for number, frame in enumerate(decoded(container, stream)):
-                nearest = int(np.abs(places - number).argmin())
-                picture = _even(marked(frame.to_image(), [marks[nearest]]))
-                if target is None:
-                    target = written.add_stream("libx264", rate=rate)
-                    target.width, target.height, target.pix_fmt = *picture.size, "yuv420p"
-                for packet in target.encode(pyav().VideoFrame.from_image(picture)):
-                    written.mux(packet)
-            if target is None:
-                return False
-            written.mux(target.encode())
+        with open_video(source) as (container, stream):
+            shown = (
+                marked(frame.to_image(), [marks[int(np.abs(places - number).argmin())]])
+                for number, frame in enumerate(decoded(container, stream))
+            )
+            return _written(shown, stream.average_rate or stream.guessed_rate or _RATE, out)
     except (VideoError, LargeVideoError, OSError):
         out.unlink(missing_ok=True)
         return False
-    return True
+
+
+def annotate_frames(files: Sequence[Path], marks: Sequence[Mark], out: Path) -> bool:
+    """The same of a clip whose frames are files, each with its own mark; those that cannot be read are left out."""
+    pictures = (read_pictures(file, [0], honour_orientation=True) for file in files)
+    shown = (
+        marked(picture, [mark])
+        for ((_, picture),), mark in zip(pictures, marks, strict=True)
+        if not isinstance(picture, ImageError)
+    )
+    return _written(shown, _RATE, out)
+
+
+def _written(pictures: Iterable[Image.Image], rate: Fraction | int, out: Path) -> bool:
+    """Write pictures as a video of the size of the first one; False where there are none."""
+    av = pyav()
+    with av.open(str(out), "w", format="mp4") as written:
+        target = None
+        for picture in map(_even, pictures):
+            if target is None:
+                target = written.add_stream("libx264", rate=rate)
+                target.width, target.height, target.pix_fmt = *picture.size, "yuv420p"
+            fitted = picture.resize((target.width, target.height))
+            written.mux(target.encode(av.VideoFrame.from_image(fitted)))
+        if target is not None:
+            written.mux(target.encode())
+    if target is None:
+        out.unlink(missing_ok=True)
+    return target is not None
 
 
 def marked(picture: Image.Image, marks: Sequence[Mark]) -> Image.Image:

@@ -1,8 +1,8 @@
 """Pictures of what was predicted: images with bars, and of videos a video and a curve over time."""
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +10,31 @@ import numpy as np
 from ...commands.crop import Crop
 from ...manifests.animations import is_picture_clip
 from ...manifests.disk import distinct_names, file_safe, is_video_name, short_name
-from ...pipeline.apart import Crew, Died, processes
-from ...reports.annotated import Box, Mark, annotate_picture, annotate_video
+from ...pipeline.apart import Call, Crew, Died, processes
+from ...reports.annotated import Box, Mark, annotate_frames, annotate_picture, annotate_video
 from ...reports.over_time import over_time
 from ...reports.predicted import DRAWN, Prediction
 from .faces import Faces, Found
 from .gathered import Pictures
 from .predictor import Predictor
+
+
+@dataclass(frozen=True)
+class Film:
+    """A clip that is to be drawn."""
+
+    source: Path
+    """The video, or the folder of the frames."""
+    files: list[Path]
+    """The frames, where they are files."""
+    frames: list[int]
+    """The numbers of those that were looked at."""
+    marks: list[Mark]
+    """What was predicted of each."""
+
+    @property
+    def is_video(self) -> bool:
+        return is_video_name(self.source.name)
 
 
 class Drawing:
@@ -27,8 +45,7 @@ class Drawing:
         self._workers = processes(workers)
         self._faces = faces
         self._images: dict[tuple[Path, int], list[Mark]] = defaultdict(list)
-        self._videos: dict[Path, tuple[list[int], list[Mark]]] = {}
-        """Of each the frames that were looked at, and what was predicted of them."""
+        self._films: list[Film] = []
 
     def note(self, pictures: Pictures, rows: Sequence[Prediction]) -> None:
         """Remember what was predicted of some pictures, or crops of them."""
@@ -57,9 +74,11 @@ class Drawing:
         self, pictures: Pictures, row: Prediction, used: np.ndarray, shares: np.ndarray | None, face: Found | None
     ) -> None:
         manifest = pictures.manifest
-        source = Path(manifest.root) / manifest.rows.sources[used[0]] if face is None else face.source
-        if not is_video_name(source.name):
-            return
+        files = [Path(manifest.root) / manifest.rows.sources[k] for k in used.tolist()]
+        if face is None and is_picture_clip(manifest.rows.sources[used[0]]):
+            return  # one file of several pictures, which is no video
+        source = files[0] if face is None else face.source
+        source = source if is_video_name(source.name) else source.parent
         found = [row.probabilities] * len(used) if shares is None else [tuple(one) for one in shares[used].tolist()]
         marks = [Mark(self._predictor.classes, one) for one in found]
         frames = manifest.rows.frames[used].tolist()
@@ -68,24 +87,27 @@ class Drawing:
             crops = [by_name[manifest.rows.sources[k]] for k in used.tolist()]
             frames = [crop.frame or 0 for crop in crops]
             marks = [replace(mark, box=_box(crop)) for mark, crop in zip(marks, crops, strict=True)]
-        self._videos[source] = frames, marks
+        self._films.append(Film(source, files, frames, marks))
 
     def draw(self, made: Path) -> None:
         """Draw all of it into a folder. A file that cannot be read any more has no picture."""
         folder = made / DRAWN
         folder.mkdir()
         self._draw_images(folder)
-        names = distinct_names(short_name(file_safe(source.stem)) for source in self._videos)
-        with Crew(annotate_video, min(self._workers, len(self._videos))) as crew:
-            calls = []
-            for name, (source, (frames, marks)) in zip(names, self._videos.items(), strict=True):
-                shares = np.array([mark.shares for mark in marks])
-                figure = over_time(frames, shares, self._predictor.classes, source.name)
-                figure.savefig(folder / f"{name}.png", dpi=150)
-                calls.append((source, folder / f"{name}.mp4", frames, marks))
-            for (_, out, *_), answer in zip(calls, crew.map(calls), strict=True):
-                if isinstance(answer, Died):
-                    out.unlink(missing_ok=True)
+        names = distinct_names(short_name(file_safe(film.source.stem)) for film in self._films)
+        films = list(zip(names, self._films, strict=True))
+        for name, film in films:
+            shares = np.array([mark.shares for mark in film.marks])
+            figure = over_time(film.frames, shares, self._predictor.classes, film.source.name)
+            figure.savefig(folder / f"{name}.png", dpi=150)
+        self._run(
+            annotate_video,
+            [(one.source, one.frames, one.marks, folder / f"{name}.mp4") for name, one in films if one.is_video],
+        )
+        self._run(
+            annotate_frames,
+            [(one.files, one.marks, folder / f"{name}.mp4") for name, one in films if not one.is_video],
+        )
 
     def _draw_images(self, folder: Path) -> None:
         names = distinct_names(short_name(file_safe(source.stem)) for source, _ in self._images)
@@ -93,7 +115,11 @@ class Drawing:
             (source, frame, is_picture_clip(source.name), marks, folder / f"{name}.jpg")
             for name, ((source, frame), marks) in zip(names, self._images.items(), strict=True)
         ]
-        with Crew(annotate_picture, min(self._workers, len(calls))) as crew:
+        self._run(annotate_picture, calls)
+
+    def _run(self, annotate: Callable[..., bool], calls: Sequence[Call]) -> None:
+        """Draw in processes of their own, each call to its last argument; what ends its process has no picture."""
+        with Crew(annotate, min(self._workers, len(calls))) as crew:
             for (*_, out), answer in zip(calls, crew.map(calls), strict=True):
                 if isinstance(answer, Died):
                     out.unlink(missing_ok=True)

@@ -270,3 +270,12 @@ def test_the_function_has_the_options_of_the_command():
     parameters = inspect.signature(expclip.predict).parameters
     assert next(iter(parameters)) == "images"
     assert {"clip", "head", "prompts", "temperature", "draw", "out", "cache"} <= set(parameters)
+
+
+def test_a_clip_of_frames_becomes_a_video_of_them(lab: Lab, dfew, tmp_path):
+    names = sorted(path.name for path in (dfew / "Clip").iterdir())[:2]
+    (dfew / "some.txt").write_text("".join(f"Clip/{name} 2 -1\n" for name in names))
+    answer = lab.predict(dfew / "some.txt", **PLAIN, out=tmp_path / "labels", draw=True)
+    assert len(answer.rows) == 2
+    drawn = sorted(path.suffix for path in (tmp_path / "labels" / "drawn").iterdir())
+    assert drawn == [".mp4", ".mp4", ".png", ".png"]
