@@ -17,7 +17,10 @@ class Doctor(Request, verb="doctor"):
     code 1 where an encoder fails or its features are not those of float32 on the CPU.
     """
 
-    device: str | None = options.DEVICE.but(in_defaults=False)
+    device: str | None = options.DEVICE.but(
+        help="cpu, cuda, cuda:N or mps; cuda:all or cuda:0,1 tries several GPUs; `auto` is the best one here.",
+        in_defaults=False,
+    )
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,7 @@ class Evaluate(Request, verb="evaluate"):
     cache: Path | None = options.CACHE
 
     def check(self) -> None:
-        check_executor(self.executor, self.scheduler, self.workers)
+        check_executor(self.executor, self.scheduler, self.workers, self.device)
 
 
 def show(request: Evaluate, answer: Evaluation) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rich.filesize import decimal as byte_count
 
+from ..encoders.dtypes import ALL_GPUS, is_several
 from ..encoders.node import NODES
 from ..errors import UsageError, option
 from ..reports.console import duration
@@ -77,7 +78,7 @@ class Extract(Request, verb="extract"):
     def check(self) -> None:
         if self.retry_failed and self.limit is not None:
             raise UsageError(f"{option('retry_failed')} and {option('limit')}: choose one of them")
-        check_executor(self.executor, self.scheduler, self.workers)
+        check_executor(self.executor, self.scheduler, self.workers, self.device)
         self.shards()
 
     def shards(self) -> tuple[int, int]:
@@ -88,12 +89,21 @@ class Extract(Request, verb="extract"):
         return int(index), int(of)
 
 
-def check_executor(executor: str | None, scheduler: str | None, workers: int | None) -> None:
-    """Raise UsageError for a scheduler that the executor does not have, and for Dask without workers."""
-    if workers == 0 and (scheduler or executor == "dask"):
+def check_executor(executor: str | None, scheduler: str | None, workers: int | None, device: str | None) -> None:
+    """Raise UsageError for what an executor does not have: a scheduler, several GPUs, no workers."""
+    are_several = is_several(device)
+    if workers == 0 and not are_several and (scheduler or executor == "dask"):
         raise UsageError(f"{option('workers')} 0: {option('executor')} dask has one or more")
     if scheduler and executor == "local":
         raise UsageError(f"{option('scheduler')} {scheduler}: only {option('executor')} dask has one")
+    if are_several and executor == "local":
+        raise UsageError(
+            f"{option('device')} {device}: only {option('executor')} dask uses several GPUs: choose it, or one GPU"
+        )
+    if are_several and scheduler and device != ALL_GPUS:
+        raise UsageError(
+            f"{option('device')} {device}: with {option('scheduler')} each worker has its own GPU: give {ALL_GPUS}"
+        )
 
 
 @dataclass(frozen=True)

@@ -132,7 +132,7 @@ class FitHead(Request, verb="fit-head"):
         SELECTS[0],
         choices=SELECTS,
     )
-    device: str | None = options.DEVICE
+    device: str | None = options.ONE_DEVICE
     cache: Path | None = options.CACHE
 
 

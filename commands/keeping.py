@@ -29,7 +29,7 @@ class VerifyCache(Request, verb="cache verify"):
         "Encode N random rows of each store again, and compare.", 0, metavar="N", least=0, in_file=False
     )
     seed: int = ask("Which rows are drawn for --reencode.", 0, least=0, in_file=False)
-    device: str | None = options.DEVICE
+    device: str | None = options.ONE_DEVICE
     root: Names = options.ROOT
     cache: Path | None = options.CACHE
 

@@ -110,7 +110,11 @@ BATCH_SIZE = ask(
     least=1,
     in_defaults=True,
 )
-DEVICE = ask("cpu, cuda, cuda:N or mps; `auto` is the best one here.", None, unset="auto", in_defaults=True)
+ONE_DEVICE = ask("cpu, cuda, cuda:N or mps; `auto` is the best one here.", None, unset="auto", in_defaults=True)
+DEVICE = ONE_DEVICE.but(
+    help="cpu, cuda, cuda:N or mps; `auto` is the best one here. Several GPUs, cuda:all or cuda:0,1, have a worker "
+    "each on Dask; with --scheduler cuda:all is the GPUs of its workers (docs/several-gpus.md)."
+)
 DTYPE = ask(
     "The dtype of the vision towers; `auto` is float16 on CUDA, else float32. T5 is float32 with float32, else "
     "bfloat16; under `auto` as its features in the cache, or where there are none bfloat16, but float32 on a CPU "
@@ -122,7 +126,7 @@ DTYPE = ask(
 )
 WORKERS = ask(
     "Processes that decode images; 0 decodes in this one, which a file that crashes its decoder then ends. With "
-    "--executor dask, its workers.",
+    "several GPUs, those of each; with --executor dask and another device, its workers.",
     None,
     unset="auto",
     least=0,
@@ -137,7 +141,7 @@ MAX_MEGAPIXELS = ask(
     in_defaults=True,
 )
 EXECUTOR = ask(
-    "In this process or on Dask; `auto` is dask with --scheduler, else local.",
+    "In this process or on Dask; `auto` is dask with --scheduler or several GPUs, else local.",
     None,
     choices=EXECUTORS,
     unset="auto",

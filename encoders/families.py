@@ -13,7 +13,16 @@ from ..errors import ExpclipError, UsageError
 from ..lazy import load
 from ..manifests.prompts import Instruction, instruction
 from ..manifests.protocols import NATIVE, PROTOCOLS, RELEASED, Protocol
-from .dtypes import DTYPES, T5_DTYPES, PartDTypes, resolve_device
+from .dtypes import (
+    DTYPES,
+    T5_DTYPES,
+    PartDTypes,
+    device_elsewhere,
+    gpu_names,
+    gpu_numbers,
+    is_several,
+    resolve_device,
+)
 from .hashes import Hashes
 from .names import ModelName, clip_name, file_name, flava_name, is_flava, is_word, teacher_name
 from .node import NODES, Encoder, Node, Role
@@ -159,6 +168,8 @@ class Models:
     memory: Path | None = None
     """File that remembers the digests of weights."""
     asked_device: str | None = None
+    is_elsewhere: bool = field(default=False, kw_only=True)
+    """Whether GPUs are those of other machines, which are not looked for on this one."""
     tell: Callable[[str, str], None] = lambda model, remark: None
     """Takes the name of a model that was found, and what the user should know of it."""
     _found: dict[tuple[Role, str], Any] = field(default_factory=dict, repr=False)
@@ -166,7 +177,28 @@ class Models:
 
     @cached_property
     def device(self) -> str:
-        return resolve_device(self.asked_device)
+        """Where encoders run, as the process calls it that runs them: each worker of several GPUs sees only its own.
+
+        Raises UsageError for a device that is not there.
+        """
+        if self._are_elsewhere and self.asked_device:
+            return device_elsewhere(self.asked_device)
+        return "cuda" if self.gpus else resolve_device(self.asked_device)
+
+    @cached_property
+    def gpus(self) -> tuple[str, ...]:
+        """Where there are several GPUs of this machine, what CUDA_VISIBLE_DEVICES is to the worker of each."""
+        several = self.asked_device if is_several(self.asked_device) and not self._are_elsewhere else None
+        return gpu_names(gpu_numbers(several)) if several else ()
+
+    @cached_property
+    def here(self) -> str:
+        """Where this process itself computes: on the first of several GPUs; the best device beside others' GPUs."""
+        return resolve_device(None if self._are_elsewhere else self.asked_device)
+
+    @property
+    def _are_elsewhere(self) -> bool:
+        return self.is_elsewhere and (self.asked_device or "").startswith("cuda")
 
     @cached_property
     def _hashes(self) -> Hashes:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..commands.request import Request
 from ..commands.unused import note_unused
+from ..encoders.dtypes import is_several
 from ..errors import UsageError, option
 from ..manifests.catalogue import catalogue
 from ..manifests.disk import kind_of
@@ -30,6 +31,16 @@ def refuse_unknown_models(request: Request, *used: str) -> None:
             asked = getattr(request, name)
             for one in [asked] if isinstance(asked, str) else asked or ():
                 meaning(one)
+
+
+def refuse_several_gpus(request: Request) -> None:
+    """Raise UsageError for several GPUs where one is used. Where only expclip.toml has them, it is the first."""
+    device = getattr(request, "device", None)
+    if "device" in request.typed and is_several(device):
+        raise UsageError(
+            f"{option('device')} {device}: {request.verb} uses one device, extract and evaluate use several: "
+            f"give one, for example cuda:0"
+        )
 
 
 def refuse_unknown_datasets(workspace: Workspace, request: Request, datasets: Sequence[str]) -> None:

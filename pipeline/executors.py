@@ -23,9 +23,11 @@ class RunOptions:
 
     device: str = "cpu"
     """Where encoders run; resolved when a plan is run."""
+    gpus: tuple[str, ...] = ()
+    """Where each of several GPUs has a worker of a local Dask cluster: CUDA_VISIBLE_DEVICES of each."""
     batch_size: int | None = None
     workers: int | None = None
-    """Decoding processes of the local executor, 0 for none but this one; workers of a local Dask cluster."""
+    """Decoding processes of the local executor or of each GPU, 0 for none; else workers of a local Dask cluster."""
     executor: str = "local"
     scheduler: str | None = None
     """Address of a running Dask scheduler."""

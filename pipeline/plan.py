@@ -128,7 +128,7 @@ class Line:
     to_do: int
     """Rows that this run would encode."""
     seconds: float | None
-    """Estimated time, from the receipts of the same encoder on the same device; None where there are none."""
+    """Estimated time, from the receipts of the same encoder on a device like it; None where there are none."""
 
     @property
     def bytes(self) -> int:
@@ -184,8 +184,8 @@ def apart(wanted: Iterable[Wanted]) -> list[list[Wanted]]:
     return groups
 
 
-def make_plan(cache: Cache, wanted: Iterable[Wanted], portion: Portion, device: str) -> Plan:
-    """What is cached, what is missing, and the tasks that would make it."""
+def make_plan(cache: Cache, wanted: Iterable[Wanted], portion: Portion, device: str, at_once: int = 1) -> Plan:
+    """What is cached, what is missing, and the tasks that would make it, up to some at once."""
     lines: list[tuple[_State, Wanted, tuple[Task, ...]]] = []
     tasks: list[Task] = []
     for one in _distinct(wanted):
@@ -195,7 +195,8 @@ def make_plan(cache: Cache, wanted: Iterable[Wanted], portion: Portion, device: 
         asked = {node.digest for node in one.nodes}
         needed = {job.node.digest for task in new for job in task.jobs}
         lines += [(state, one, new) for digest, state in states.items() if digest in asked | needed]
-    speeds = _seconds_per_row(cache, device) if tasks else {}
+    alone = _seconds_per_row(cache, device) if tasks else {}
+    speeds = {encoder: seconds / min(at_once, len(tasks)) for encoder, seconds in alone.items()}
     return Plan(tuple(_line(*one, speeds) for one in lines), tuple(tasks))
 
 

@@ -18,6 +18,7 @@ from distributed.versions import VersionMismatchWarning
 
 from ..commands.command import say
 from ..errors import UsageError, option, reason
+from . import gpu_workers
 from .plan import Plan
 from .work import versions
 
@@ -27,11 +28,11 @@ _WORKER_SECONDS = 10
 
 
 @contextmanager
-def connected(address: str, plan: Plan) -> Iterator[Client]:
-    """A client of a running scheduler whose workers can run a plan.
+def connected(address: str, plan: Plan, device: str) -> Iterator[Client]:
+    """A client of a running scheduler whose workers can run a plan on a device.
 
     Raises UsageError within seconds where none answers, where it has no workers, and where a worker has another
-    expclip or does not see the images or the cache.
+    expclip, lacks the device, or does not see the images or the cache.
     """
     _refuse_stranger(address)
     with warnings.catch_warnings():
@@ -42,6 +43,8 @@ def connected(address: str, plan: Plan) -> Iterator[Client]:
             raise _no_scheduler(address, error) from error
     with client:
         _refuse_unfit_workers(client, address, plan)
+        if device != "cpu":
+            _refuse_workers_without(client, address, device)
         yield client
 
 
@@ -100,6 +103,25 @@ def _refuse_unfit_workers(client: Client, address: str, plan: Plan) -> None:
     if others:
         differ = ", ".join(f"{name} {there} (here {versions().get(name, 'none')})" for name, there in others.items())
         say(f"note: the Dask workers have {differ}")
+
+
+def _refuse_workers_without(client: Client, address: str, device: str) -> None:
+    """Raise UsageError where a worker that gets tasks lacks a device, or has several; note where tasks share one."""
+    workers = client.scheduler_info(n_workers=-1)["workers"]
+    needed = gpu_workers.needs(workers, device)
+    given = gpu_workers.able(workers, needed)
+    whys = {where: gpu_workers.unfit(one, needed) for where, one in given.items()}
+    if not any(whys.values()):
+        told: Any = client.run(gpu_workers.lacks, device, workers=list(given))
+        whys |= told
+    for worker, why in whys.items():
+        if why:
+            raise UsageError(f"{option('scheduler')} {address}: the worker {worker}: {why}")
+    busy = [where for where, one in given.items() if not needed and one["nthreads"] > 1]
+    if busy:
+        count = given[busy[0]]["nthreads"]
+        alone = f"`dask worker … --resources {gpu_workers.RESOURCE}=1` makes that one"
+        say(f"note: the Dask worker {busy[0]} runs {count} tasks at once on {device}: {alone}")
 
 
 def _look(roots: Sequence[str], stores: Sequence[str]) -> tuple[dict[str, str], list[str]]:

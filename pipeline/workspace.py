@@ -17,6 +17,7 @@ from ..cache.cache import FRAMES_MEMORY, WEIGHTS_MEMORY, Cache
 from ..cache.files import writing
 from ..cache.memory import FileMemory
 from ..commands.request import Request
+from ..encoders.dtypes import is_several
 from ..encoders.families import Models
 from ..errors import UsageError, option
 from ..manifests.animations import only_first_frames
@@ -80,12 +81,16 @@ class Workspace:
         cache = Cache(cache_folder(said["cache"], settings))
         roots = dict(settings.roots) | _roots(said.get("root", ()), datasets, cache)
         models = Models(
-            cache.root / WEIGHTS_MEMORY, said.get("device"), lambda name, text: workspace.remark(name, text)
+            cache.root / WEIGHTS_MEMORY,
+            said.get("device"),
+            lambda name, text: workspace.remark(name, text),
+            is_elsewhere=bool(said.get("scheduler")),
         )
         options = RunOptions(max_pixels=max_pixels(said.get("max_megapixels", MAX_MEGAPIXELS)))
         if said.keys() >= {"batch_size", "workers"}:
             scheduler = said.get("scheduler")
-            executor = said.get("executor") or ("dask" if scheduler else "local")
+            are_many = scheduler or is_several(said["device"])
+            executor = said.get("executor") or ("dask" if are_many else "local")
             how = {"batch_size": said["batch_size"], "workers": said["workers"], "scheduler": scheduler}
             options = replace(options, executor=executor, **how)
         more: dict[str, Any] = {"texts": datasets, "by_contents": _by_contents(request), "options_asked": tuple(said)}
@@ -210,7 +215,7 @@ class Workspace:
     def plan(self, wanted: Sequence[Wanted], portion: Portion | None = None) -> Plan:
         """What is missing of what is wanted."""
         portion = replace(portion or Portion(), max_pixels=self.options.max_pixels)
-        return make_plan(self.cache, wanted, portion, self.models.device)
+        return make_plan(self.cache, wanted, portion, self.models.device, max(1, len(self.models.gpus)))
 
     def make(self, wanted: Sequence[Wanted], portion: Portion | None, what: str) -> list[Plan]:
         """Make what is missing of what is wanted; returns what was planned.
@@ -237,7 +242,7 @@ class Workspace:
         first_frames: dict[str, set[int]] = defaultdict(set)
         least: dict[str, int] = {}
         spent, started = Spent(), monotonic()
-        options = replace(self.options, device=self.models.device)
+        options = replace(self.options, device=self.models.device, gpus=self.models.gpus)
         with progress_bar(what, plan.rows, self.console) as show:
 
             def listen(event: Event) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ..commands.doctor import Device, Doctor, Examination, Trial
-from ..encoders.dtypes import DTYPES, DType, resolve_device, torch_dtype
+from ..encoders.dtypes import DTYPES, DType, gpu_numbers, is_several, resolve_device, torch_dtype
 from ..encoders.families import Models
 from ..encoders.node import Node
 from ..errors import reason
@@ -31,20 +31,28 @@ it beside float16 towers too. A GPU may round float32 convolutions to 10 bits (T
 
 
 def examine(request: Doctor) -> Examination:
-    """Try every encoder path on a device (by default the best here) against float32 on the CPU.
+    """Try every encoder path on a device (by default the best here), or on several GPUs, against float32 on the CPU.
 
     On a GPU in float32 and in the dtypes that it uses by default, on a CPU in bfloat16. Needs neither a
     network nor downloaded weights. Raises UsageError for a device that is not there.
     """
-    device = resolve_device(request.device)
-    is_cpu = device == "cpu"
+    devices = _tried(request.device)
+    is_cpu = devices == ["cpu"]
     remarks = ["no GPU was tried: bfloat16 is compared with float32, both on the CPU"] if is_cpu else []
     dtypes: Sequence[DType] = ("bfloat16",) if is_cpu else ("float32", "float16")
     reference = _Reference()
-    trials = [_try(reference, name, device, dtype) for dtype in dtypes for name in reference.nodes]
+    trials = [
+        _try(reference, name, device, dtype) for device in devices for dtype in dtypes for name in reference.nodes
+    ]
     versions = {"python": platform.python_version(), "system": platform.platform()}
     versions |= {package: version(package) for package in _PACKAGES}
     return Examination(versions, tuple(_devices()), tuple(trials), tuple(remarks))
+
+
+def _tried(asked: str | None) -> list[str]:
+    if asked is not None and is_several(asked):
+        return [f"cuda:{number}" for number in gpu_numbers(asked)]
+    return [resolve_device(asked)]
 
 
 def _devices() -> Iterator[Device]:

@@ -23,7 +23,7 @@ from ..heads.saving import HeadCard, head_id, problem_of, read_card, save_head
 from ..heads.unfinished import EPOCHS, Unfinished, forget
 from ..manifests.frames import ALL
 from ..manifests.manifest import Manifest
-from ..pipeline.checks import refuse_unknown_models
+from ..pipeline.checks import refuse_several_gpus, refuse_unknown_models
 from ..pipeline.learnt import Shelf
 from ..pipeline.machine import peak_memory
 from ..pipeline.needs import Need, Needs
@@ -40,6 +40,7 @@ def fit_head(request: FitHead) -> list[FittedHead]:
 
     Raises UsageError naming the `expclip extract` command where features are missing.
     """
+    refuse_several_gpus(request)
     workspace = Workspace.of(request, [request.train])
     if request.device is not None:
         resolve_device(request.device)

@@ -23,6 +23,7 @@ from ..commands.keeping import (
 from ..errors import ExpclipError, UsageError, one_of
 from ..heads.checking import check_heads
 from ..heads.kept import heads_in
+from ..pipeline.checks import refuse_several_gpus
 from ..pipeline.workspace import Workspace
 from .mending import Mender
 
@@ -31,6 +32,7 @@ HEADS = "heads"
 
 def verify_cache(request: VerifyCache) -> Verification:
     """Read all of the cache, or of some data sets; `reencode` encodes some rows again."""
+    refuse_several_gpus(request)
     workspace, folders, has_heads = _asked(request)
     drifts: list[Drift] = []
     findings = list(_findings(workspace, folders, has_heads, is_whole=not request.datasets))

@@ -95,7 +95,7 @@ def _some(rows: Rows, drawn: np.ndarray, root: str, node: Node) -> Manifest:
 
 def _encode(workspace: Workspace, manifest: Manifest, node: Node) -> np.ndarray:
     """(rows, *row_shape) by the ordinary plan, into a cache that goes away."""
-    wanted, device = [Wanted(manifest, (node,))], workspace.models.device
+    wanted, device = [Wanted(manifest, (node,))], workspace.models.here
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place:
         cache = Cache(Path(place))
         plan = make_plan(cache, wanted, Portion(max_pixels=workspace.options.max_pixels), device)

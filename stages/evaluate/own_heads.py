@@ -79,7 +79,7 @@ def _loaded(own: ClipHead, model: object, models: Models) -> Callable[[np.ndarra
 
     from ...encoders.products import faster_layers
 
-    device, embed = models.device, load(own.embed)
+    device, embed = models.here, load(own.embed)
     weights = {name: value.to(device) for name, value in own.weights(model).items()}
 
     def embedded(frames: np.ndarray) -> np.ndarray:

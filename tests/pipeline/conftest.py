@@ -94,8 +94,8 @@ def run(cache, folder, pixels) -> Callable:
     def extract(*nodes, limit=None, part=(1, 1), into=cache, executor="local", emit=ignore, **options):
         wanted = [Wanted(read_plain_folder("pictures", folder), nodes)]
         plan = make_plan(into, wanted, Portion(limit, part), "cpu")
-        known = {"batch_size": 3, "workers": 0 if executor == "local" else 2} | options
-        run_plan(into, plan, wanted, RunOptions(device="cpu", executor=executor, **known), emit)
+        known = {"device": "cpu", "batch_size": 3, "workers": 0 if executor == "local" else 2} | options
+        run_plan(into, plan, wanted, RunOptions(executor=executor, **known), emit)
         return plan
 
     return extract

@@ -55,7 +55,7 @@ class Trouble:
 class Encoder:
     def __init__(self, name: str, function, log: Path, trouble: Trouble | None, device: str):
         self._name, self._function, self._log, self._trouble = name, function, log, trouble
-        note(log, f"load {name} {os.getpid()}")
+        note(log, f"load {name} {os.getpid()} {os.environ.get('CUDA_VISIBLE_DEVICES')}")
 
     def __call__(self, inputs) -> np.ndarray:
         note(self._log, f"batch {self._name} {len(inputs)}")
@@ -97,6 +97,8 @@ class Calls:
     rows: Counter = field(default_factory=Counter)
     processes: set[tuple[str, str]] = field(default_factory=set)
     """(encoder, process) of each load."""
+    gpus: Counter = field(default_factory=Counter)
+    """Processes by the GPU that they see, of those that loaded an encoder."""
     decodes: int = 0
 
 
@@ -107,6 +109,7 @@ def calls(log: Path) -> Calls:
         if kind == "load":
             told.loads[rest[0]] += 1
             told.processes.add((rest[0], rest[1]))
+            told.gpus[rest[2]] += 1
         elif kind == "batch":
             told.batches[rest[0]] += 1
             told.rows[rest[0]] += int(rest[1])

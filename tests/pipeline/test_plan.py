@@ -110,6 +110,14 @@ def test_the_time_is_estimated_from_receipts_of_the_same_encoder_and_device(cach
     assert estimate("cpu") == 0.0
 
 
+def test_several_gpus_take_their_share_of_the_time_but_no_more_than_there_are_shards(cache, wanted_of):
+    wanted = wanted_of("clip_image")
+    store = cache.create_store(header_of(wanted.manifest, wanted.nodes[0]))
+    store.write_shard(0, np.ones((8, 5)), seconds={"read": 1000.0, "infer": 3000.0, "write": 0.0}, device="cuda")
+    alone, two, many = (make_plan(cache, [wanted], Portion(), "cuda", gpus).seconds for gpus in (1, 2, 8))
+    assert alone == 2 * two == 2 * many, "8 + 4 rows are missing, in two shards"
+
+
 def test_the_bytes_of_a_plan_are_those_of_the_missing_rows(cache, wanted_of):
     lines = {line.node.name: line for line in make_plan(cache, [wanted_of(*NODES)], Portion(limit=10), "cpu").lines}
     assert lines["clip_image"].bytes == 10 * 5 * 2
