@@ -24,12 +24,6 @@ class Sample:
     """(classes,) by the name of what predicts."""
 
 
-def probabilities(similarity: np.ndarray, scale: float) -> np.ndarray:
-    """(n, classes) softmax of scaled cosines, as CLIP reads them."""
-    logits = scale * (similarity - similarity.max(axis=1, keepdims=True))
-    return np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-
-
 def samples_figure(samples: Sequence[Sample], classes: Sequence[str], title: str) -> Figure:
     """A sheet of samples, each with a group of bars for each class. Source: Exp-CLIP, figure E."""
     rows = -(-len(samples) // _COLUMNS)

@@ -1,12 +1,14 @@
 """Zero-shot scores of cached test features, over every combination of prompts and heads."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from ...cache.run_note import refuse_anothers
 from ...commands.evaluate import Evaluate
 from ...pipeline.checks import refuse_folder
+from ...reports.made_from import made_from
 from ...reports.results import EVALUATION, TABLES, write_results
 from ...scoring.adaptation import adapted
 from ...scoring.compare import LABELS, Comparison
@@ -23,10 +25,13 @@ def evaluate(request: Evaluate, said: set[str] | None = None) -> Evaluation:
     refuse_folder(request.out)
     refuse_anothers(request.out, EVALUATION, TABLES)
     found = Evaluation([], [])
+    features: list[dict[str, Any]] = []
     for one in compared(request, said=said):
         score(one, request.intervals, found)
+        if request.out is not None:
+            features += [made_from(one.comparisons[0].scorable.manifest, store) for store in one.stores]
     if request.out is not None:
-        write_results(found, request.out, request.predictions, request.figures, request.command())
+        write_results(found, request.out, request.predictions, request.figures, request.command(), features)
     return found
 
 
