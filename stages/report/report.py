@@ -9,14 +9,13 @@ from ...cache.run_note import OUT
 from ...commands.report import Page, Report
 from ...errors import UsageError
 from ...manifests.disk import distinct_names, kind_of
-from ...pipeline.checks import refuse_file
 from ...reports.console import say
-from ...reports.page.libraries import refuse_missing
-from ...reports.page.page import GENERATOR, Content, render
+from ...reports.page.page import Content, render
 from ...reports.read_scores import Written, read_scores
 from ...reports.results import prediction_files, unreadable
 from ...settings import cache_folder, read_settings
 from .browsed import Browsed, Predicted, predicted
+from .place import refuse_page
 from .provenance import described_runs, described_stores, notices
 from .sample_grid import sample_grid
 from .score_grid import score_grid
@@ -53,21 +52,6 @@ def report(request: Report) -> Page:
     size = _write(request.out, render(content))
     n_scores = sum(len(one.scores) for one in written.values())
     return Page(request.out, size, len(names), n_scores, _count(browsed), samples.pictures)
-
-
-def refuse_page(out: Path) -> None:
-    """Raise UsageError where no page can be written: a library lacks, or something else is there."""
-    refuse_missing()
-    refuse_file(out)
-    if kind_of(out) != "file":
-        return
-    try:
-        with out.open("rb") as file:
-            is_ours = file.read(len(GENERATOR)) == GENERATOR.encode()
-    except OSError as error:
-        raise UsageError(f"{OUT} {out}: this file cannot be read ({error.strerror}): choose another") from error
-    if not is_ours:
-        raise UsageError(f"{OUT} {out}: this file is no page of expclip's: choose another, or remove it")
 
 
 def _distinct(results: tuple[str, ...]) -> list[Path]:
