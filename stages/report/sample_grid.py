@@ -42,6 +42,7 @@ def sample_grid(evaluations: Iterable[Written], browsed: Sequence[Browsed], cach
     rows: list[list] = []
     notes: list[str] = []
     jpegs: list[str] = []
+    unknown: list[str] = []
     for place, one in enumerate(browsed):
         order = np.argsort(one.changes, kind="stable")
         share = (most - len(jpegs)) // (len(browsed) - place)
@@ -49,7 +50,8 @@ def sample_grid(evaluations: Iterable[Written], browsed: Sequence[Browsed], cach
         known = folders.get(one.group.dataset)
         manifest = _manifest(cache, known.folder, known.rows_digest) if known and share else None
         cells = _pictures(one, manifest, share, room, jpegs) if manifest else {}
-        notes.append(_note(one) + ("" if manifest or not share else f" {_no_pictures(cache)}"))
+        notes.append(_note(one))
+        unknown += [one.group.dataset] if share and not manifest else []
         rows += _rows(one, order.tolist(), cells)
     several = len({one.group.evaluation for one in browsed}) > 1
     left_out = {"picture"} if all(row[0] is None for row in rows) else set()
@@ -64,7 +66,7 @@ def sample_grid(evaluations: Iterable[Written], browsed: Sequence[Browsed], cach
         digits={_RIGHT: 0},
         pictures=jpegs,
     )
-    return Samples(grid, notes, len(jpegs))
+    return Samples(grid, [*notes, *_no_pictures(cache, unknown)], len(jpegs))
 
 
 def _manifest(cache: Cache, folder: str, rows_digest: str) -> Manifest | None:
@@ -75,8 +77,10 @@ def _manifest(cache: Cache, folder: str, rows_digest: str) -> Manifest | None:
         return None
 
 
-def _no_pictures(cache: Cache) -> str:
-    return f"Its pictures are not shown: the cache {cache.root} does not know where they are."
+def _no_pictures(cache: Cache, datasets: Sequence[str]) -> list[str]:
+    """Of which data sets there are no pictures, and why."""
+    names = ", ".join(dict.fromkeys(map(legible, datasets)))
+    return [f"No pictures of {names}: the cache {cache.root} does not know where they are."] if names else []
 
 
 def _pictures(one: Browsed, manifest: Manifest, most: int, room: int, jpegs: list[str]) -> dict[int, int | str]:

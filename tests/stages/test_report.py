@@ -205,7 +205,9 @@ def test_samples_have_pictures_as_far_as_they_are_there(lab, head, labelled, tmp
 def test_without_the_cache_of_the_evaluation_the_page_says_why_it_has_no_pictures(lab, head, labelled, tmp_path):
     lab.evaluate(labelled, **SCORING, out=tmp_path / "out")
     assert lab.but(cache=tmp_path / "another").report(tmp_path / "out", out=tmp_path / "r.html").pictures == 0
-    assert f"{tmp_path / 'another'} does not know where they are" in text_of(tmp_path / "r.html")
+    assert f"No pictures of labelled: the cache {tmp_path / 'another'} does not know where" in text_of(
+        tmp_path / "r.html"
+    )
 
 
 def test_an_evaluation_writes_its_page_at_once(lab, head, labelled, tmp_path):
