@@ -45,7 +45,8 @@ def _run(name: str, one: Written) -> Run:
     known = "" if one.features else " What its features are was not noted, as an older version wrote it."
     heads = len({score.of.head_id for score in one.scores if score.of.head_id})
     samples = sum({score.of.dataset: score.n for score in one.scores if score.is_overall}.values())
-    about = f"{len(one.scores):,} scores of {heads:,} heads on {samples:,} samples.{known}"
+    protocols = ", ".join(legible(name) for name in dict.fromkeys(score.of.protocol for score in one.scores) if name)
+    about = f"{len(one.scores):,} scores of {heads:,} heads on {samples:,} samples, protocol {protocols}.{known}"
     return Run(legible(name, LONG), about, shown(one.command))
 
 

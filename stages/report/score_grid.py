@@ -19,12 +19,13 @@ _FILTERS = ("evaluation", "data set", "fold", "backbone", "head", "prompts", "pr
 
 
 def score_grid(evaluations: Mapping[str, Written]) -> Grid:
-    """A row for each score; columns that say the same everywhere of folds, seeds and failures are left out."""
+    """A row for each score; columns of folds, seeds, protocols and failures are left out where they tell nothing."""
     scores = [(name, one) for name, written in evaluations.items() for one in written.scores]
     rows = [_row(name, one) for name, one in scores]
     left_out = {"evaluation"} if len(evaluations) == 1 else set()
     left_out |= {"fold"} if all(one.fold == ALL for _, one in scores) else set()
     left_out |= {"seed"} if all(one.of.seed is None for _, one in scores) else set()
+    left_out |= {"protocol"} if len({one.of.protocol for _, one in scores}) == 1 else set()
     left_out |= {"failed"} if not any(one.n_failed for _, one in scores) else set()
     left_out |= {name for name in _INTERVALS if all(not row[_COLUMNS.index(name)] for row in rows)}
     kept = [name for name in _COLUMNS if name not in left_out]
