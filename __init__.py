@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_COMMANDS = ("crop", "evaluate", "extract", "figures", "fit_head", "reproduce")
+_COMMANDS = ("crop", "evaluate", "extract", "figures", "fit_head", "report", "reproduce")
 _TARGETS = {
     "LinearHead": "heads.linear:LinearHead",
     "open_features": "pipeline.features:open_features",

@@ -1,7 +1,7 @@
 """What a folder of results says of the runs that wrote it: which version and command, and which files are theirs."""
 
 import json
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ OUT = option("out")
 UNMARKED = ".expclip-results"
 """The note's name where other things lie in the folder too; elsewhere the marker of our own output holds it."""
 NOTES = (UNMARKED, MARKER)
-_RUNS, _COMMAND, _FILES, _IS_WHOLE = "runs", "command", "files", "whole"
+_RUNS, _COMMAND, _FILES, _IS_WHOLE, _FEATURES = "runs", "command", "files", "whole", "features"
 
 
 def _none(folder: Path) -> Collection[str]:
@@ -32,6 +32,8 @@ class Run:
     """As it is typed."""
     older: Callable[[Path], Iterable[str]] = _none
     """The files in a folder that it wrote before there were notes."""
+    features: Sequence[dict[str, Any]] = ()
+    """What is known of the features behind it, a dictionary for each store."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ class Note:
     """Its files, relative to the folder."""
     is_whole: bool
     """False while files are replaced one by one, and where that was interrupted."""
+    features: tuple[Any, ...] = ()
+    """What is said of the features behind it; nothing in notes of older versions."""
 
 
 def read_note(folder: Path, name: str) -> Note | None:
@@ -78,6 +82,7 @@ def write_half_note(folder: Path, run: Run, files: Iterable[str]) -> None:
 def _noted(folder: Path, run: Run, files: Iterable[str], is_whole: bool) -> tuple[str, dict[str, Any]]:
     """The name and the content of the note."""
     said: dict[str, Any] = {_COMMAND: run.command, _IS_WHOLE: is_whole, _FILES: sorted(files)}
+    said |= {_FEATURES: list(run.features)} if run.features else {}
     content = maker("results") | {_RUNS: _runs(folder) | {run.name: said}}
     return MARKER if may_be_marked(folder) else UNMARKED, content
 
@@ -103,4 +108,6 @@ def _parsed(said: Any) -> Note | None:
     if not isinstance(said, dict) or not isinstance(said.get(_FILES), list):
         return None
     files = frozenset(file for file in said[_FILES] if isinstance(file, str) and "\0" not in file)
-    return Note(str(said.get(_COMMAND, "")), files, said.get(_IS_WHOLE) is not False)
+    known = said.get(_FEATURES)
+    features = tuple(known) if isinstance(known, list) else ()
+    return Note(str(said.get(_COMMAND, "")), files, said.get(_IS_WHOLE) is not False, features)

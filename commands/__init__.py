@@ -18,6 +18,7 @@ COMMANDS = {
         "Show the paper's tables: our numbers, the published ones, the difference, and what is missing for the rest.",
     ),
     "crop": ("crop:CROP", "Cut one face out of every image of a folder, with boxes from a list or a face detector."),
+    "report": ("report:REPORT", "Write one HTML page of evaluations, to look through and to hand over."),
     "figures": ("figures:FIGURES", "Draw figures of cached features, as PNG and PDF."),
     "demo": ("demo:DEMO", "Run the whole method on built-in faces with miniature models, offline, on a CPU."),
     "doctor": (

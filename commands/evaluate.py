@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from ..errors import UsageError, option
 from ..reports.console import print_line, print_table, say
 from ..reports.results import as_rows
 from ..reports.tables import tables
@@ -82,10 +83,19 @@ class Evaluate(Request, verb="evaluate"):
     out: Path | None = ask(
         "Folder of the results; `none` writes none.", None, unset="none", untyped=RESULTS, in_file=False
     )
+    report: Path | None = ask(
+        "Write the page of `expclip report` too, which is made from the files of --out.",
+        None,
+        metavar="FILE",
+        unset="none",
+        in_file=False,
+    )
     root: Names = options.ROOT
     cache: Path | None = options.CACHE
 
     def check(self) -> None:
+        if self.report is not None and self.out is None:
+            raise UsageError(f"{option('report')}: the page is made from the results: give {option('out')} a folder")
         check_executor(self.executor, self.scheduler, self.workers, self.device)
 
 
@@ -99,11 +109,14 @@ def show(request: Evaluate, answer: Evaluation) -> None:
         predictions = {"parquet": ["predictions/"], "csv": ["predictions.csv"]}.get(request.predictions, [])
         files = ["scores.csv", "confusion.npz", *predictions, *(["figures/"] if request.figures else []), "tables.md"]
         print_line(f"{request.out}: {', '.join(files[:-1])} and {files[-1]}")
+    if request.report is not None:
+        print_line(f"{request.report}: the page")
 
 
 def document(request: Evaluate, answer: Evaluation) -> dict[str, Any]:
     """What --json prints."""
-    return {"out": str(request.out or ""), "scores": as_rows(answer.scores)}
+    page = {} if request.report is None else {"report": str(request.report)}
+    return {"out": str(request.out or ""), **page, "scores": as_rows(answer.scores)}
 
 
 def ending(request: Evaluate, answer: Evaluation) -> int:

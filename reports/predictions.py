@@ -18,6 +18,8 @@ KNOWN = (
     "untrained",
 )
 """What a row says of the combination behind it."""
+COSINE = "cosine_"
+"""How columns of similarities begin, before the class."""
 _OF_SAMPLES = ("sample", "fold", "label", "predicted", "cosine")
 _NO_NAMES = ("seed", "untrained")
 _ROWS = 2**19
@@ -55,7 +57,7 @@ def _schema(classes: Sequence[str], columns: Sequence[str]) -> pa.Schema:
 
 def _cosine_columns(classes: Sequence[str]) -> list[str]:
     """Those of the class similarities."""
-    return [f"cosine_{cell(name)}" for name in classes]
+    return [f"{COSINE}{cell(name)}" for name in classes]
 
 
 def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:

@@ -35,14 +35,20 @@ _FEW = 4
 
 
 def write_results(
-    found: Evaluation, out: Path, predictions: str = "parquet", figures: bool = False, command: str = ""
+    found: Evaluation,
+    out: Path,
+    predictions: str = "parquet",
+    figures: bool = False,
+    command: str = "",
+    features: Sequence[dict[str, Any]] = (),
 ) -> None:
     """`scores.csv`, `confusion.npz`, `tables.md` and the predictions, as `parquet` or `csv`; `figures` on request.
 
     They take the place of the files of an earlier evaluation, all at once; what others put into the folder stays.
-    `predictions` may be `none`. `command` is noted as what made them. Raises ExpclipError where the disk refuses.
+    `predictions` may be `none`. `command` is noted as what made them, and
+    `features` as what they were made from. Raises ExpclipError where the disk refuses.
     """
-    run = Run(EVALUATION, command, _older_files)
+    run = Run(EVALUATION, command, _older_files, features)
     with writing(out, OUT), new_results(out, run) as made:
         rows = as_rows(found.scores)
         columns = list(dict.fromkeys(column for row in rows for column in row))
@@ -117,19 +123,38 @@ def read_results(folder: Path | str) -> Results:
     import pyarrow.csv
     import pyarrow.parquet
 
-    scores = Path(folder) / _SCORES
-    note = read_note(Path(folder), EVALUATION)
-    if note is not None and not note.is_whole:
-        raise UsageError(f"{folder}: an evaluation that wrote here was interrupted: run `{note.command}` again")
-    if not scores.is_file():
-        raise UsageError(f"{folder}: no results of an evaluation: {_SCORES} is not there")
+    scores = scores_file(Path(folder))
     try:
-        files = sorted((Path(folder) / _PREDICTIONS).glob("*.parquet"))
-        tables = [pyarrow.parquet.read_table(path) for path in files]
+        tables = [pyarrow.parquet.read_table(path) for path in prediction_files(Path(folder))]
         by_dataset = {table["dataset"][0].as_py(): table for table in tables if len(table)}
         return Results(pyarrow.csv.read_csv(scores), by_dataset)
     except (OSError, ValueError, KeyError) as error:
-        raise UsageError(f"{folder}: these results cannot be read ({reason(error)}): evaluate again") from error
+        raise unreadable(folder, error) from error
+
+
+def scores_file(folder: Path) -> Path:
+    """The file of the scores in a folder. Raises UsageError where there are no results, or not whole ones."""
+    note = read_note(folder, EVALUATION)
+    if note is not None and not note.is_whole:
+        raise UsageError(f"{folder}: an evaluation that wrote here was interrupted: run `{note.command}` again")
+    if not (folder / _SCORES).is_file():
+        raise UsageError(f"{folder}: no results of an evaluation: {_SCORES} is not there")
+    return folder / _SCORES
+
+
+def prediction_files(folder: Path) -> list[Path]:
+    """The files of predictions in a folder of results, one for each data set."""
+    return sorted((folder / _PREDICTIONS).glob("*.parquet"))
+
+
+def matrices_file(folder: Path) -> Path:
+    """The file of the confusion matrices in a folder of results."""
+    return folder / _CONFUSION
+
+
+def unreadable(folder: Path | str, error: Exception) -> UsageError:
+    """What to say of results that are damaged."""
+    return UsageError(f"{folder}: these results cannot be read ({reason(error)}): evaluate again")
 
 
 def as_rows(scores: Sequence[Score]) -> list[dict[str, Any]]:

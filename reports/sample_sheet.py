@@ -8,7 +8,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from ..scoring.probabilities import softmax
 from .legibility import COLOURS, INK, LONG, legible, legible_classes
 
 _COLUMNS = 2
@@ -23,11 +22,6 @@ class Sample:
     truth: int
     probabilities: Mapping[str, np.ndarray]
     """(classes,) by the name of what predicts."""
-
-
-def probabilities(similarity: np.ndarray, scale: float) -> np.ndarray:
-    """(n, classes) softmax of scaled cosines, as CLIP reads them."""
-    return softmax(scale * similarity)
 
 
 def samples_figure(samples: Sequence[Sample], classes: Sequence[str], title: str) -> Figure:

@@ -109,7 +109,7 @@ def _added(scores: Sequence[Score], metric: str) -> str:
     if not found:
         return "–"
     gains = [getattr(one, metric) for one in found]
-    return f"{np.mean([one.value for one in gains]):+.1f} ({{:+.1f}} to {{:+.1f}})".format(*_mean_bounds(gains))
+    return f"{np.mean([one.value for one in gains]):+.1f} ({{:+.1f}} to {{:+.1f}})".format(*mean_bounds(gains))
 
 
 def _certainty_table(dataset: str, backbone: str, scores: Sequence[Score]) -> Table:
@@ -122,13 +122,14 @@ def _bounds(scores: Sequence[Score], metric: str) -> str:
     certain = [one.certainty for one in scores if one.certainty]
     if not certain:
         return "–"
-    found = _mean_bounds([getattr(one.score, metric) for one in certain])
+    found = mean_bounds([getattr(one.score, metric) for one in certain])
     gains = [getattr(one.gain, metric) for one in certain if one.gain]
-    gained = " ({:+.1f} to {:+.1f})".format(*_mean_bounds(gains)) if gains else ""
+    gained = " ({:+.1f} to {:+.1f})".format(*mean_bounds(gains)) if gains else ""
     return "{:.1f} to {:.1f}".format(*found) + gained
 
 
-def _mean_bounds(intervals: Sequence[Interval]) -> np.ndarray:
+def mean_bounds(intervals: Sequence[Interval]) -> np.ndarray:
+    """The ends (2,) of intervals of the same samples, averaged over seeds."""
     return np.mean([(one.low, one.high) for one in intervals], axis=0)
 
 

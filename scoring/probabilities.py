@@ -1,4 +1,4 @@
-"""From scores to probabilities, and how far these can be relied on."""
+"""From scores to probabilities."""
 
 from typing import Any
 
@@ -33,16 +33,3 @@ def fitted_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
 
     found: Any = minimize_scalar(surprise, bounds=tuple(np.log(_TEMPERATURES)), method="bounded")
     return float(np.exp(found.x))
-
-
-def calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int = 15) -> float:
-    """The expected calibration error, in 0 … 1, of probabilities (n, classes).
-
-    The mean distance between how likely the predicted class was held and how often it was right, over samples in bins
-    of equal width. Source: Guo et al., 2017, equation 3.
-    """
-    held = probabilities.max(axis=1)
-    is_right = probabilities.argmax(axis=1) == labels
-    of_bin = np.minimum((held * bins).astype(int), bins - 1)
-    off = np.bincount(of_bin, weights=held - is_right, minlength=bins)
-    return float(np.abs(off).sum() / len(labels))

@@ -24,6 +24,7 @@ ALLOWED = {
     ("fit-head", "--help"): set(),
     ("evaluate", "--help"): set(),
     ("crop", "--help"): set(),
+    ("report", "--help"): set(),
     ("doctor", "--help"): set(),
     ("datasets", "list"): set(),
     ("cache", "list"): set(),

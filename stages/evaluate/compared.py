@@ -47,6 +47,8 @@ class Compared:
     """What reads further texts, and encodes those that are missing."""
     ways: Sequence[Adaptation | None]
     """How each comparison is adapted; None is as it is."""
+    stores: Sequence[FeatureStore] = ()
+    """Where the features of its images are."""
 
 
 def compared(
@@ -171,7 +173,10 @@ class _Found:
                 found.append(self._comparison(card, head, (scorable, header), by_t5, text=LLM))
             if known.e_g:
                 found.append(self._comparison(card, head, self.samples(known.e_g), texts, image=LLM))
-        return Compared(found, plain if (CLIP, CLIP) in self.sides else None, self._free_reader(encoder), self.ways)
+        over = plain if (CLIP, CLIP) in self.sides else None
+        needs = dict.fromkeys([need, *(known.e_g for known in heads if known.e_g)])
+        stores = [self._stores[one][1] for one in needs]
+        return Compared(found, over, self._free_reader(encoder), self.ways, stores)
 
     def _without_head(self, need: Need, heads: Sequence[Known], manifest: Manifest, header: Header) -> Head | None:
         """What gains are over. Where it is not scored itself it may be lacking, which is said."""
@@ -191,7 +196,7 @@ class _Found:
         texts = self._t5_vectors(scorable.manifest, need.model, header)
         encoder = t5_encoder(self.workspace, need.model, header, ())
         alone = self._comparison(None, PlainClip(), (scorable, header), texts, LLM, LLM)
-        return Compared([alone], None, self._free_reader(encoder), self.ways)
+        return Compared([alone], None, self._free_reader(encoder), self.ways, [self._stores[need][1]])
 
     def _comparison(
         self,

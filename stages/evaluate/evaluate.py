@@ -1,16 +1,20 @@
 """Zero-shot scores of cached test features, over every combination of prompts and heads."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from ...cache.run_note import refuse_anothers
 from ...commands.evaluate import Evaluate
+from ...commands.report import Report
 from ...pipeline.checks import refuse_folder
+from ...reports.made_from import made_from
 from ...reports.results import EVALUATION, TABLES, write_results
 from ...scoring.adaptation import adapted
 from ...scoring.compare import LABELS, Comparison
 from ...scoring.scores import Evaluation, Predictions, scores_of
+from ..report.place import refuse_page
 from .compared import Compared, compared
 
 
@@ -22,11 +26,20 @@ def evaluate(request: Evaluate, said: set[str] | None = None) -> Evaluation:
     """
     refuse_folder(request.out)
     refuse_anothers(request.out, EVALUATION, TABLES)
+    if request.report is not None:
+        refuse_page(request.report, "report")
     found = Evaluation([], [])
+    features: list[dict[str, Any]] = []
     for one in compared(request, said=said):
         score(one, request.intervals, found)
+        if request.out is not None:
+            features += [made_from(one.comparisons[0].scorable.manifest, store) for store in one.stores]
     if request.out is not None:
-        write_results(found, request.out, request.predictions, request.figures, request.command())
+        write_results(found, request.out, request.predictions, request.figures, request.command(), features)
+        if request.report is not None:
+            from ..report.report import report  # by Pillow, which nothing else here needs
+
+            report(Report((str(request.out),), request.report, cache=request.cache))
     return found
 
 

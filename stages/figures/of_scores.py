@@ -2,21 +2,18 @@
 
 from collections.abc import Sequence
 from functools import reduce
-from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from ...heads.recipe import LOGIT_SCALE
-from ...manifests.animations import is_picture_clip
-from ...manifests.manifest import Manifest
-from ...pipeline.apart import Crew, Died
-from ...pipeline.decode_file import preview
 from ...reports.confusion import comparison_figure
 from ...reports.legibility import legible
-from ...reports.sample_sheet import Sample, probabilities, samples_figure
+from ...reports.sample_sheet import Sample, samples_figure
 from ...reports.tables import rows_by_head
+from ...scoring.reliability import probabilities
 from ...scoring.scores import Predictions, Score
+from ..sample_pictures import sample_pictures
 from .subject import MOST_ROWS, Named, Subject
 
 _SAMPLES = 8
@@ -53,7 +50,7 @@ def _sample_sheet(predictions: Sequence[Predictions], rows: dict[str, list[Score
         if one.similarity is not None
     }
     likely = {label: probabilities(values, LOGIT_SCALE) for label, values in cosines.items()}
-    pictures = _pictures(manifest, first.of.frames or "image", common[chosen])
+    pictures = sample_pictures(manifest, first.of.frames or "image", common[chosen])
     samples = [
         Sample(picture, truth, {label: values[k] for label, values in likely.items()})
         for k, truth, picture in zip(chosen, manifest.labels[common[chosen]].tolist(), pictures, strict=True)
@@ -62,19 +59,6 @@ def _sample_sheet(predictions: Sequence[Predictions], rows: dict[str, list[Score
     of = first.of
     title = f"{legible(of.dataset)} · {legible(of.backbone)} · {legible(of.prompts)}"
     return samples_figure(samples, manifest.classes, title) if samples else None
-
-
-def _pictures(manifest: Manifest, frames: str, samples: np.ndarray) -> list[np.ndarray | None]:
-    """(height, width, 3) uint8 pixels of samples, of a clip its middle frame; None for those that cannot be read."""
-    clips = manifest.samples(frames)
-    calls = []
-    for sample in samples.tolist():
-        rows = clips.indices[clips.offsets[sample] : clips.offsets[sample + 1]]
-        row = int(rows[len(rows) // 2])
-        source = manifest.rows.sources[row]
-        calls.append((Path(manifest.root) / source, int(manifest.rows.frames[row]), is_picture_clip(source)))
-    with Crew(preview, 1) as crew:
-        return [None if isinstance(one, Died) else one for one in crew.map(calls)]
 
 
 def _choose(labels: np.ndarray, seed: int) -> np.ndarray:

@@ -9,8 +9,8 @@ from expclip.cli import app
 from expclip.heads.saving import read_step_losses
 from expclip.reports.confusion import comparison_figure
 from expclip.reports.curves import curves_figure
-from expclip.reports.sample_sheet import probabilities
 from expclip.reports.tables import rows_by_head
+from expclip.scoring.reliability import probabilities
 from PIL import Image
 from typer.testing import CliRunner
 
