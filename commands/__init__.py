@@ -12,12 +12,15 @@ COMMANDS = {
         "evaluate:EVALUATE",
         "Score cached test features for every combination of data sets, heads and prompts.",
     ),
-    "predict": ("predict:PREDICT", "Label anybody's images and videos, with one head or with a model as it is."),
+    "predict": ("predict:PREDICT", "Label images and videos with one head, or with a model as it is."),
     "reproduce": (
         "reproduce:REPRODUCE",
         "Show the paper's tables: our numbers, the published ones, the difference, and what is missing for the rest.",
     ),
-    "crop": ("crop:CROP", "Cut one face out of every image of a folder, with boxes from a list or a face detector."),
+    "crop": (
+        "crop:CROP",
+        "Cut one face out of every image of a folder, or all of them, with boxes from a list or a face detector.",
+    ),
     "report": ("report:REPORT", "Write one HTML page of evaluations, to look through and to hand over."),
     "figures": ("figures:FIGURES", "Draw figures of cached features, as PNG and PDF."),
     "demo": ("demo:DEMO", "Run the whole method on built-in faces with miniature models, offline, on a CPU."),
