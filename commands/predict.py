@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError, option
-from ..reports.console import print_line, print_table, say
+from ..reports.console import complain, print_line, print_table
 from . import options
 from .command import DONE, DONE_WITH_FAILURES, Command, note_untrained
 from .options import Names
@@ -204,7 +204,7 @@ def ending(request: Predict, answer: Predicted) -> int:
     note_untrained([answer.recipe.untrained])
     if not answer.n_failed:
         return DONE
-    say(f"{answer.n_failed:,} of {len(answer.rows):,} rows have an error instead of a label")
+    complain(f"{answer.n_failed:,} of {len(answer.rows):,} rows have an error instead of a label")
     return DONE_WITH_FAILURES
 
 
