@@ -1,5 +1,6 @@
 """Habits of a terminal: help that is whole however narrow, words completed by the shell, quiet commands."""
 
+import json
 import os
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 from expclip.cli import app, typed
 from expclip.commands import COMMANDS, GROUPS
+from rich.filesize import decimal
 from rich.markdown import Markdown
 from test_imports import HEAVY
 from typer.testing import CliRunner
@@ -135,3 +137,65 @@ def test_a_quiet_command_still_says_what_failed(run, labelled, tmp_path):
     assert mistaken.exit_code == 2
     assert mistaken.stderr.startswith("error: ")
     assert "extract: " in run("extract", "some", *MINI, "--protocol", "paper").stderr  # the next one is as ever
+
+
+def test_every_long_work_without_a_terminal_is_said_by_lines(run, labelled, monkeypatch):
+    from expclip.pipeline import progress
+
+    monkeypatch.setattr(progress, "EVERY", 0.0)
+    paths = [one.relative_to(labelled) for one in labelled.rglob("*.png")]
+    Path("boxes.txt").write_text("".join(f"{path} 0 0 30 30\n" for path in paths), encoding="utf-8")
+    for words, said in (
+        (("extract", labelled, *MINI, *TEACHER), "extract: "),
+        (("fit-head", "--train", labelled, *MINI[:2], *TEACHER, "--batch-size", 8, "--seed", 1), "fit linear"),
+        (("datasets", "audit", labelled, "--workers", 0), "reading: "),
+        (("extract", labelled, *MINI, "--hash"), "reading labelled: "),
+        (("crop", labelled, "--out", "crops", "--boxes", "boxes.txt", "--workers", 0), "cropping: "),
+    ):
+        lines = run(*words).stderr.splitlines()
+        assert [line for line in lines if line.startswith(said) and line.endswith(" left")], lines
+
+
+def new_caches(said: str) -> list[str]:
+    return [line for line in said.splitlines() if line.startswith("new cache here: ")]
+
+
+def test_a_cache_that_is_begun_is_announced_once_and_before_its_first_row(run, labelled, tmp_path):
+    planned = run("extract", labelled, *MINI, "--plan", "--cache", "mine")
+    assert new_caches(planned.stderr) == []
+    begun = run("extract", labelled, *MINI, "--cache", "mine")
+    assert new_caches(begun.stderr) == [f"new cache here: {tmp_path / 'mine'}"]
+    assert begun.stderr.index("new cache here") < begun.stderr.index("rows to encode")
+    again = run("extract", labelled, *MINI, *TEACHER, "--cache", "mine")
+    assert new_caches(again.stderr) == []
+
+
+def test_a_cache_among_other_files_is_announced_once_too(run, labelled, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/holiday.txt").touch()
+    said = [run("extract", labelled, *MINI, "--cache", "mine").stderr for _ in range(2)]
+    assert [len(new_caches(one)) for one in said] == [1, 0]
+
+
+def test_what_is_brought_into_an_empty_cache_begins_it(run, labelled, tmp_path):
+    run("extract", labelled, *MINI, "--cache", "one")
+    store = next((tmp_path / "one/labelled").glob("clip_image-*.zarr")).stem
+    run("cache", "export", store, "store.h5", "--cache", "one")
+    said = [run("cache", "import", "store.h5", "--cache", "two").stderr for _ in range(2)]
+    assert [len(new_caches(one)) for one in said] == [1, 0]
+
+
+def test_a_cache_for_the_moment_is_not_announced(run, labelled, tmp_path):
+    picture = next(labelled.rglob("*.png"))
+    predicted = run("predict", picture, *MINI, "--head", "none", "--cache", "mine")
+    assert predicted.exit_code == 0, predicted.stderr
+    assert new_caches(predicted.stderr) == [f"new cache here: {tmp_path / 'mine'}"]  # where the prompts stay
+
+
+def test_the_list_of_a_cache_sums_up_its_sizes(run, labelled, tmp_path):
+    run("extract", labelled, *MINI, *TEACHER)
+    stores = json.loads(run("cache", "list", "--json").stdout)
+    sizes = [sum(one.stat().st_size for one in Path(store["path"]).rglob("*") if one.is_file()) for store in stores]
+    assert [store["bytes"] for store in stores] == sizes
+    *_, total = run("cache", "list").stdout.splitlines()
+    assert total == f"3 stores, {decimal(sum(sizes))}"

@@ -21,7 +21,8 @@ from ...manifests.limits import max_pixels
 from ...manifests.manifest import size_of
 from ...pipeline.apart import Crew, Died
 from ...pipeline.checks import refuse_folder
-from ...reports.console import bars, stderr
+from ...pipeline.progress import counted
+from ...reports.console import stderr
 from .plausible import implausible
 from .record import (
     NO_FACE,
@@ -124,17 +125,18 @@ def _crop_missing(
     with (
         writing(out / RECORD, OUT),
         open_record(out) as record,
-        bars(stderr()) as progress,
+        counted("cropping", "images", stderr()) as show,
         Crew(crop_image, _workers(request)) as crew,
     ):
         found = zip(paths, crew.map(calls), strict=True)
-        for path, one in progress.track(found, len(paths), description="cropping"):
+        for number, (path, one) in enumerate(found, 1):
             if isinstance(one, Died):
                 one = Crop(path, sizes[path], UNREADABLE, why=one.of("cropping"))
             if one.outcome != CROPPED:  # what is there is of an earlier image
                 (out / path).unlink(missing_ok=True)
             add_line(record, one)
             crops[path] = one
+            show(number, len(paths))
     return crops
 
 
