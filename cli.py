@@ -6,7 +6,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,11 +16,12 @@ from typer.core import TyperCommand, TyperGroup
 
 from .commands import COMMANDS, GROUPS, command
 from .commands.command import Command
+from .commands.help_page import print_help
 from .commands.request import NO_DEFAULT, Asked, asked, from_typed, refuse_unknown
 from .commands.running import run
 from .errors import flag, shown
 from .interruption import signals_interrupt
-from .reports.console import print_line, say
+from .reports.console import print_line, quietly, say
 from .settings import Settings, read_settings
 
 
@@ -47,18 +48,26 @@ class _Group(TyperGroup):
             return super().invoke(ctx)
 
 
-def _app(about: str = "") -> typer.Typer:
+class _Typed(TyperCommand):
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        print_help(ctx)
+
+
+def _app(about: str = "", has_completion: bool = False) -> typer.Typer:
     return typer.Typer(
         cls=_Group,
         help=about,
         no_args_is_help=True,
         rich_markup_mode="markdown",
         pretty_exceptions_enable=False,
-        add_completion=False,
+        add_completion=has_completion,
     )
 
 
-app = _app()
+app = _app(
+    "Zero-shot facial expression recognition from cached features: extract once, then ablate for free.",
+    has_completion=True,
+)
 
 
 def _version(wanted: bool) -> None:
@@ -75,7 +84,7 @@ def options(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """Zero-shot facial expression recognition from cached features: extract once, then ablate for free."""
+    """What can be asked of no command in particular."""
 
 
 def _register() -> None:
@@ -100,20 +109,24 @@ def _listed(verb: str) -> type[TyperCommand]:
 def typed(verb: str) -> Any:
     """A command with its options, as the parser knows it."""
     alone = _app()
-    alone.command(verb.split()[-1])(_function(command(verb)))
+    alone.command(verb.split()[-1], cls=_Typed)(_function(command(verb)))
     return typer.main.get_command(alone)
 
 
 def _function(one: Command) -> Callable[..., None]:
     """The function that Typer calls; its signature is made from the request's options."""
 
-    def call(json: bool = False, **typed: Any) -> None:
-        raise typer.Exit(run(one, lambda: from_typed(one.kind, typed, _settings()), json))
+    def call(json: bool = False, quiet: bool = False, **typed: Any) -> None:
+        with quietly() if quiet else nullcontext():
+            code = run(one, lambda: from_typed(one.kind, typed, _settings()), json)
+        raise typer.Exit(code)
 
     parameters = [_parameter(field) for field in asked(one.kind) if field.option.is_typed]
     if one.document is not None:
         info = typer.Option("--json", help="Print one JSON document on stdout instead of tables.")
         parameters.append(_keyword("json", Annotated[bool, info], False))
+    info = typer.Option("--quiet", help="Say nothing on stderr but errors and failures: no remarks, no progress.")
+    parameters.append(_keyword("quiet", Annotated[bool, info], False))
     call.__signature__ = inspect.Signature(parameters)  # pyright: ignore[reportFunctionMemberAccess]
     call.__doc__ = one.kind.__doc__
     return call
@@ -129,16 +142,19 @@ def _settings() -> Settings:
 def _parameter(one: Asked) -> inspect.Parameter:
     """A field as Typer knows it: what is typed is text, which the request converts and checks."""
     declared, base = one.option, one.base
+    words = [*declared.choices, *([declared.unset] if declared.choices and declared.unset else [])]
+    completion: dict[str, Any] = {"autocompletion": lambda: words} if words else {}
     is_flag = base is bool
     if declared.is_argument:
-        info: Any = typer.Argument(metavar=declared.metavar or None, help=declared.help)
+        info: Any = typer.Argument(metavar=declared.metavar or None, help=declared.help, **completion)
     elif is_flag:
         has_opposite = declared.in_file or declared.default
         names = f"{flag(one.name)}/{flag(f'no_{one.name}')}" if has_opposite else flag(one.name)
         info = typer.Option(names, help=declared.help, show_default=False)
     else:
         metavar = declared.metavar or "|".join(declared.choices) or _METAVARS.get(base, "NAME")
-        info = typer.Option(flag(one.name), metavar=metavar, help=declared.help, show_default=_usual(one) or False)
+        shown_as = {"metavar": metavar, "show_default": _usual(one) or False}
+        info = typer.Option(flag(one.name), help=declared.help, **shown_as, **completion)
     kind = bool if is_flag else list[str] if one.many else str
     if declared.default is NO_DEFAULT:
         return _keyword(one.name, Annotated[kind, info])
@@ -170,7 +186,7 @@ def main() -> None:
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # to look for them takes time
     warnings.showwarning = lambda message, category, *_: say(f"{category.__name__}: {message}")
     with signals_interrupt():
-        app()
+        app(prog_name="expclip")  # completion, and what the help says to type, know it by this name
 
 
 _register()

@@ -1,5 +1,6 @@
 """The cache folder: which data sets, manifests, stores and heads it holds, and choosing among them."""
 
+import os
 import re
 import shutil
 from collections.abc import Collection, Iterator
@@ -9,7 +10,7 @@ from pathlib import Path
 from ..aside import sweep
 from ..errors import ExpclipError, UsageError, option, reason
 from ..manifests.manifest import NOT_ON_DISK, Manifest, Rows
-from ..manifests.own_output import mark_output
+from ..manifests.own_output import MARKER, mark_output
 from .claims import remove_dead
 from .entries import CURRENT, Entry, read_entry, write_entry
 from .files import flush, new_folder, writing
@@ -46,6 +47,11 @@ class Cache:
     @property
     def heads(self) -> Path:
         return self.root / "heads"
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether features or heads were put here; weights that are remembered and faces that are drawn are none."""
+        return os.path.lexists(self.root / MARKER) or self.heads.is_dir() or bool(self.datasets())
 
     def datasets(self) -> list[str]:
         """Names of the data sets that have features or a manifest here, `text` included."""

@@ -17,6 +17,7 @@ CLAIM = ".claim"
 _Identity = tuple[int, int, int]
 """What tells a file from one that takes its place."""
 _Count = Annotated[int, Field(ge=0)]
+_Seconds = Annotated[float, Field(ge=0)]
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,8 @@ class Receipt:
     """How many of the rows come from other stores, where they were encoded."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Seconds spent reading, inferring and writing."""
+    load_seconds: _Seconds = 0.0
+    """Loading its encoder took so long; 0 where it was loaded for an earlier shard."""
     device: str = ""
     batch_size: int = 0
     versions: dict[str, str] = field(default_factory=dict)

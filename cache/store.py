@@ -96,10 +96,10 @@ class FeatureStore:
         """Write a complete shard, then its receipt, which is returned.
 
         `features` (n, *row_shape) are the first n rows of the shard; the rest of it stays NaN, and so do failed rows.
-        The time of writing is added to `seconds`; `circumstances` are the receipt's `cut`, `copied`, `device`,
-        `batch_size` and `versions`. If another process finished these rows first, its shard and receipt are kept,
-        unless rows were tried `again`. Raises ExpclipError where the disk refuses, or where a row that did not fail
-        is not finite.
+        The time of writing is added to `seconds`; `circumstances` are the receipt's `cut`, `copied`, `load_seconds`,
+        `device`, `batch_size` and `versions`. If another process finished these rows first, its shard and receipt are
+        kept, unless rows were tried `again`. Raises ExpclipError where the disk refuses, or where a row that did not
+        fail is not finite.
         """
         present = None if again else self.whole(shard, len(features))
         if present is not None:

@@ -52,8 +52,9 @@ _COLUMNS = {
 
 
 def show_stores(request: ListCache, answer: list[StoreLine]) -> None:
-    """A line per store."""
+    """A line per store, and the sum."""
     print_records(f"{cache_folder(request.cache, read_settings())}", answer, _COLUMNS)
+    print_line(f"{len(answer):,} stores, {byte_count(sum(line.bytes for line in answer))}")
 
 
 LIST_CACHE = Command(ListCache, "stages.cache:list_cache", show_stores, as_document)

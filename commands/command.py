@@ -6,7 +6,7 @@ from operator import attrgetter
 from typing import Any
 
 from ..lazy import load
-from ..reports.console import print_table, say
+from ..reports.console import complain, print_table, say
 from .request import Request
 
 DONE, FAILED, DONE_WITH_FAILURES = 0, 1, 3
@@ -67,8 +67,8 @@ def list_failed(lines: Sequence[str], summary: str) -> int:
     if not lines:
         return DONE
     for line in lines[:_FAILURES_SHOWN]:
-        say(f"failed: {line}")
+        complain(f"failed: {line}")
     if len(lines) > _FAILURES_SHOWN:
-        say(f"… and {len(lines) - _FAILURES_SHOWN:,} more: --json lists them all")
-    say(summary)
+        complain(f"… and {len(lines) - _FAILURES_SHOWN:,} more: --json lists them all")
+    complain(summary)
     return DONE_WITH_FAILURES

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError, option
-from ..reports.console import print_line, print_table, say
+from ..reports.console import complain, print_line, print_table
 from ..reports.results import as_rows
 from ..reports.tables import tables
 from ..scoring.scores import Evaluation
@@ -124,7 +124,9 @@ def ending(request: Evaluate, answer: Evaluation) -> int:
     failed = max((one.n_failed for one in answer.scores), default=0)
     if not failed:
         return DONE
-    say(f"some samples could not be scored because an image failed (up to {failed} per data set): see scores.csv")
+    complain(
+        f"some samples could not be scored because an image failed (up to {failed} per data set): see scores.csv"
+    )
     return DONE_WITH_FAILURES
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError, option
-from ..reports.console import print_line, say
+from ..reports.console import complain, print_line
 from . import options
 from .command import DONE, FAILED, Command
 from .options import Names
@@ -86,7 +86,7 @@ def ending(request: Figures, answer: list[Path]) -> int:
     """Where nothing could be drawn, that is a failure."""
     if answer:
         return DONE
-    say("no figure could be drawn")
+    complain("no figure could be drawn")
     return FAILED
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.filesize import decimal as byte_count
 
 from ..errors import UsageError, flag
-from ..reports.console import print_command, print_line, say
+from ..reports.console import complain, print_command, print_line, say
 from . import options
 from .command import DONE, FAILED, Command, as_document, print_records
 from .options import Names
@@ -108,7 +108,7 @@ def verified(request: VerifyCache, answer: Verification) -> int:
     """1 where something is damaged, with what to do."""
     if not answer.damage:
         return DONE
-    say("`expclip cache repair` withdraws what is damaged, and prints the commands that make it anew")
+    complain("`expclip cache repair` withdraws what is damaged, and prints the commands that make it anew")
     return FAILED
 
 
@@ -155,7 +155,7 @@ def show_repair(request: RepairCache, answer: Repair) -> None:
 def repaired(request: RepairCache, answer: Repair) -> int:
     """1 where something could not be made anew."""
     for line in answer.unmade:
-        say(f"not made anew: {line}")
+        complain(f"not made anew: {line}")
     return FAILED if answer.unmade else DONE
 
 

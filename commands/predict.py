@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ..encoders.detectors import DEFAULT_DETECTOR, DETECTORS
 from ..errors import UsageError, option
-from ..reports.console import print_line, print_table, say
+from ..reports.console import complain, print_line, print_table
 from ..reports.predicted import Predicted, Prediction, as_json
 from . import options
 from .command import DONE, DONE_WITH_FAILURES, Command, note_untrained
@@ -130,7 +130,7 @@ def ending(request: Predict, answer: Predicted) -> int:
     note_untrained([answer.recipe.untrained])
     if not answer.n_failed:
         return DONE
-    say(f"{answer.n_failed:,} of {len(answer.rows):,} rows have an error instead of a label")
+    complain(f"{answer.n_failed:,} of {len(answer.rows):,} rows have an error instead of a label")
     return DONE_WITH_FAILURES
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from ..errors import ExpclipError
 from ..interruption import behind, ending
-from ..reports.console import print_json, say
+from ..reports.console import complain, print_json
 from .command import Command
 from .request import Request
 
@@ -27,12 +27,12 @@ def _ended(error: BaseException) -> int:
     interruption = behind(error)
     if interruption:
         line, code = ending(interruption)
-        say(line)
+        complain(line)
         return code
     if isinstance(error, ExpclipError):
-        say(f"error: {error.as_typed}")
+        complain(f"error: {error.as_typed}")
         return error.exit_code
     if not isinstance(error, MemoryError) and not (isinstance(error, RuntimeError) and "out of memory" in str(error)):
         raise error
-    say("error: out of memory: give a smaller --batch-size, or a smaller model")
+    complain("error: out of memory: give a smaller --batch-size, or a smaller model")
     return ExpclipError.exit_code

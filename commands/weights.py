@@ -9,7 +9,7 @@ from rich.filesize import decimal as byte_count
 
 from ..encoders.systems import SYSTEMS
 from ..errors import flag
-from ..reports.console import print_line, say
+from ..reports.console import complain, print_line, say
 from . import options
 from .command import DONE, FAILED, Command, as_document, records
 from .options import Names
@@ -136,9 +136,9 @@ def states_ending(request: CheckWeights, answer: "Sequence[FileState]") -> int:
     """Say what to do about files that are damaged or missing."""
     for one in answer:
         if one.state == "damaged":
-            say(f"damaged: remove {one.path}, and fetch it again")
+            complain(f"damaged: remove {one.path}, and fetch it again")
     if any(one.state == "missing" for one in answer):
-        say("missing files: `expclip weights fetch` with the same options fetches them")
+        complain("missing files: `expclip weights fetch` with the same options fetches them")
     return FAILED if any(one.state in ("damaged", "missing") for one in answer) else DONE
 
 

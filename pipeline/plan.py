@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -129,6 +129,8 @@ class Line:
     """Rows that this run would encode."""
     seconds: float | None
     """Estimated time, from the receipts of the same encoder on a device like it; None where there are none."""
+    load_seconds: float
+    """How much of it is loading the encoder, which is done once for all its stores."""
 
     @property
     def bytes(self) -> int:
@@ -151,8 +153,9 @@ class Plan:
     @property
     def seconds(self) -> float | None:
         """Estimated time; None where some encoder has not been timed on this device yet."""
-        known = [line.seconds for line in self.lines if line.seconds is not None]
-        return sum(known) if len(known) == len(self.lines) else None
+        known = [line.seconds - line.load_seconds for line in self.lines if line.seconds is not None]
+        loading = {line.node.digest: line.load_seconds for line in self.lines if line.to_do}
+        return sum(known) + sum(loading.values()) if len(known) == len(self.lines) else None
 
 
 def header_of(manifest: Manifest, node: Node) -> Header:
@@ -195,17 +198,19 @@ def make_plan(cache: Cache, wanted: Iterable[Wanted], portion: Portion, device: 
         asked = {node.digest for node in one.nodes}
         needed = {job.node.digest for task in new for job in task.jobs}
         lines += [(state, one, new) for digest, state in states.items() if digest in asked | needed]
-    alone = _seconds_per_row(cache, device) if tasks else {}
-    speeds = {encoder: seconds / min(at_once, len(tasks)) for encoder, seconds in alone.items()}
-    return Plan(tuple(_line(*one, speeds) for one in lines), tuple(tasks))
+    alone = _paces(cache, device) if tasks else {}
+    share = min(at_once, len(tasks)) or 1
+    paces = {encoder: replace(pace, per_row=pace.per_row / share) for encoder, pace in alone.items()}
+    return Plan(tuple(_line(*one, paces) for one in lines), tuple(tasks))
 
 
-def _line(state: "_State", wanted: Wanted, tasks: Iterable[Task], speeds: Mapping[str, float]) -> Line:
+def _line(state: "_State", wanted: Wanted, tasks: Iterable[Task], paces: Mapping[str, "_Pace"]) -> Line:
     """What the tasks of a data set do for one of its stores."""
     jobs = [(job, task.stop) for task in tasks for job in task.jobs if job.node.digest == state.node.digest]
     to_do = sum(len(job.rows(stop)) for job, stop in jobs)
     copied = sum(len(one.rows) for job, _ in jobs for one in job.copies)
     again = sum(len(job.again) for job, _ in jobs)
+    pace = paces.get(state.node.digest) if to_do else _Pace(0.0, 0.0)
     return Line(
         header=state.header,
         node=state.node,
@@ -214,7 +219,8 @@ def _line(state: "_State", wanted: Wanted, tasks: Iterable[Task], speeds: Mappin
         done=state.done + copied - again,
         copied=copied,
         to_do=to_do,
-        seconds=_estimate(speeds.get(state.node.digest), to_do),
+        seconds=pace and pace.load_seconds + pace.per_row * to_do,
+        load_seconds=pace.load_seconds if pace else 0.0,
     )
 
 
@@ -293,19 +299,29 @@ def _jobs(
     return tuple((parents | missing).values())
 
 
-def _seconds_per_row(cache: Cache, device: str) -> dict[str, float]:
+@dataclass(frozen=True)
+class _Pace:
+    """How fast an encoder is, in seconds."""
+
+    per_row: float
+    load_seconds: float
+    """What loading it took on average; 0 where that was not noted."""
+
+
+def _paces(cache: Cache, device: str) -> dict[str, _Pace]:
     """What the receipts of each encoder, by its digest, tell of its speed on a device."""
     rows: Counter[str] = Counter()
     seconds: dict[str, float] = defaultdict(float)
+    loads: dict[str, list[float]] = defaultdict(list)
     for store in cache.stores():
+        encoder = store.header.encoder_digest
         for receipt in store.receipts.read().values():
             if receipt.device == device:
-                rows[store.header.encoder_digest] += receipt.rows - receipt.copied
-                seconds[store.header.encoder_digest] += sum(receipt.seconds.values())
-    return {digest: seconds[digest] / count for digest, count in rows.items() if count > 0}
-
-
-def _estimate(seconds_per_row: float | None, rows: int) -> float | None:
-    if not rows:
-        return 0.0
-    return None if seconds_per_row is None else seconds_per_row * rows
+                rows[encoder] += receipt.rows - receipt.copied
+                seconds[encoder] += sum(receipt.seconds.values())
+                loads[encoder] += [receipt.load_seconds] if receipt.load_seconds else []
+    return {
+        one: _Pace(seconds[one] / count, sum(loads[one]) / max(len(loads[one]), 1))
+        for one, count in rows.items()
+        if count > 0
+    }

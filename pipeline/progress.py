@@ -1,6 +1,6 @@
 """The progress bar, or lines in its place: one listener among others."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import monotonic
@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.progress import Task as BarTask
 from rich.text import Text
 
-from ..reports.console import Description, duration, show_remark
+from ..reports.console import Description, bars, duration, show_remark
 from .events import Emit, Event, RowsEncoded, ignore
 
 EVERY = 60.0
@@ -55,6 +55,24 @@ def _by_lines(what: str, rows: int, console: Console) -> Emit:
             lines.reached(done, rows)
 
     return listen
+
+
+Show = Callable[[int, int], None]
+"""Told how much is done by now, and of how much."""
+
+
+@contextmanager
+def counted(what: str, unit: str, console: Console) -> Iterator[Show]:
+    """Shows how far work is that has no rows to encode: a bar, or lines without a terminal."""
+    lines = Lines(what, unit, console)
+    with bars(console) as progress:
+        bar = progress.add_task(what, total=None, visible=False)
+
+        def show(done: int, total: int) -> None:
+            progress.update(bar, completed=done, total=total, visible=True)
+            lines.reached(done, total)
+
+        yield show
 
 
 @contextmanager

@@ -29,6 +29,8 @@ class Sparing:
     def __init__(self, label: str, encoder: Encoder, device: str):
         self.most: int | None = None
         """Inputs that it takes at once; None where it is whatever a batch has."""
+        self.load_seconds = 0.0
+        """How long loading it took, until that is noted with what it encodes first."""
         self._growth: _Growth | None = None
         self._label, self._encoder, self._device = label, encoder, device
 
@@ -139,6 +141,7 @@ class Loaded:
             return self._loaded[node.digest][1]
 
     def _load(self, node: Node) -> Sparing:
+        started = time.perf_counter()
         try:
             encoder = load(node, self._device)
         except NoRoomError:
@@ -149,6 +152,7 @@ class Loaded:
                 del self._loaded[digest]
             _free()
             encoder = load(node, self._device)
+        encoder.load_seconds = time.perf_counter() - started
         if self._grows:
             encoder.grow_from(_BEGINS_WITH)
         return encoder

@@ -72,6 +72,7 @@ class _ShardWork:
         self.first_frames: set[int] = set()
         """Rows of files that hold more pictures than the one that was read."""
         self.seconds = {"read": 0.0, "infer": 0.0}
+        self.load_seconds = 0.0
         self.most: int | None = None
         """Rows that the memory allowed at once, where that was less than a batch."""
         self.copied = sum(len(one.rows) for one in job.copies)
@@ -95,6 +96,7 @@ class _ShardWork:
     def encode(self, encoder: Sparing, rows: np.ndarray, inputs: Any) -> None:
         """Encode the inputs of some rows. A GPU begins to, before what it began last is taken: it never waits."""
         self._compare(inputs)
+        self.load_seconds, encoder.load_seconds = self.load_seconds + encoder.load_seconds, 0.0
         started = time.perf_counter()
         coming = rows, encoder.begin(inputs)
         self.seconds["infer"] += time.perf_counter() - started
@@ -121,7 +123,7 @@ class _ShardWork:
     def write(self, **circumstances: Any) -> Receipt:
         failed = tuple(self.failed[row] for row in sorted(self.failed))
         known = {name: tuple(sorted(getattr(self, name))) for name in ("cut", "first_frames")}
-        known |= circumstances | {"copied": self.copied}
+        known |= circumstances | {"copied": self.copied, "load_seconds": self.load_seconds}
         return self.store.write_shard(self.task.shard, self.values, failed, self.seconds, self._again, **known)
 
     def refuse_constant(self) -> None:

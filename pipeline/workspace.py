@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +11,6 @@ from typing import Any
 
 from rich.console import Console
 from rich.filesize import decimal as byte_count
-from rich.progress import Progress
 
 from ..cache.cache import FRAMES_MEMORY, WEIGHTS_MEMORY, Cache
 from ..cache.files import writing
@@ -31,14 +30,15 @@ from ..manifests.limits import MAX_MEGAPIXELS, max_pixels
 from ..manifests.manifest import Manifest, Origin
 from ..manifests.reading import Count, count_frames
 from ..manifests.stamp import stamp
-from ..reports.console import bars, duration, show_remark, stderr
+from ..reports.console import duration, show_remark, stderr
 from ..settings import cache_folder, read_settings
 from .apart import Crew, Died
+from .beginning import say_new
 from .events import Emit, Event, ShardFinished
 from .executors import RunOptions, run_plan
 from .identity import DataSets, Known, resolved
 from .plan import Plan, Portion, Wanted, apart, make_plan
-from .progress import progress_bar
+from .progress import Show, counted, progress_bar
 from .spent import WORTH_SAYING, Spent
 
 
@@ -53,6 +53,8 @@ class Workspace:
     options: RunOptions
     named_cache: Path | None = None
     """The cache as the request names it, which a command that is printed must name too."""
+    is_kept: bool = True
+    """Whether the cache stays when the command is done."""
     console: Console = field(default_factory=stderr)
 
     texts: Sequence[str] = ()
@@ -176,12 +178,8 @@ class Workspace:
         draws = ref.entry is not None and ref.entry.builtin
         mark = "" if draws or known.files is None or known.is_gone else stamp(ref, known.files)
         place = writing(self.cache.builtin) if draws else nullcontext()
-        with self.progress() as bars, place, self.counting() as count:
-            bar = bars.add_task(f"{'drawing' if draws else 'reading'} {known.label}", total=None, visible=False)
-
-            def show(done: int, total: int) -> None:
-                bars.update(bar, completed=done, total=total, visible=True)
-
+        what = f"{'drawing' if draws else 'reading'} {known.label}"
+        with self.progress(what, "files") as show, place, self.counting() as count:
             how = self.how_to_read(known)
             root = None if ref.path and known.files == ref.path.absolute() else known.files
             said: dict[str, Any] = {"numbers": how.numbers, "order": how.order, "count": count}
@@ -208,9 +206,9 @@ class Workspace:
                 self.said.add(line)
                 show_remark(self.console, line, style="dim")
 
-    def progress(self) -> Progress:
-        """Progress bars on the console; none without a terminal."""
-        return bars(self.console)
+    def progress(self, what: str, unit: str) -> AbstractContextManager[Show]:
+        """Shows on the console how far something is that is done `unit` by `unit`."""
+        return counted(what, unit, self.console)
 
     def plan(self, wanted: Sequence[Wanted], portion: Portion | None = None) -> Plan:
         """What is missing of what is wanted."""
@@ -230,6 +228,8 @@ class Workspace:
 
     def run(self, plan: Plan, wanted: Sequence[Wanted], what: str) -> None:
         """Say what is to be done, and do it under a progress bar."""
+        if self.is_kept:
+            say_new(self.cache)
         if plan.rows:
             size = byte_count(sum(line.bytes for line in plan.lines))
             time = "" if plan.seconds is None else f", about {duration(plan.seconds)}"

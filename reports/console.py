@@ -1,8 +1,12 @@
 """All that is written on a terminal: lines, tables, bars. Text of others reaches it through `shown`."""
 
 import json
+import logging
+import os
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from rich import box
@@ -14,11 +18,30 @@ from rich.text import Text
 from ..errors import escape, shown
 
 _PIPE_WIDTH = 160
+_BARS_OFF = ("HF_HUB_DISABLE_PROGRESS_BARS", "TQDM_DISABLE")
+"""What tells the hub's client, and the bars of other libraries, to show none: they look when they are imported."""
+_is_quiet = threading.Event()
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """In the block nothing is said on stderr but errors and failures, by no library either."""
+    new, logged = [name for name in _BARS_OFF if name not in os.environ], logging.root.manager.disable
+    os.environ.update(dict.fromkeys(new, "1"))
+    logging.disable(max(logged, logging.WARNING))
+    _is_quiet.set()
+    try:
+        yield
+    finally:
+        _is_quiet.clear()
+        logging.disable(logged)
+        for name in new:
+            os.environ.pop(name, None)
 
 
 def stderr() -> Console:
-    """Where progress and remarks are shown."""
-    return Console(stderr=True, highlight=False, markup=False)
+    """Where progress and remarks are shown; nowhere for a quiet command."""
+    return Console(stderr=True, highlight=False, markup=False, quiet=_is_quiet.is_set())
 
 
 def print_line(line: str) -> None:
@@ -32,7 +55,13 @@ def print_command(line: str) -> None:
 
 
 def say(line: str) -> None:
-    """One line on stderr."""
+    """A remark on stderr, unless the command is quiet."""
+    if not _is_quiet.is_set():
+        complain(line)
+
+
+def complain(line: str) -> None:
+    """An error or a failure on stderr, of a quiet command too."""
     print(shown(line), file=sys.stderr)
 
 

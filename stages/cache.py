@@ -1,11 +1,13 @@
 """`expclip cache`: what it holds, and handing stores over."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from ..cache.cache import TEXT, Cache
 from ..cache.store import FeatureStore
 from ..commands.cache import ExportStore, ImportStores, ListCache, StoreLine
 from ..errors import UsageError
+from ..pipeline.beginning import say_new
 from ..pipeline.checks import refuse_file
 from ..settings import cache_folder, read_settings
 
@@ -33,7 +35,12 @@ def _line(store: FeatureStore) -> StoreLine:
 
 
 def _size(folder: Path) -> int:
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    """Bytes of the files in a folder; what another process removes meanwhile counts nothing."""
+    total = 0
+    for file in folder.rglob("*"):
+        with suppress(OSError):
+            total += file.stat().st_size if file.is_file() else 0
+    return total
 
 
 def export_store(request: ExportStore) -> FeatureStore:
@@ -58,6 +65,7 @@ def import_stores(request: ImportStores) -> list[FeatureStore]:
     from ..cache import hdf5
 
     cache = _cache(request.cache)
+    say_new(cache)
     return [hdf5.import_store(cache, path) for path in request.files]
 
 

@@ -92,9 +92,10 @@ def _read_all(workspace: Workspace, manifest: Manifest, workers: int | None) -> 
     read = _Read()
     root, limit = Path(manifest.root), workspace.options.max_pixels
     calls = ((root / source, row_of, limit, is_picture_clip(source)) for source, row_of in files.items())
-    with workspace.progress() as bars, Crew(_check, processes(workers)) as crew:
+    with workspace.progress("reading", "files") as show, Crew(_check, processes(workers)) as crew:
         checks = zip(files.items(), crew.map(calls), strict=True)
-        for (source, row_of), found in bars.track(checks, len(files), description="reading"):
+        for done, ((source, row_of), found) in enumerate(checks, 1):
+            show(done, len(files))
             if isinstance(found, Died):
                 found = dict.fromkeys(row_of.values(), ("", found.of("decoding"))), False
             by_row, is_first_frame = found

@@ -27,7 +27,6 @@ from ..pipeline.checks import refuse_several_gpus, refuse_unknown_models
 from ..pipeline.learnt import Shelf
 from ..pipeline.machine import peak_memory
 from ..pipeline.needs import Need, Needs
-from ..pipeline.progress import Lines
 from ..pipeline.workspace import Workspace
 from ..reports.console import say
 from .from_clips import USUAL, frames_of, learns_more, learns_prompts
@@ -251,14 +250,7 @@ def _fit(workspace: Workspace, lesson: Lesson, card: HeadCard, request: FitHead,
     recipe = Recipe(**steps, objective=objective, seed=seed, device=device, ridge_lambda=request.ridge_lambda)
     by_labels = _by_prompts(workspace, lesson.labelled, card, request) if lesson.labelled else None
     started = time.perf_counter()
-    with workspace.progress() as bars:
-        bar = bars.add_task(f"fit {card.label}", total=None)
-        lines = Lines(f"fit {card.label}", "steps", workspace.console)
-
-        def show(done: int, total: int) -> None:
-            bars.update(bar, completed=done, total=total)
-            lines.reached(done, total)
-
+    with workspace.progress(f"fit {card.label}", "steps") as show:
         if by_labels:
             head = by_labels.fit(recipe, show)
         else:

@@ -33,6 +33,7 @@ from ..heads.saving import (
     write_head,
 )
 from ..manifests.prompts import instruction_name
+from ..pipeline.beginning import say_new
 from ..pipeline.checks import refuse_file, refuse_unknown_models
 from ..pipeline.needs import canonical_model
 from ..pipeline.workspace import Workspace
@@ -121,7 +122,9 @@ def import_head(request: ImportHead) -> Kept:
         weight = read_weight(file)
         tensors = {"weight": weight}
         card = as_imported(_foreign_card(request, weight), tensors)
-    return save_head(Workspace.of(request).cache.heads, card, tensors), card
+    cache = Workspace.of(request).cache
+    say_new(cache)
+    return save_head(cache.heads, card, tensors), card
 
 
 def _own_card(file: Path) -> HeadCard | None:

@@ -85,10 +85,15 @@ def _asked(request: VerifyCache | RepairCache) -> tuple[Workspace, list[str], bo
 
 def _findings(workspace: Workspace, folders: Sequence[str], has_heads: bool, is_whole: bool) -> Iterator[Finding]:
     cache = workspace.cache
-    with workspace.progress() as bars:
-        total = sum(store.rows_done() for folder in folders for store in cache.stores(folder))
-        bar = bars.add_task("reading", total=total)
-        yield from check_cache(cache, folders, lambda rows: bars.advance(bar, rows))
+    total, done = sum(store.rows_done() for folder in folders for store in cache.stores(folder)), 0
+    with workspace.progress("reading", "rows") as show:
+
+        def count(rows: int) -> None:
+            nonlocal done
+            done += rows
+            show(done, total)
+
+        yield from check_cache(cache, folders, count)
     if is_whole:
         yield from check_memories(cache)
     if has_heads:

@@ -14,7 +14,7 @@ def request_of(text: str) -> Request:
     words = shlex.split(text, comments=True)[1:]
     verb = next(verb for verb in COMMANDS if words[: len(verb.split())] == verb.split())
     said = dict(cli.typed(verb).make_context(verb, words[len(verb.split()) :]).params)
-    given = {name: value for name, value in said.items() if name != "json" and value not in (None, ())}
+    given = {name: value for name, value in said.items() if name not in ("json", "quiet") and value not in (None, ())}
     return from_typed(command(verb).kind, given, Settings())
 
 

@@ -26,7 +26,8 @@ from ...manifests.manifest import size_of
 from ...manifests.videos import VideoError, index_video
 from ...pipeline.apart import Crew, Died
 from ...pipeline.checks import refuse_folder
-from ...reports.console import bars, stderr
+from ...pipeline.progress import counted
+from ...reports.console import stderr
 from .plausible import implausible
 from .record import (
     NO_FACE,
@@ -148,11 +149,11 @@ def _crop_missing(
     with (
         writing(out / RECORD, OUT),
         open_record(out) as record,
-        bars(stderr()) as progress,
+        counted("cropping", "files", stderr()) as show,
         Crew(crop_file, _workers(request)) as crew,
     ):
         found = zip(paths, crew.map(calls), strict=True)
-        for path, some in progress.track(found, len(paths), description="cropping"):
+        for number, (path, some) in enumerate(found, 1):
             if isinstance(some, Died):
                 some = [Crop(path, sizes[path], UNREADABLE, why=some.of("cropping"))]
             fresh = {one.cut for one in some if one.outcome == CROPPED}
@@ -160,6 +161,7 @@ def _crop_missing(
                 (out / stale).unlink(missing_ok=True)
             add_lines(record, some, has_more)
             crops[path] = some
+            show(number, len(paths))
     return crops
 
 

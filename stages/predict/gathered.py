@@ -154,7 +154,7 @@ def file_manifests(paths: Sequence[str], frames: str) -> list[Manifest]:
 def _kept_nowhere(workspace: Workspace) -> Iterator[Workspace]:
     """The workspace with a cache that is gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="expclip-") as folder:
-        yield replace(workspace, cache=Cache(Path(folder)))
+        yield replace(workspace, cache=Cache(Path(folder)), is_kept=False)
 
 
 def _read(asked: Asked, store: FeatureStore) -> Pictures:

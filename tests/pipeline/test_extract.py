@@ -1,6 +1,7 @@
 """What a run computes, how often, and what it leaves where something goes wrong."""
 
 import threading
+import time
 from dataclasses import replace
 from functools import partial
 
@@ -376,3 +377,22 @@ def test_what_goes_wrong_while_a_shard_is_written_ends_the_run(run, image, store
     with pytest.raises(ExpclipError, match="the disk is full"):
         run(image)
     assert list(store_of(image).receipts.read()) == [0]
+
+
+def test_what_loading_took_is_noted_with_the_first_shard_and_is_no_time_of_its_rows(
+    run, store_of, image, monkeypatch
+):
+    from expclip.pipeline import sparing
+
+    load = sparing.load
+
+    def slow(node, device):
+        time.sleep(0.05)
+        return load(node, device)
+
+    monkeypatch.setattr(sparing, "load", slow)
+    run(image)
+    first, *later = store_of(image).receipts.read().values()
+    assert first.load_seconds >= 0.05
+    assert [one.load_seconds for one in later] == [0.0, 0.0]
+    assert set(first.seconds) == {"read", "infer", "write"}

@@ -1,9 +1,11 @@
 """A plan is exactly what is missing: no row twice, no row left out, nothing done while planning."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from expclip.cache.cache import Cache
-from expclip.manifests.manifest import text_manifest
+from expclip.manifests.manifest import Origin, text_manifest
 from expclip.pipeline.plan import Portion, Wanted, header_of, make_plan
 from fake_encoders import language_node, pixels_node, text_node
 from hypothesis import HealthCheck, given, settings
@@ -116,6 +118,23 @@ def test_several_gpus_take_their_share_of_the_time_but_no_more_than_there_are_sh
     store.write_shard(0, np.ones((8, 5)), seconds={"read": 1000.0, "infer": 3000.0, "write": 0.0}, device="cuda")
     alone, two, many = (make_plan(cache, [wanted], Portion(), "cuda", gpus).seconds for gpus in (1, 2, 8))
     assert alone == 2 * two == 2 * many, "8 + 4 rows are missing, in two shards"
+
+
+def test_loading_is_estimated_too_and_once_for_all_stores_of_an_encoder(cache, wanted_of):
+    wanted = wanted_of("clip_image")
+    store = cache.create_store(header_of(wanted.manifest, wanted.nodes[0]))
+    how = {"seconds": {"infer": 80.0, "write": 0.0}, "device": "cuda"}
+    store.write_shard(0, np.ones((8, 5)), load_seconds=300.0, **how)
+    store.write_shard(1, np.ones((8, 5)), **how)  # by the encoder that was loaded for the other
+    rows = wanted.manifest.rows
+    others = replace(wanted.manifest, rows=replace(rows, sizes=rows.sizes + 1), origin=Origin(folder="others"))
+    plan = make_plan(cache, [wanted, Wanted(others, wanted.nodes)], Portion(), "cuda")
+    assert [line.to_do for line in plan.lines] == [4, 20]
+    assert [line.seconds for line in plan.lines] == pytest.approx([300 + 4 * 10, 300 + 20 * 10], rel=0.01)
+    assert plan.seconds == pytest.approx(300 + 24 * 10, rel=0.01)
+    store.write_shard(2, np.ones((4, 5)), **how)
+    (done,) = make_plan(cache, [wanted], Portion(), "cuda").lines
+    assert done.seconds == 0.0
 
 
 def test_the_bytes_of_a_plan_are_those_of_the_missing_rows(cache, wanted_of):

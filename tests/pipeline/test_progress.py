@@ -37,3 +37,14 @@ def test_a_short_run_says_nothing_and_the_last_rows_are_no_line(clock):
     assert said(clock, [(10.0, 500), (20.0, 500)]) == []
     assert said(clock, [(100.0, 1000)]) == []
     assert said(clock, [(100.0, 0)], rows=0) == []
+
+
+def test_other_long_work_is_said_by_the_same_lines(clock):
+    console = Console(file=io.StringIO(), width=200)
+    with progress.counted("cropping", "images", console) as show:
+        for clock[0], done in ((30.0, 30), (70.0, 70), (90.0, 90), (140.0, 140), (300.0, 280)):
+            show(done, 280)
+    assert console.file.getvalue().splitlines() == [
+        "cropping: 70 of 280 images (25 %), 1.0 a second, about 3 min 30 s left",
+        "cropping: 140 of 280 images (50 %), 1.0 a second, about 2 min 20 s left",
+    ]
