@@ -22,8 +22,8 @@ _MAP = "Blues"
 """Light where there is little, as most of a matrix is; one hue, so that eyes that mix up colours see the same."""
 _FAINT = "#9aa5b4"
 """Of zeros and of the lines between cells."""
-_PANEL, _LABELS, _BAR = 3.5, 1.4, 0.9
-"""Inches, side by side: the least width of a matrix, and what the labels and the colour bar add."""
+_PANEL, _BAR = 3.1, 0.9
+"""Inches, side by side: the least width of a matrix, and what the colour bar adds."""
 _LEAST_CELL, _MOST_PANEL = 0.25, 10.0
 """Inches: matrices of many classes are wider, so that their numbers can be read, up to what a page may hold."""
 _LEAST_POINTS = 4.0
@@ -34,8 +34,8 @@ _TITLE_LINE, _NOTE_LINE = 0.17, 0.14
 """Inches."""
 _DARK = 55.0
 """Percent, above which white numbers are legible."""
-_SLOPE = 0.64
-"""How far down a name at the axis reaches, by its width: the sine of its angle."""
+_SLOPE, _ASIDE = 0.64, 0.77
+"""How far down and how far aside a name at the axis reaches, by its width: the sine and the cosine of its angle."""
 
 literal_text = rc_context({"text.parse_math": False})
 """Decorates what draws names of classes and data sets, which are no formulas: in it a dollar sign is one."""
@@ -123,7 +123,15 @@ def _frame_rows(axes: Axes, is_known: np.ndarray) -> None:
     """Fine lines around the rows that hold numbers, as most of their cells are as light as the page."""
     edges = np.flatnonzero(np.diff(np.concatenate(([False], is_known, [False])).astype(int)))
     for first, end in edges.reshape(-1, 2).tolist():
-        box = Rectangle((-0.5, first - 0.5), len(is_known), end - first, fill=False, edgecolor=_FAINT, linewidth=0.6)
+        box = Rectangle(
+            (-0.5, first - 0.5),
+            len(is_known),
+            end - first,
+            fill=False,
+            edgecolor=_FAINT,
+            linewidth=0.6,
+            clip_on=False,
+        )
         axes.add_patch(box)
 
 
@@ -155,18 +163,21 @@ def comparison_figure(rows: Mapping[str, Sequence[Score]]) -> Figure:
         wrapped(f"{legible(label, LONG)}\nUAR {spread([one.uar for one in scores])} %", 10, panel, " ")
         for label, scores in rows.items()
     ]
-    width = _LABELS + panel * len(rows) + _BAR
-    height = panel + 1.4 + _TITLE_LINE * max(title.count("\n") for title in titles)
+    names = _with_samples(first)
+    below = widest(legible_classes(first.classes), 9)
+    width = 0.4 + widest(names, 9) + (panel + _ASIDE * below) * len(rows) + _BAR
+    height = panel + 0.9 + _SLOPE * below + _TITLE_LINE * max(title.count("\n") for title in titles)
+    height += _NOTE_LINE * len(doubts(every).splitlines())
     figure = Figure(figsize=(width, height), layout="constrained")
     panels: Sequence[Axes] = figure.subplots(1, len(rows), sharey=True, squeeze=False)[0]
     image = None
     for axes, scores, title in zip(panels, rows.values(), titles, strict=True):
         image = matrix_panel(axes, np.mean([shares(one.confusion) for one in scores], axis=0), first.classes, panel)
         axes.set_title(title, fontsize=10, color=INK, loc="left")
-    names = _with_samples(first)
+    panels[0].set_ylabel("true")
     if all(_with_samples(score) == names for score in every):
         panels[0].set_yticks(panels[0].get_yticks(), names)
-    panels[0].set_ylabel("true (samples)")
+        panels[0].set_ylabel("true (samples)")
     assert image is not None
     bar = figure.colorbar(image, ax=panels, label="% of the true class", fraction=0.02, pad=0.01)
     bar.ax.spines[:].set_visible(False)

@@ -11,7 +11,7 @@ from matplotlib.patches import Patch
 from ..scoring.agreement import ALIKE, BROKEN, OTHERWISE, agreement
 from ..scoring.probabilities import softmax
 from .legibility import COLOURS, INK, LONG, legible, legible_classes
-from .text_room import columns_that_fit, wrapped
+from .text_room import columns_that_fit, widest, wrapped
 
 _COLUMNS = 2
 _WIDTH = 11
@@ -52,7 +52,9 @@ def samples_figure(samples: Sequence[Sample], classes: Sequence[str], title: str
         f"{letter}   {legible(name, LONG)}" for letter, name in zip(_LETTERS, samples[0].predicted, strict=False)
     ]
     columns = columns_that_fit([*names, _TRUE_CLASS], 9, _WIDTH)
-    figure = Figure(figsize=(_WIDTH, 0.9 + 2.1 * rows + 0.2 * (len(names) // columns)), layout="constrained")
+    row_height = 1.75 + 0.5 * widest(legible_classes(classes), 8)
+    legend_height = 0.2 * -(-(len(names) + 1) // columns)
+    figure = Figure(figsize=(_WIDTH, 0.7 + row_height * rows + legend_height), layout="constrained")
     figure.suptitle(wrapped(title, 11, _WIDTH - 0.3), fontsize=11, x=0.01, ha="left")
     cells = figure.subplots(rows, 2 * _COLUMNS, width_ratios=(1, 2.6) * _COLUMNS, squeeze=False)
     for axes in cells.flat:
@@ -61,7 +63,8 @@ def samples_figure(samples: Sequence[Sample], classes: Sequence[str], title: str
         row, column = divmod(k, _COLUMNS)
         picture, bars = cells[row, 2 * column], cells[row, 2 * column + 1]
         picture.imshow(sample.picture)
-        picture.set_title(f"true: {legible(classes[sample.truth], 16)}", fontsize=9.5, color=INK, loc="left")
+        (truth,) = legible_classes([classes[sample.truth]], 16)
+        picture.set_title(f"true: {truth}", fontsize=9.5, color=INK, loc="left")
         _draw_bars(bars, sample, classes)
         bars.set_title(_what_differs(sample), fontsize=9.5, color=INK, loc="left")
     handles = [Patch(color=colour, label=name) for name, colour in zip(names, COLOURS, strict=False)]

@@ -83,7 +83,9 @@ def _counts(kinds: np.ndarray) -> str:
     found = {kind: int((kinds == kind).sum()) for kind in KINDS}
     if found[ALIKE] == len(kinds):
         return f"of {len(kinds):,} samples all are predicted alike: these are some of them"
-    return f"of {len(kinds):,} samples, compared with A: " + ", ".join(f"{count:,} {kind}" for kind, count in found.items())
+    return f"of {len(kinds):,} samples, compared with A: " + ", ".join(
+        f"{count:,} {kind}" for kind, count in found.items()
+    )
 
 
 def _probabilities(subject: Subject, one: Predictions, places: np.ndarray) -> np.ndarray:
