@@ -71,11 +71,16 @@ def show_remark(console: Console, line: str, style: str = "") -> None:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table of text cells on stdout, as wide as the terminal allows, or as a file or a pipe likes."""
+    """A table of text cells on stdout, as wide as the terminal allows, or as a file or a pipe likes.
+
+    Its title is one line, however narrow the table is.
+    """
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = _PIPE_WIDTH
-    table = Table(title=Text(shown(title), style="bold"), title_justify="left", box=box.SIMPLE_HEAD)
+    if title:
+        console.print(Text(shown(title), style="bold"), soft_wrap=True)
+    table = Table(box=box.SIMPLE_HEAD)
     for column in columns:
         table.add_column(Text(shown(column)), overflow="fold")
     for row in rows:

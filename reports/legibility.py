@@ -20,6 +20,11 @@ def legible(text: str, most: int = 40) -> str:
     return f" {cut}" if cut.startswith("_") else cut  # which legends leave out
 
 
-def legible_classes(classes: Iterable[str]) -> list[str]:
-    """The names of classes, which stand at the axes."""
-    return [legible(name, 24) for name in classes]
+def legible_classes(classes: Iterable[str], most: int = 24) -> list[str]:
+    """The names of classes, which stand at the axes: long ones without their middle, as many begin alike."""
+    return [legible(_without_middle(escape(name), most), most) for name in classes]
+
+
+def _without_middle(name: str, most: int) -> str:
+    end = (most - 1) // 2
+    return name if len(name) <= most else f"{name[: most - 1 - end]}…{name[-end:]}"

@@ -30,6 +30,7 @@ EVALUATION = "evaluate"
 """The name of the run of an evaluation."""
 TABLES = "tables.md"
 _SCORES, _PREDICTIONS, _CONFUSION, _FIGURES = "scores.csv", "predictions", "confusion.npz", "figures"
+_FORMATS = ("png", "pdf")
 _FEW = 4
 """Figures that are drawn sooner than further processes begin."""
 
@@ -92,7 +93,7 @@ def _write_predictions(found: Evaluation, out: Path, kind: str) -> None:
 
 
 def _draw(named: dict[str, Score], figures: Path) -> None:
-    """A figure per matrix, in as many processes as there are cores."""
+    """A figure per matrix, as PNG and PDF, in as many processes as there are cores."""
     from joblib import Parallel, delayed
 
     from .confusion import MOST_DRAWN, confusion_figure
@@ -101,10 +102,11 @@ def _draw(named: dict[str, Score], figures: Path) -> None:
     small = {name: score for name, score in named.items() if len(score.classes) <= MOST_DRAWN}
     for name, score in named.items():
         if name not in small:
-            say(f"note: figures/{name}.png is not drawn: it would show {len(score.classes):,} classes")
+            say(f"note: figures/{name} is not drawn: it would show {len(score.classes):,} classes")
     workers = -1 if len(small) > _FEW else 1
     Parallel(n_jobs=workers)(
-        delayed(confusion_figure)(score, figures / f"{name}.png") for name, score in small.items()
+        delayed(confusion_figure)(score, [figures / f"{name}.{kind}" for kind in _FORMATS])
+        for name, score in small.items()
     )
 
 

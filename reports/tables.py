@@ -87,27 +87,25 @@ def adaptation_tables(scores: Iterable[Score]) -> list[Table]:
 
 def _adaptation_table(dataset: str, backbone: str, scores: Sequence[Score]) -> Table:
     title = f"{dataset} · {backbone} · what adaptation adds to the same row without it (95 % intervals)"
-    return _by_metric(title, "points", scores, _added)
+    return _of_both(title, "points", scores, _added)
 
 
-def _by_metric(title: str, unit: str, scores: Sequence[Score], cell: Callable[[Sequence[Score], str], str]) -> Table:
-    """For each head a row of its UAR and one of its WAR, with a column per prompt set."""
+def _of_both(title: str, unit: str, scores: Sequence[Score], said: Callable[[Sequence[Score], str], str]) -> Table:
+    """A row for each head and a column for each prompt set, with what is said of UAR and of WAR in each cell."""
     prompts = list(dict.fromkeys(one.of.prompts for one in scores))
     rows = [
-        (
-            f"{label} · {metric.upper()}",
-            *(cell([one for one in of_head if one.of.prompts == p], metric) for p in prompts),
-        )
+        (label, *(_both([one for one in of_head if one.of.prompts == prompt], said) for prompt in prompts))
         for label, of_head in rows_by_head(scores).items()
-        for metric in ("uar", "war")
     ]
-    return Table(title, (unit, *prompts), tuple(rows), _note(scores))
+    return Table(title, (f"UAR / WAR, {unit}", *prompts), tuple(rows), _note(scores))
+
+
+def _both(scores: Sequence[Score], said: Callable[[Sequence[Score], str], str]) -> str:
+    return " / ".join(said(scores, metric) for metric in ("uar", "war")) if scores else "–"
 
 
 def _added(scores: Sequence[Score], metric: str) -> str:
     found = [one.certainty.adaptation for one in scores if one.certainty and one.certainty.adaptation]
-    if not found:
-        return "–"
     gains = [getattr(one, metric) for one in found]
     return f"{np.mean([one.value for one in gains]):+.1f} ({{:+.1f}} to {{:+.1f}})".format(*mean_bounds(gains))
 
@@ -115,13 +113,11 @@ def _added(scores: Sequence[Score], metric: str) -> str:
 def _certainty_table(dataset: str, backbone: str, scores: Sequence[Score]) -> Table:
     over = scores[0].of.zero_shot
     title = f"{dataset} · {backbone} · 95 % intervals (in brackets: of the gain over {over})"
-    return _by_metric(title, "%", scores, _bounds)
+    return _of_both(title, "%", scores, _bounds)
 
 
 def _bounds(scores: Sequence[Score], metric: str) -> str:
     certain = [one.certainty for one in scores if one.certainty]
-    if not certain:
-        return "–"
     found = mean_bounds([getattr(one.score, metric) for one in certain])
     gains = [getattr(one.gain, metric) for one in certain if one.gain]
     gained = " ({:+.1f} to {:+.1f})".format(*mean_bounds(gains)) if gains else ""
@@ -151,9 +147,7 @@ def rows_by_head(scores: Sequence[Score]) -> dict[str, list[Score]]:
 
 
 def _cell(scores: Sequence[Score]) -> str:
-    if not scores:
-        return "–"
-    return " / ".join(spread([getattr(one, name) for one in scores]) for name in ("uar", "war"))
+    return _both(scores, lambda some, metric: spread([getattr(one, metric) for one in some]))
 
 
 def spread(values: Sequence[float]) -> str:

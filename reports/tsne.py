@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from .legibility import INK, LONG, legible, legible_classes
+from .text_room import columns_that_fit, wrapped
 
 _PERPLEXITY = 30
 _LOOKS = (
@@ -35,30 +36,30 @@ def tsne_points(unit: np.ndarray, seed: int) -> np.ndarray:
 
 
 def tsne_figure(panels: Mapping[str, np.ndarray], labels: np.ndarray, classes: Sequence[str], title: str) -> Figure:
-    """Maps (n, 2) side by side by the name of what embeds; labels (n,) index classes. Source: Exp-CLIP, figure 3."""
-    figure = Figure(figsize=(max(5.8, 0.3 + 4 * len(panels)), 5.2), layout="constrained")
-    figure.suptitle(title, fontsize=11, x=0.01, ha="left")
-    classes = legible_classes(classes)
-    for axes, (name, points) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
-        for label, kind in enumerate(classes):
+    """Maps (n, 2) side by side by the name of what embeds; labels (n,) index classes. Source: Exp-CLIP, figure 3.
+
+    Only classes that a sample is of are named, each in the look that it has beside all others.
+    """
+    there = [label for label in range(len(classes)) if label in labels]
+    names = legible_classes(classes[label] for label in there)
+    width = max(5.8, 0.3 + 4 * len(panels))
+    columns = columns_that_fit(names, 9, width)
+    below = 0.22 * -(-len(names) // columns)
+    figure = Figure(figsize=(width, 4.7 + below), layout="constrained")
+    figure.suptitle(wrapped(title, 11, width - 0.2), fontsize=11, x=0.01, ha="left")
+    for axes, (panel, points) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
+        for label, name in zip(there, names, strict=True):
             colour, marker = _look(label)
             x, y = points[labels == label].T
             size = 34 if len(labels) < 500 else 16
-            axes.scatter(x, y, size, colour, marker=marker, label=kind, edgecolors="white", linewidths=0.4, alpha=0.9)
-        axes.set_title(legible(name, LONG), fontsize=10, color=INK, loc="left")
+            axes.scatter(x, y, size, colour, marker=marker, label=name, edgecolors="white", linewidths=0.4, alpha=0.9)
+        axes.set_title(
+            wrapped(legible(panel, LONG), 10, width / len(panels) - 0.2, " "), fontsize=10, color=INK, loc="left"
+        )
         axes.set_xticks([])
         axes.set_yticks([])
         axes.spines[:].set_color("#c9ced6")
-    handles, names = figure.axes[0].get_legend_handles_labels()
-    figure.legend(
-        handles,
-        names,
-        loc="outside lower center",
-        ncols=len(names) if len(panels) > 1 else 4,
-        frameon=False,
-        fontsize=9,
-        handletextpad=0.1,
-        columnspacing=1.0,
-        markerscale=1.3,
-    )
+    handles, _ = figure.axes[0].get_legend_handles_labels()
+    spacing = {"handletextpad": 0.1, "columnspacing": 1.0, "markerscale": 1.3}
+    figure.legend(handles, names, loc="outside lower center", ncols=columns, frameon=False, fontsize=9, **spacing)
     return figure

@@ -11,7 +11,7 @@ from ...reports.variance import class_variance, variance_figure
 from ...scoring.cosines import unit
 from ...scoring.scores import Score
 from .described import described_samples
-from .subject import Named, Subject
+from .subject import Named, Subject, shown_head
 
 MOST_POINTS = 2000
 """t-SNE of more takes minutes and shows no more."""
@@ -40,10 +40,8 @@ def draw_tsne(subject: Subject) -> Named:
     chosen = np.sort(np.random.default_rng(seed).permutation(n)[:MOST_POINTS])
     panels = {}
     for label, scores in subject.rows.items():
-        first = min(scores, key=lambda score: score.of.seed or 0)
-        embeddings = subject.embeddings(first, chosen)
-        shown = f"{label}, shown: seed {first.of.seed}" if len(scores) > 1 else label
-        panels[shown] = tsne_points(embeddings, seed)
+        shown, score = shown_head(label, scores)
+        panels[shown] = tsne_points(subject.embeddings(score, chosen), seed)
     title = subject.title(f"t-SNE of {len(chosen):,} of {n:,} samples")
     figure = tsne_figure(panels, subject.labels[chosen], subject.manifest.classes, title)
     yield f"tsne-{subject.name}", figure
@@ -85,4 +83,4 @@ def _projected(
     subject: Subject, score: Score, texts: np.ndarray, samples: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Unit embeddings of texts (q, L') and samples (m, L') after the head of a score."""
-    return unit(subject.head(score).transform(texts)), subject.embeddings(score, samples)
+    return unit(subject.projecting_head(score).transform(texts)), subject.embeddings(score, samples)

@@ -17,7 +17,7 @@ from ...reports.tables import UNTRAINED_NOTE, rows_by_head
 from ...scoring.compare import Comparison
 from ...scoring.cosines import unit
 from ...scoring.samples import Classifier, Head
-from ...scoring.scores import Evaluation, Score
+from ...scoring.scores import Combination, Evaluation, Score
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -85,9 +85,13 @@ class Subject:
             parts[predictions.of.setting_slug].predictions.append(predictions)
         yield from parts.items()
 
-    def head(self, score: Score) -> Head:
-        """What is behind a score."""
-        head = next(one.head for one in self.comparisons if one.of.head_id == score.of.head_id)
+    def head(self, of: Combination) -> Head | Classifier:
+        """What is behind a combination."""
+        return next(one.head for one in self.comparisons if one.of.head_id == of.head_id)
+
+    def projecting_head(self, score: Score) -> Head:
+        """What is behind a score of `rows`."""
+        head = self.head(score.of)
         assert not isinstance(head, Classifier)
         return head
 
@@ -95,4 +99,10 @@ class Subject:
         """(n, L') float32 unit embeddings of samples, or of those at some places, behind the head of a score."""
         samples = self.comparisons[0].scorable.samples
         some = samples if places is None else samples.take(places)
-        return unit(self.head(score).project(some)).astype(np.float32)
+        return unit(self.projecting_head(score).project(some)).astype(np.float32)
+
+
+def shown_head(label: str, scores: Sequence[Score]) -> tuple[str, Score]:
+    """The one score of a row that is shown where a mean over seeds cannot be, and what it is called."""
+    score = min(scores, key=lambda one: one.of.seed or 0)
+    return (f"{label}, shown: seed {score.of.seed}" if len(scores) > 1 else label), score

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from expclip.reports.tables import certainty_tables, markdown, tables
+from expclip.reports.tables import adaptation_tables, certainty_tables, markdown, tables
 from expclip.scoring.intervals import Interval, Intervals
 from expclip.scoring.scores import Certainty, Combination, Score, mean_over_folds, score
 
@@ -112,14 +112,25 @@ def test_intervals_have_a_table_of_their_own_with_the_gains_in_brackets():
     ]
     (table,) = certainty_tables(scores)
     assert "95 % intervals" in table.title
-    assert table.columns == ("%", "P-1")
+    assert table.columns == ("UAR / WAR, %", "P-1")
     assert table.rows == (
-        ("plain CLIP · UAR", "38.0 to 42.0"),
-        ("plain CLIP · WAR", "48.0 to 52.0"),
-        ("linear head · related-1 (2 seeds) · UAR", "59.0 to 63.0 (+7.5 to +11.5)"),
-        ("linear head · related-1 (2 seeds) · WAR", "70.0 to 74.0 (+7.5 to +11.5)"),
+        ("plain CLIP", "38.0 to 42.0 / 48.0 to 52.0"),
+        ("linear head · related-1 (2 seeds)", "59.0 to 63.0 (+7.5 to +11.5) / 70.0 to 74.0 (+7.5 to +11.5)"),
     )
     assert tables(scores) == tables([plain(), scored(60, 70), scored(62, 74, head_id="a2", seed=2)])
+
+
+def test_what_adaptation_adds_is_one_row_too_and_a_dash_where_nothing_was_adapted():
+    one = certain(scored(60, 70, adapted="center"), 1)
+    gain = Intervals(interval(2, 1), interval(-3, 1))
+    adapted = replace(one, certainty=replace(one.certainty, adaptation=gain))
+    other = replace(adapted, of=replace(adapted.of, head="mlp", prompts="P-3"))
+    (table,) = adaptation_tables([adapted, other])
+    assert table.columns == ("UAR / WAR, points", "P-1", "P-3")
+    assert [row[1:] for row in table.rows] == [
+        ("+2.0 (+1.0 to +3.0) / -3.0 (-4.0 to -2.0)", "–"),
+        ("–", "+2.0 (+1.0 to +3.0) / -3.0 (-4.0 to -2.0)"),
+    ]
 
 
 def test_without_intervals_there_is_no_table_of_them():

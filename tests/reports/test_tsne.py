@@ -40,6 +40,27 @@ def test_a_panel_shows_each_sample_at_its_place_in_the_look_of_its_class():
     assert [text.get_text() for text in figure.legends[0].get_texts()] == list(CLASSES[:3])
 
 
+def test_only_classes_that_are_there_are_listed_each_in_its_own_look():
+    points, labels = np.random.default_rng(1).normal(size=(20, 2)), np.arange(20) % 2 * 3 + 1
+    figure = tsne_figure({"before": points}, labels, CLASSES, "title")
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [CLASSES[1], CLASSES[4]]
+    every = tsne_figure({"before": np.zeros((11, 2))}, np.arange(11), CLASSES, "title").axes[0].collections
+    for group, known in zip(figure.axes[0].collections, (every[1], every[4]), strict=True):
+        np.testing.assert_array_equal(group.get_facecolor(), known.get_facecolor())
+
+
+@pytest.mark.parametrize(("count", "panels"), [(7, 1), (27, 1), (27, 4)])
+def test_the_legend_lies_within_the_figure(count, panels):
+    classes = [f"an expression with a long name {k}" for k in range(count)]
+    named = {f"{'a head of some kind ' * 4}{k}": np.zeros((count, 2)) for k in range(panels)}
+    figure = tsne_figure(named, np.arange(count), classes, "d" * 40 + " · " + "b" * 40 + " · t-SNE")
+    figure.draw_without_rendering()
+    drawn = figure.get_tightbbox()
+    assert drawn.x0 >= 0
+    assert drawn.x1 <= figure.get_figwidth()
+    assert figure.axes[0].get_window_extent().height > 300
+
+
 def test_no_two_classes_share_a_colour_or_a_marker():
     colours, markers = zip(*tsne._LOOKS, strict=True)
     assert len(set(colours)) == len(set(markers)) == len(CLASSES)

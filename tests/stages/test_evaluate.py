@@ -540,6 +540,9 @@ def test_a_figure_is_drawn_for_each_matrix_where_they_are_asked_for(lab, fitted,
     found = lab.evaluate(labelled, **SCORING, prompts=["P-1", "P-3"], figures=True, out=tmp_path / "out")
     figures = sorted((tmp_path / "out" / "figures").glob("*.png"))
     assert len(figures) == len(found.scores) == 2 * 3
+    papers = sorted((tmp_path / "out" / "figures").glob("*.pdf"))
+    assert [paper.stem for paper in papers] == [figure.stem for figure in figures]
+    assert all(paper.read_bytes().startswith(b"%PDF") for paper in papers)
     with np.load(tmp_path / "out" / "confusion.npz") as matrices:
         assert sorted(set(matrices) - {"untrained"}) == [figure.stem for figure in figures]
         np.testing.assert_array_equal(matrices[found.scores[0].of.slug], found.scores[0].confusion)

@@ -9,7 +9,10 @@ from expclip.cli import app
 from expclip.heads.saving import read_step_losses
 from expclip.reports.confusion import comparison_figure
 from expclip.reports.curves import curves_figure
+from expclip.reports.sample_sheet import samples_figure
 from expclip.reports.tables import rows_by_head
+from expclip.scoring.agreement import ALIKE
+from expclip.scoring.probabilities import softmax
 from expclip.scoring.reliability import probabilities
 from PIL import Image
 from typer.testing import CliRunner
@@ -59,6 +62,81 @@ def test_probabilities_are_the_softmax_of_scaled_cosines():
     similarity = np.array([[0.3, 0.31, 0.29], [0.5, 0.1, 0.2]])
     expected = np.exp(100 * similarity) / np.exp(100 * similarity).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(probabilities(similarity, 100), expected)
+
+
+@pytest.fixture
+def sheets(monkeypatch):
+    """What each sheet shows: its samples and its title."""
+    seen = []
+    monkeypatch.setattr(
+        "expclip.stages.figures.of_scores.samples_figure",
+        lambda samples, classes, title: seen.append((samples, title)) or samples_figure(samples, classes, title),
+    )
+    return seen
+
+
+def test_a_sheet_shows_samples_that_the_methods_predict_differently_repaired_and_broken_in_turn(
+    lab, labelled, scored, sheets, tmp_path
+):
+    lab.figures(labelled, **SCORING, kind="samples", out=tmp_path)
+    ((samples, title),) = sheets
+    plain = next(one for one in scored.predictions if not one.of.head_id)
+    truth = plain.manifest.labels[plain.samples]
+    firsts = [one.predicted for one in scored.predictions if one.of.seed in (None, 1)]
+    assert len(firsts) == 3
+    differs = np.array([len(set(one)) > 1 for one in zip(*firsts, strict=True)])
+    is_right = np.array(firsts) == truth
+    was_right = plain.predicted == truth
+    counts = (differs & ~was_right & is_right.any(axis=0)).sum(), (differs & was_right).sum()
+    assert f"of 42 samples, compared with A: {counts[0]} repaired, {counts[1]} broken, " in title
+    kinds = []
+    for one in samples:
+        first, *others = one.predicted.values()
+        assert len({first, *others}) > 1
+        kinds.append("broken" if first == one.truth else "repaired" if one.truth in others else "otherwise")
+        for name, likely in one.probabilities.items():
+            assert likely.argmax() == one.predicted[name]
+            assert likely.sum() == pytest.approx(1)
+    both = min(*counts, 4)
+    assert kinds[: 2 * both] == ["repaired", "broken"] * both
+    assert [name.split(", shown")[0] for name in samples[0].predicted] == list(rows_by_head(scored.scores))
+
+
+@pytest.mark.parametrize("heads", ["none", "all"])
+def test_where_all_predict_the_same_a_sheet_has_a_sample_of_each_class_and_says_so(
+    lab, photos, labelled, sheets, monkeypatch, tmp_path, heads
+):
+    lab.extract(photos, **MINIATURE | {"instruction": "empty"})
+    lab.fit_head(train=photos, **MINIATURE | {"instruction": "empty"}, epochs=1, batch_size=16)
+    monkeypatch.setattr(
+        "expclip.stages.figures.of_scores.agreement", lambda truth, predicted: np.full(len(truth), ALIKE)
+    )
+    lab.evaluate(labelled, **SCORING)
+    named = {} if heads == "all" else {"head": "none"}
+    lab.figures(labelled, **SCORING, **named, kind="samples", out=tmp_path)
+    ((samples, title),) = sheets
+    truths = [one.truth for one in samples]
+    assert truths == sorted(truths)
+    assert set(truths) == set(range(7))
+    assert ("of 42 samples all are predicted alike" in title) == (heads == "all")
+
+
+def test_a_head_from_labels_is_shown_with_the_probabilities_that_it_gives(lab, labelled, sheets, tmp_path):
+    lab.extract(labelled, clip="miniature", features="clip_image")
+    lab.fit_head(train=labelled, clip="miniature", head=["linear-probe", "tip-adapter"], shots=2, seed=1)
+    found = lab.evaluate(labelled, **SCORING)
+    lab.figures(labelled, **SCORING, kind="samples", out=tmp_path)
+    shown = {label: [] for samples, _ in sheets for label in samples[0].probabilities}
+    for samples, _ in sheets:
+        for one in samples:
+            for label, likely in one.probabilities.items():
+                shown[label].append(likely)
+    for one in found.predictions:
+        scale = 1 if one.of.head_id else 100
+        known = softmax(scale * np.asarray(one.similarity, dtype=np.float64))
+        (label,) = (label for label in shown if label.startswith(one.of.head_label))
+        for likely in shown[label]:
+            assert np.isclose(known, likely, atol=1e-6).all(axis=1).any()
 
 
 def test_samples_whose_pictures_are_gone_are_left_out(lab, photos, labelled, tmp_path):

@@ -131,7 +131,7 @@ def test_figures_of_an_earlier_evaluation_do_not_stay_and_those_of_others_do(lab
     lab.evaluate(labelled, clip="miniature", prompts="P-3", figures=True, out=out)
     names = {path.name for path in (out / "figures").iterdir() if path.name[0] != "."}
     assert names == {
-        "labelled-miniature-none-P-3.png",
+        *(f"labelled-miniature-none-P-3.{end}" for end in ("png", "pdf")),
         *(f"confusion-labelled-miniature-P-1.{end}" for end in ("png", "pdf")),
         *(f"variance-labelled-miniature.{end}" for end in ("png", "pdf")),
     }
