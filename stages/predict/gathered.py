@@ -15,12 +15,13 @@ from ...cache.header import Header
 from ...cache.store import FeatureStore
 from ...commands.predict import Predict
 from ...manifests.clips import clips_on_disk, frame_count
-from ...manifests.disk import holds_many, is_image_name, is_video_name, kind_of
+from ...manifests.disk import holds_many, is_image_name, is_video_name, kind_of, walk
 from ...manifests.manifest import Clips, Manifest, Sample, image_manifest
 from ...manifests.reading import Reading
 from ...pipeline.needs import Need, Needs, node_of
 from ...pipeline.plan import Wanted, header_of
 from ...pipeline.workspace import Workspace
+from ...reports.console import say
 
 FILES = "files"
 """What files are called that are given one by one."""
@@ -132,6 +133,21 @@ class Gathered:
 def is_picture_file(path: str) -> bool:
     """Whether a path is an image or a video, and no list, folder or name."""
     return (is_image_name(path) or is_video_name(path)) and kind_of(Path(path)) == "file"
+
+
+def videos_beside_images(paths: Sequence[str]) -> Iterator[str]:
+    """The videos in folders of images, which no data set holds: they count as given one by one, which is said."""
+    for path in paths:
+        files, _ = walk(Path(path), videos=True) if kind_of(Path(path)) == "folder" else ([], ())
+        videos = [file for file in files if is_video_name(file)]
+        if videos and len(videos) < len(files):
+            said = (
+                "1 video has a row of its own"
+                if len(videos) == 1
+                else f"{len(videos):,} videos have rows of their own"
+            )
+            say(f"{path}: {said}, behind those of the images")
+            yield from (f"{path}/{file}" for file in videos)
 
 
 def file_manifests(paths: Sequence[str], frames: str) -> list[Manifest]:

@@ -19,7 +19,7 @@ from ...reports.predicted import PREDICTION, Predicted, Prediction, table_of, wr
 from ...scoring.probabilities import fitted_temperature
 from .drawn import Drawing
 from .faces import Faces, find_faces
-from .gathered import Gathered, Pictures, is_picture_file
+from .gathered import Gathered, Pictures, is_picture_file, videos_beside_images
 from .predictor import Predictor, classes_of
 
 
@@ -34,7 +34,7 @@ def predict(request: Predict) -> Predicted:
     if not request.crop:
         note_unused(request, ("detector", "margin"), f"only with {option('crop')} faces are looked for")
     faces = find_faces(request) if request.crop else None
-    paths = list(faces.lists if faces else dict.fromkeys(request.paths))
+    paths = list(faces.lists if faces else dict.fromkeys([*request.paths, *videos_beside_images(request.paths)]))
     fitted_on = "" if request.given_temperature() else request.temperature.removeprefix(FIT)
     datasets = [path for path in paths if not is_picture_file(path)]
     every = list(dict.fromkeys([*datasets, fitted_on])) if fitted_on else datasets

@@ -162,6 +162,17 @@ def test_a_video_is_one_row_and_its_picture_a_video_and_a_curve(lab: Lab, tmp_pa
     assert frames[0].width >= 320 and frames[0].height > frames[0].width, "below the picture is what was predicted"
 
 
+def test_videos_in_a_folder_of_images_have_rows_too(lab: Lab, photos, tmp_path, capsys):
+    folder = tmp_path / "holiday"
+    (folder / "films").mkdir(parents=True)
+    shutil.copy(sorted(photos.iterdir())[0], folder)
+    make(folder / "films" / "a.mp4", frames=4)
+    answer = lab.predict(folder, **PLAIN)
+    assert [Path(row.path).name for row in answer.rows] == ["000.png", "a.mp4"]
+    assert all(row.label for row in answer.rows)
+    assert "1 video has a row of its own" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("format", ["csv", "json", "parquet"])
 def test_the_table_says_the_same_in_every_format(lab: Lab, labelled, tmp_path, format):
     answer = lab.predict(labelled, **PLAIN, out=tmp_path / "labels", format=format)
