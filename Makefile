@@ -11,7 +11,7 @@ demo: $(READY)
 	$(BIN)/expclip demo
 
 test: $(READY)
-	$(BIN)/python -m pytest $(TESTS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(TESTS)
 
 torture: $(READY)
 	$(BIN)/python tests/torture/everything.py

@@ -27,10 +27,11 @@ KINDS = {
 class Figures(Request, verb="figures"):
     """Draw figures of cached features, as PNG and PDF.
 
-    Confusion matrices side by side, sample predictions with probabilities, and UAR over the shots of heads from
-    labels for every data set, backbone and prompt set; variance within classes, t-SNE, retrieval by descriptions, and
-    curves of the loss while heads were fitted for every data set and backbone. All but the matrices and shots show at
-    most four rows of the score tables: choose with --head. Only descriptions run a model. Example:
+    Confusion matrices side by side, samples that heads predict differently, with probabilities, and UAR over the
+    shots of heads from labels for every data set, backbone and prompt set; variance within classes, t-SNE, retrieval
+    by descriptions, and curves of the loss while heads were fitted for every data set and backbone. All but the
+    matrices and shots show at most four rows of the score tables: choose with --head. Only descriptions run a model.
+    Example:
 
     `expclip figures raf-db --clip ViT-L-14 --prompts P-3`
     """
