@@ -13,6 +13,7 @@ from ...errors import UsageError, option
 from ...manifests.disk import is_video_name
 from ...manifests.manifest import NO_LABEL
 from ...manifests.prompts import prompt_set
+from ...manifests.videos import pyav
 from ...pipeline.checks import refuse_folder, refuse_unknown_datasets, refuse_unknown_models
 from ...pipeline.workspace import Workspace
 from ...reports.predicted import PREDICTION, Predicted, Prediction, table_of, write_predicted
@@ -31,6 +32,7 @@ def predict(request: Predict) -> Predicted:
     refuse_folder(request.out)
     refuse_anothers(request.out, PREDICTION, table_of(request.format))
     refuse_unknown_models(request, "clip")
+    prompts = prompt_set(request.prompts, request.protocol)
     if not request.crop:
         note_unused(request, ("detector", "margin"), f"only with {option('crop')} faces are looked for")
     faces = find_faces(request) if request.crop else None
@@ -41,7 +43,8 @@ def predict(request: Predict) -> Predicted:
     workspace = Workspace.of(request, every)
     refuse_unknown_datasets(workspace, request, every)
     gathered = Gathered(request, workspace, paths, fitted_on)
-    prompts = prompt_set(request.prompts, request.protocol)
+    if request.draw and any(one.manifest.kind == "clips" for one in gathered.asked):
+        pyav()  # what is drawn of clips is a video: better to fail here than at the end
     predictor = Predictor(request, workspace, prompts, classes_of(workspace, gathered.asked, prompts), gathered)
     temperature = request.given_temperature() or _fitted(predictor, gathered.labelled())
     drawing = Drawing(predictor, temperature, request.workers, faces) if request.draw else None
