@@ -76,7 +76,8 @@ def _older_files(folder: Path) -> Iterator[str]:
     yield from (f"{_PREDICTIONS}/{path.name}" for path in (folder / _PREDICTIONS).glob("*.parquet"))
     try:
         with zipfile.ZipFile(folder / _CONFUSION) as matrices:
-            yield from (f"{_FIGURES}/{name.removesuffix('.npy')}.png" for name in matrices.namelist())
+            names = [name.removesuffix(".npy") for name in matrices.namelist()]
+        yield from (f"{_FIGURES}/{name}.{kind}" for name in names for kind in _FORMATS)
     except (OSError, ValueError, zipfile.BadZipFile):  # a torn one: its figures are nobody's
         return
 

@@ -43,7 +43,8 @@ def test_a_killed_evaluation_leaves_the_old_results_or_the_new_ones_or_none(tmp_
     assert all(state == found.after for state in found.again)
     assert {path for path, what in whole[1].items() if what} == {
         *("out/scores.csv", "out/confusion.npz", "out/tables.md", "out/predictions.csv", "out/notes.txt"),
-        *("out/figures/raf-db-miniature-1a2b-P-3.png", "out/figures/mine.png"),
+        *("out/figures/raf-db-miniature-1a2b-P-3.png", "out/figures/raf-db-miniature-1a2b-P-3.pdf"),
+        "out/figures/mine.png",
     }
 
 
