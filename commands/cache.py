@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.filesize import decimal as byte_count
 
+from ..manifests.remarks import count_of
 from ..reports.console import print_line
 from ..settings import cache_folder, read_settings
 from . import options
@@ -54,7 +55,7 @@ _COLUMNS = {
 def show_stores(request: ListCache, answer: list[StoreLine]) -> None:
     """A line per store, and the sum."""
     print_records(f"{cache_folder(request.cache, read_settings())}", answer, _COLUMNS)
-    print_line(f"{len(answer):,} stores, {byte_count(sum(line.bytes for line in answer))}")
+    print_line(f"{count_of(len(answer), 'store')}, {byte_count(sum(line.bytes for line in answer))}")
 
 
 LIST_CACHE = Command(ListCache, "stages.cache:list_cache", show_stores, as_document)
