@@ -4,10 +4,11 @@ import inspect
 from collections.abc import Iterator
 from typing import Any
 
-from rich.console import Console
 from rich.markdown import Markdown
 from rich.padding import Padding
 from rich.text import Text
+
+from ..reports.console import stdout
 
 _ASIDE = 6
 """Columns by which what an option does stands further right."""
@@ -15,7 +16,7 @@ _ASIDE = 6
 
 def print_help(context: Any) -> None:
     """How a command is typed, what it does, and its arguments and options."""
-    console = Console(highlight=False)
+    console = stdout()
     console.print(Text(f"\n{context.command.get_usage(context)}\n", style="bold"))
     console.print(Padding(Markdown(inspect.cleandoc(context.command.help or "")), (0, 1, 0, 1)))
     for kind in ("argument", "option"):

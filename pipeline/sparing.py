@@ -17,6 +17,8 @@ _LOOKS = 2
 """Batches of one size of which the last is timed."""
 _WORTH = 1.05
 """How many times as fast twice the size has to be."""
+_LONG_TO_LOAD = 5.0
+"""Seconds of loading from which on they are noted: estimates count them then."""
 _BEGINS_WITH = 32
 """Inputs at once where the size is to grow."""
 _SAID = ("out of memory", "can't allocate memory", "not enough memory", "unable to allocate")
@@ -152,7 +154,8 @@ class Loaded:
                 del self._loaded[digest]
             _free()
             encoder = load(node, self._device)
-        encoder.load_seconds = time.perf_counter() - started
+        took = time.perf_counter() - started
+        encoder.load_seconds = took if took >= _LONG_TO_LOAD else 0.0
         if self._grows:
             encoder.grow_from(_BEGINS_WITH)
         return encoder

@@ -44,6 +44,11 @@ def stderr() -> Console:
     return Console(stderr=True, highlight=False, markup=False, quiet=_is_quiet.is_set())
 
 
+def stdout() -> Console:
+    """Where the help of a command is shown."""
+    return Console(highlight=False)
+
+
 def print_line(line: str) -> None:
     """One line on stdout."""
     print(shown(line))

@@ -73,7 +73,7 @@ def test_images_that_crash_their_decoder_fail_by_name_and_nothing_else_changes(
     deadly(names)
     capfd.readouterr()
     found = lab.extract(tmp_path / "pictures", executor=executor)
-    assert [line.split(":")[0] for line in "".join(capfd.readouterr()).splitlines()] == ["extract"]
+    assert [line.split(":")[0] for line in "".join(capfd.readouterr()).splitlines()] == ["new cache here", "extract"]
     assert reasons(found) == {name: why(how) for name, how in names.items()}
     assert sorted(store_of(lab).receipts.read()) == [0, 1]
     np.testing.assert_array_equal(store_of(lab).read(), expected)
@@ -198,6 +198,7 @@ def test_the_command_ends_with_exit_code_3_and_says_nothing_of_its_own_processes
     assert ran.returncode == 3
     assert [row["error"] for row in json.loads(ran.stdout)["failed"]] == [why("SIGABRT")]
     assert [line.partition(":")[0] for line in ran.stderr.splitlines()] == [
+        "new cache here",
         "extract",
         "failed",
         "1 rows could not be encoded; they are NaN in the features and left out of what follows",

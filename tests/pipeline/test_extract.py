@@ -391,6 +391,7 @@ def test_what_loading_took_is_noted_with_the_first_shard_and_is_no_time_of_its_r
         return load(node, device)
 
     monkeypatch.setattr(sparing, "load", slow)
+    monkeypatch.setattr(sparing, "_LONG_TO_LOAD", 0.04)
     run(image)
     first, *later = store_of(image).receipts.read().values()
     assert first.load_seconds >= 0.05

@@ -73,7 +73,7 @@ def test_every_place_where_a_score_appears_says_which_rows_are_adapted(lab, face
     assert [(row["adapted"], row["prior"]) for row in rows] == [("", ""), ("prior", "uniform"), ("center", "")]
     table = read_results(tmp_path / "out").predictions["labelled"].to_pydict()
     assert [list(table["adapted"]).count(way) for way in ("", "prior", "center")] == [42] * 3
-    names = sorted(path.stem for path in (tmp_path / "out" / "figures").iterdir())
+    names = sorted(path.stem for path in (tmp_path / "out" / "figures").glob("*.png"))
     ways = ("center-P-3", "P-3", "prior-P-3")
     assert names == sorted(f"labelled-miniature-none-{way}" for way in ways)
     lab.evaluate(faces, **MINI, adapt=ALL, out=tmp_path / "csv", predictions="csv")

@@ -92,7 +92,7 @@ def test_own_classes_are_extracted_fitted_and_scored_with_own_prompts(lab, own):
     with (own / "out" / "scores.csv").open(newline="") as file:
         (row, *_) = csv.DictReader(file)
     assert {name for name in row if name.startswith("recall_")} == {f"recall_{name}" for name in NAMES}
-    assert {path.suffix for path in (own / "out" / "figures").iterdir()} == {".png"}
+    assert {path.suffix for path in (own / "out" / "figures").iterdir()} == {".pdf", ".png"}
 
 
 def test_prompts_that_do_not_know_an_own_class_are_refused_before_any_work(lab, own, work):

@@ -160,7 +160,7 @@ def test_tables_and_files_show_the_fold(lab, imported, tmp_path):
     results = read_results(tmp_path / "out")
     assert results.scores["fold"].to_pylist() == [3]
     assert set(results.predictions["dfew"]["fold"].to_pylist()) == {3}
-    assert len(list((tmp_path / "out" / "figures").iterdir())) == 1
+    assert len(list((tmp_path / "out" / "figures").glob("*.png"))) == 1
 
 
 def test_two_folds_are_two_rows_and_no_mean(lab, released, imported):

@@ -122,7 +122,7 @@ def test_results_name_what_encoded_images_and_prompts(lab, fitted, labelled, tmp
     columns, *rows = [line.split(",") for line in (tmp_path / "out/scores.csv").read_text().splitlines()]
     sides = {tuple(row[columns.index(name)] for name in ("head", "image", "text")) for row in rows}
     assert len(sides) == len(rows) == 8
-    assert len(list((tmp_path / "out/figures").iterdir())) == 8
+    assert len(list((tmp_path / "out/figures").glob("*.png"))) == 8
     tables = (tmp_path / "out/tables.md").read_text(encoding="utf-8")
     assert "linear head · related-1 · image clip, text llm" in tables
     assert "LLM alone · related-1" in tables
