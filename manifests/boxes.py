@@ -41,6 +41,11 @@ class Face:
     score: float | None = None
     """From the detector; lists of boxes have none."""
 
+    @property
+    def corners(self) -> tuple[float, float, float, float]:
+        """x0, y0, x1, y1."""
+        return self.x0, self.y0, self.x1, self.y1
+
     def inside(self, width: int, height: int, margin: float = 0.0) -> Region | None:
         """The part of the image that the box covers, None where there is none.
 

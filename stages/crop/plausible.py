@@ -28,7 +28,7 @@ def implausible(boxes: BoxList, request: CropFaces, workers: int, images: Sequen
         (face, sizes[image])
         for image in sizes
         for face in boxes.faces[image]
-        if (face.x0, face.y0, face.x1, face.y1) != (0, 0, 0, 0)
+        if face.corners != (0, 0, 0, 0)
     ]
     lost = [pair for pair in faces if pair[0].share_inside(*pair[1]) < 0.5]
     if len(lost) > len(faces) / 2:

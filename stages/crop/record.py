@@ -24,7 +24,7 @@ NO_FACE, OUTSIDE, SMALL, UNREADABLE = "no-face", "outside", "small", "unreadable
 def line_of(crop: Crop, has_more: bool) -> str:
     """A crop as a line of the record; `has_more` is whether it says frames and numbers of faces."""
     face = crop.face
-    box = [f"{value:.10g}" for value in (face.x0, face.y0, face.x1, face.y1)] if face else [""] * 4
+    box = [f"{value:.10g}" for value in face.corners] if face else [""] * 4
     score = "" if face is None or face.score is None else f"{face.score:.10g}"
     text = io.StringIO()
     cells = (cell(crop.path), crop.bytes, crop.outcome, crop.n_faces, score, *box, cell(crop.why))

@@ -127,4 +127,4 @@ class Drawing:
 
 def _box(crop: Crop) -> Box:
     assert crop.face is not None
-    return crop.face.x0, crop.face.y0, crop.face.x1, crop.face.y1
+    return crop.face.corners

@@ -14,10 +14,12 @@ from ...cache.cache import Cache
 from ...cache.header import Header
 from ...cache.store import FeatureStore
 from ...commands.predict import Predict
+from ...encoders.node import Node
 from ...manifests.clips import clips_on_disk, frame_count
 from ...manifests.disk import holds_many, is_image_name, is_video_name, kind_of, walk
 from ...manifests.manifest import Clips, Manifest, Sample, image_manifest
 from ...manifests.reading import Reading
+from ...manifests.remarks import count_of
 from ...pipeline.needs import Need, Needs, node_of
 from ...pipeline.plan import Wanted, header_of
 from ...pipeline.workspace import Workspace
@@ -87,7 +89,7 @@ class Gathered:
     @property
     def asked(self) -> list[Asked]:
         """What is to be predicted."""
-        return [*self._kept, *self._of_files]
+        return [*self._kept, *(one for one, _ in self._of_files)]
 
     @property
     def every(self) -> list[Asked]:
@@ -97,9 +99,8 @@ class Gathered:
     def pictures(self) -> Iterator[Pictures]:
         """What is to be predicted, with features, which are made where they are missing."""
         yield from map(self._of_cache, self._kept)
-        for one in self._of_files:
+        for one, node in self._of_files:
             with _kept_nowhere(self._workspace) as workspace:
-                node = node_of(workspace, one.need, one.manifest)
                 workspace.make([Wanted(one.manifest, (node,))], None, "predict")
                 yield _read(one, FeatureStore.open(workspace.cache.store_of(one.header, one.manifest)))
 
@@ -121,9 +122,11 @@ class Gathered:
         (answer,) = self._needs.answers([need])
         return Asked(need, self._needs.manifest(dataset), answer.header)
 
-    def _of_file(self, manifest: Manifest) -> Asked:
+    def _of_file(self, manifest: Manifest) -> tuple[Asked, Node]:
+        """Files that are given one by one, and what makes their features."""
         need = self._need(manifest.name)
-        return Asked(need, manifest, header_of(manifest, node_of(self._workspace, need, manifest)))
+        node = node_of(self._workspace, need, manifest)
+        return Asked(need, manifest, header_of(manifest, node)), node
 
     def _need(self, dataset: str) -> Need:
         request = self._request
@@ -141,11 +144,7 @@ def videos_beside_images(paths: Sequence[str]) -> Iterator[str]:
         files, _ = walk(Path(path), videos=True) if kind_of(Path(path)) == "folder" else ([], ())
         videos = [file for file in files if is_video_name(file)]
         if videos and len(videos) < len(files):
-            said = (
-                "1 video has a row of its own"
-                if len(videos) == 1
-                else f"{len(videos):,} videos have rows of their own"
-            )
+            said = count_of(len(videos), "video has a row of its own", "videos have rows of their own")
             say(f"{path}: {said}, behind those of the images")
             yield from (f"{path}/{file}" for file in videos)
 

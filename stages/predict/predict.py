@@ -74,8 +74,7 @@ def _of_faces(faces: Faces, rows: Sequence[Prediction]) -> Iterator[Prediction]:
             yield replace(known[place], path=path)
         else:
             assert crop.face is not None
-            box = crop.face.x0, crop.face.y0, crop.face.x1, crop.face.y1
-            yield replace(known[place], path=path, frame=None, face=crop.number, box=box)
+            yield replace(known[place], path=path, frame=None, face=crop.number, box=crop.face.corners)
 
 
 def _fitted(predictor: Predictor, labelled: Pictures) -> float:
