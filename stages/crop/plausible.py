@@ -24,12 +24,7 @@ def implausible(boxes: BoxList, request: CropFaces, workers: int, images: Sequen
     listed = [image for image in images if image in boxes.faces]
     some = listed[:: max(1, len(listed) // _TRIED)]
     sizes = dict.fromkeys(some, (1, 1)) if boxes.is_relative else _sizes(some, request, workers)
-    faces = [
-        (face, sizes[image])
-        for image in sizes
-        for face in boxes.faces[image]
-        if face.corners != (0, 0, 0, 0)
-    ]
+    faces = [(face, sizes[image]) for image in sizes for face in boxes.faces[image] if face.corners != (0, 0, 0, 0)]
     lost = [pair for pair in faces if pair[0].share_inside(*pair[1]) < 0.5]
     if len(lost) > len(faces) / 2:
         otherwise = [boxes.read_otherwise(face).share_inside(*size) for face, size in lost]
